@@ -1,0 +1,67 @@
+package repo
+
+import "time"
+
+// Kinds of blob and part, as FORMAT.md §4 and §5 name them.
+const (
+	Tags       = "tags"
+	Art        = "art"
+	IndexPart  = "index"
+	Seals      = "seals"
+	Probe      = "probe"
+	Audio      = "audio"
+	Data       = "data"
+	Checkpoint = "checkpoint" // rows of a checkpoint; never a part of a file
+)
+
+// BlobRef names a blob and its length in bytes.
+type BlobRef struct {
+	ID   ID
+	Size int64
+}
+
+// Part is all bytes of one meaning in one file. Blobs is empty when the part is
+// owed: its length is known, but it is not in the bucket yet.
+type Part struct {
+	Kind  string
+	Size  int64
+	Blobs []BlobRef
+}
+
+// Owed reports whether the part's bytes are not in the bucket yet.
+func (p Part) Owed() bool { return len(p.Blobs) == 0 && p.Size > 0 }
+
+// Run is the next Length bytes of part Part (an index into InodeRow.Parts).
+type Run struct {
+	Part   int
+	Length int64
+}
+
+// InodeRow is the final state of one inode, FORMAT.md §5.
+type InodeRow struct {
+	Inode     uint64
+	Type      string // file, dir, symlink, fifo, socket, char, block
+	Mode      uint32 // permission bits with setuid, setgid and sticky
+	UID, GID  uint32
+	Mtime     time.Time
+	Rdev      uint32
+	Xattrs    map[string][]byte
+	Target    string // symlinks; any bytes
+	In        uint64 // directories: the parent; 0 for the root
+	Name      string // directories: the name in it; any bytes
+	Size      int64
+	Parts     []Part
+	Runs      []Run
+	More      *BlobRef // continues Runs
+	TakenOpen bool
+	Base      string // "<device>:<seq>"
+	Succeeds  uint64
+	Gone      bool
+}
+
+// NameRow places an inode that is no directory, or says that a name is gone (Inode 0).
+type NameRow struct {
+	In    uint64
+	Name  string // any bytes
+	Inode uint64
+}
