@@ -1,0 +1,133 @@
+// Package cache is what this machine knows and holds of the drive: the
+// namespace (names, attributes, recipes) and the contents that are here.
+//
+// It is the local truth. Everything a program does on the drive ends here and
+// is answered from here; the bucket is fed from it by package sync, which sees
+// it as a queue of things that wait. It knows no object store: its one way out
+// is [Fetcher], which sync implements.
+//
+// # What is kept where
+//
+// The namespace is rows in [kv.DB], a bbolt database behind an append-only
+// journal. Each inode with bytes here has one sparse content file in file
+// order below content/. "Dirty" is a mark on the inode, never a copy.
+//
+//	inode   ino -> Inode           attributes, generation, row version
+//	name    parent+name -> ino     what lookup and readdir see
+//	recipe  ino -> Recipe          parts and runs as last cut
+//	have    ino -> extents         which bytes of the content file are true
+//	uncut   ino                    contents changed since the recipe
+//	owed    ino                    recipes with parts not yet uploaded
+//	prow    ino                    inode rows waiting for a commit
+//	pname   parent+name            name rows waiting for a commit
+//	orphan  ino                    inodes without a name, still open
+//
+// # Invariants
+//
+//  1. A file whose content is whole is exactly its content file: size and
+//     times come from fstat while it is dirty.
+//  2. Dirty is journalled before the first write is answered; a range record
+//     follows its data.
+//  3. Gen counts openings for writing and truncations. A cut is accepted only
+//     for the generation it began with, so an accepted cut is untorn.
+//  4. A row leaves prow or pname only when a commit that holds it was
+//     acknowledged and it has not changed since.
+//  5. A content file is removed only when it is clean, committed, owes nothing,
+//     is not open, and no mapping of it is left (a read lease is granted).
+//
+// Lock order: Cache.mu (namespace), then file.mu (one content), then kv.
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// Ino numbers an inode; the same number names it in the repository.
+type Ino = uint64
+
+// Root is the inode of the drive's top directory.
+const Root Ino = 1
+
+// Fetcher brings bytes that are not here. Package sync implements it.
+type Fetcher interface {
+	// Open streams length bytes of the part from offset. What it yields has
+	// been verified; damage or an unreachable store is an error at the first
+	// byte it concerns. The caller closes the reader.
+	Open(ctx context.Context, p Part, offset, length int64) (io.ReadCloser, error)
+}
+
+// The errors of this package. A caller may also meet the *fs.PathError of a
+// local system call that failed, with its errno inside.
+var (
+	ErrNotExist    = errors.New("no such file or directory")
+	ErrExist       = errors.New("file exists")
+	ErrNotDir      = errors.New("not a directory")
+	ErrIsDir       = errors.New("is a directory")
+	ErrNotEmpty    = errors.New("directory not empty")
+	ErrNameTooLong = errors.New("name too long")
+	ErrInvalid     = errors.New("invalid argument")
+	ErrNoXattr     = errors.New("no such extended attribute")
+	ErrXattrSize   = errors.New("extended attribute too large")
+	ErrPermission  = errors.New("operation not permitted")
+	ErrReadOnly    = errors.New("read-only")
+	ErrTooManyLink = errors.New("too many links")
+	ErrUnavailable = errors.New("not here and not reachable") // a missing byte could not be fetched
+	ErrOwed        = errors.New("not yet uploaded by the device that has it")
+	ErrBusy        = errors.New("in use")  // Snapshot: open for writing or mapped
+	ErrChanged     = errors.New("changed") // SetRecipe: written meanwhile
+	ErrLocked      = errors.New("in use by another process")
+	ErrNewerHome   = errors.New("written by a newer version of the program")
+)
+
+// Attr is what stat tells of an inode.
+type Attr struct {
+	Ino                 Ino
+	Mode                uint32 // as st_mode: type and permission bits
+	Nlink, UID, GID     uint32
+	Rdev                uint32
+	Size, Blocks        int64 // bytes; units of 512 bytes
+	Atime, Mtime, Ctime time.Time
+}
+
+// Owner is who makes a new inode.
+type Owner struct{ UID, GID uint32 }
+
+// Change lists the attributes to set; nil fields stay.
+type Change struct {
+	Mode         *uint32 // permission bits with setuid, setgid, sticky
+	UID, GID     *uint32
+	Size         *int64
+	Atime, Mtime *time.Time
+}
+
+// DirEntry is one name of a directory.
+type DirEntry struct {
+	Name string
+	Ino  Ino
+	Mode uint32 // type bits of st_mode only
+}
+
+// Space is what statfs tells, in blocks of BlockSize bytes.
+type Space struct {
+	BlockSize           uint32
+	Blocks, Free, Avail uint64
+	Files, FilesFree    uint64
+}
+
+// States of a file, as the attribute user.tunesafe.state gives them. The last
+// is worded by package sync's knowledge of the store: see [Cache.SetSafeWord].
+const (
+	StateLocal     = "local"
+	StateUploading = "uploading"
+	StateTagsSafe  = "tags safe"
+	StateSafe      = "safe"
+)
+
+// RenameFlags are those of renameat2(2).
+type RenameFlags struct{ NoReplace, Exchange bool }
+
+// OpenFlags say how a file is opened; at least one of Read and Write.
+type OpenFlags struct{ Read, Write, Append, Truncate bool }
