@@ -1,0 +1,76 @@
+// Package tools lets tests use real programs on a real tree: it finds the
+// taggers and players a test needs, edits and reads tags as they do, and
+// compares trees to the last attribute.
+//
+// Everything here goes by ordinary paths, so it works on a mounted drive that
+// another process serves as it does on a folder.
+//
+// Three variables steer the tests. TUNESAFE_TIER chooses how much is done (see
+// [Tier]), TUNESAFE_SEED repeats a random run (see [Seed]), and
+// TUNESAFE_REQUIRE_TOOLS=1 makes a missing program a failure (see [Need]).
+package tools
+
+import (
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+)
+
+// python is Debian's, for which python3-mutagen is packaged; another one that
+// comes first in PATH would not find it.
+const python = "/usr/bin/python3"
+
+// Mutagen stands for the Python module in the arguments of [Need].
+const Mutagen = "mutagen"
+
+// packages names the Debian package of each tool that is not called like it.
+var packages = map[string]string{
+	Mutagen:         "python3-mutagen",
+	"AtomicParsley": "atomicparsley",
+	"eyeD3":         "eyed3",
+	"ffprobe":       "ffmpeg",
+	"fusermount3":   "fuse3",
+	"getfattr":      "attr",
+	"metaflac":      "flac",
+	"oggenc":        "vorbis-tools",
+	"opusenc":       "opus-tools",
+	"opusinfo":      "opus-tools",
+	"setfattr":      "attr",
+	"vorbiscomment": "vorbis-tools",
+}
+
+// Need returns the paths of the tools, in their order. If one is missing it
+// skips the test, with the name of the Debian package to install, or fails it
+// if TUNESAFE_REQUIRE_TOOLS is 1.
+func Need(t testing.TB, names ...string) []string {
+	t.Helper()
+	paths := make([]string, len(names))
+	for i, name := range names {
+		path, err := find(name)
+		if err != nil {
+			pkg := packages[name]
+			if pkg == "" {
+				pkg = name
+			}
+			stop := t.Skipf
+			if os.Getenv("TUNESAFE_REQUIRE_TOOLS") == "1" {
+				stop = t.Fatalf
+			}
+			stop("needs %s (Debian: apt install %s): %v", name, pkg, err)
+		}
+		paths[i] = path
+	}
+	return paths
+}
+
+func find(name string) (string, error) {
+	if name == Mutagen {
+		return python, hasMutagen()
+	}
+	return exec.LookPath(name)
+}
+
+var hasMutagen = sync.OnceValue(func() error {
+	return exec.Command(python, "-c", "import mutagen").Run()
+})

@@ -1,0 +1,108 @@
+"""Read and edit tags with mutagen, one process for many files.
+
+    tags.py scan  < {"root": ..., "files": [...]}
+    tags.py retag < {"root": ..., "files": [...], "from": ..., "to": ..., "limit": N, "copy": bool}
+
+scan prints {file: {title, artist, album, art}}, art being the SHA-256 of the
+first picture. retag sets artist and album artist and prints the list of files
+it edited; with "copy" it edits a copy and renames that over the file. A file
+that fails ends the program.
+"""
+import base64
+import hashlib
+import json
+import os
+import shutil
+import sys
+
+import mutagen
+from mutagen import flac, id3, mp4
+
+FIELDS = {  # by family of tags: ID3, MP4, Vorbis comment
+    "title": ("TIT2", "\xa9nam", "title"),
+    "artist": ("TPE1", "\xa9ART", "artist"),
+    "albumartist": ("TPE2", "aART", "albumartist"),
+    "album": ("TALB", "\xa9alb", "album"),
+}
+
+
+def key(m, field):
+    return FIELDS[field][0 if isinstance(m.tags, id3.ID3) else 1 if isinstance(m.tags, mp4.MP4Tags) else 2]
+
+
+def get(m, field):
+    v = m.tags.get(key(m, field)) if m.tags is not None else None
+    return str(v[0]) if v else ""
+
+
+def put(m, field, value):
+    k = key(m, field)
+    if isinstance(m.tags, id3.ID3):
+        m.tags.setall(k, [getattr(id3, k)(encoding=1, text=[value])])
+    else:
+        m.tags[k] = [value]
+
+
+def art(m):
+    if m.tags is None:
+        return ""
+    if isinstance(m.tags, id3.ID3):
+        pictures = [p.data for p in m.tags.getall("APIC")]
+    elif isinstance(m.tags, mp4.MP4Tags):
+        pictures = m.tags.get("covr", [])
+    elif isinstance(m, flac.FLAC):
+        pictures = [p.data for p in m.pictures]
+    else:
+        pictures = [flac.Picture(base64.b64decode(t)).data for t in m.tags.get("metadata_block_picture", [])]
+    return hashlib.sha256(pictures[0]).hexdigest() if pictures else ""
+
+
+def load(path):
+    m = mutagen.File(path)
+    if m is None:
+        raise ValueError("mutagen does not know the format of " + path)
+    return m
+
+
+def scan(job):
+    out = {}
+    for f in job["files"]:
+        m = load(os.path.join(job["root"], f))
+        out[f] = {"title": get(m, "title"), "artist": get(m, "artist"), "album": get(m, "album"), "art": art(m)}
+    return out
+
+
+def edit(path, to):
+    m = load(path)
+    if m.tags is None:
+        m.add_tags()
+    put(m, "artist", to)
+    put(m, "albumartist", to)
+    if isinstance(m.tags, id3.ID3):
+        m.tags.update_to_v23()
+        m.save(v2_version=3)
+    else:
+        m.save()
+
+
+def retag(job):
+    edited = []
+    for f in job["files"]:
+        if len(edited) == job["limit"]:
+            break
+        path = os.path.join(job["root"], f)
+        if job["from"] and get(load(path), "artist") != job["from"]:
+            continue
+        if job["copy"]:
+            base, ext = os.path.splitext(f)
+            tmp = os.path.join(job["root"], base + ".tmp" + ext)
+            shutil.copy2(path, tmp)
+            edit(tmp, job["to"])
+            os.replace(tmp, path)
+        else:
+            edit(path, job["to"])
+        edited.append(f)
+    return edited
+
+
+json.dump({"scan": scan, "retag": retag}[sys.argv[1]](json.load(sys.stdin)), sys.stdout)
