@@ -21,7 +21,7 @@ type Counts struct {
 type Counter struct {
 	store Store
 
-	puts, gets, lists, stats, deletes                atomic.Int64
+	puts, gets, lists, stats, deletes               atomic.Int64
 	uploadedObjects, uploadedBytes, downloadedBytes atomic.Int64
 }
 

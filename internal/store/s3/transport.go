@@ -1,0 +1,196 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	dialTimeout = 8 * time.Second
+
+	// silentPeer is how long sent bytes may stay unacknowledged, and about how
+	// long a connection that only waits may be dead, before the kernel gives
+	// it up. It notices a cut line long before a stalled server is suspected.
+	silentPeer = 20 * time.Second
+
+	// After the last byte of a body is handed to the kernel, up to kernelBuffer
+	// bytes may still have to cross a line of slowLine bytes a second.
+	kernelBuffer = 4 << 20
+	slowLine     = 32 << 10
+
+	idlePerHost = 32
+)
+
+// errStalled ends a request in which nothing moved. It is a timeout to the
+// retryer, which tries again.
+var errStalled net.Error = stallError{}
+
+type stallError struct{}
+
+func (stallError) Error() string   { return "no progress on the connection" }
+func (stallError) Timeout() bool   { return true }
+func (stallError) Temporary() bool { return true }
+
+// transport is one HTTP exchange: it counts it, watches that bytes move, and
+// reads the store's clock from the answer.
+type transport struct {
+	pool     *http.Transport
+	stall    time.Duration
+	log      *slog.Logger
+	clock    clock
+	requests atomic.Int64
+}
+
+func newTransport(stall time.Duration, log *slog.Logger) *transport {
+	return &transport{pool: newHTTP(), stall: stall, log: log}
+}
+
+// newHTTP returns the pool of connections. HTTP/1.1 only: with HTTP/2 all
+// transfers share one connection, so one stall would stop every one of them.
+// [http.ProxyFromEnvironment] never takes a proxy for a loopback address.
+func newHTTP() *http.Transport {
+	dialer := &net.Dialer{
+		Timeout: dialTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: silentPeer / 2, Interval: silentPeer / 8, Count: 4,
+		},
+		Control: limitSilence,
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		Protocols:             protocols,
+		TLSHandshakeTimeout:   dialTimeout,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   idlePerHost,
+		IdleConnTimeout:       90 * time.Second,
+		DisableCompression:    true, // objects are ciphertext
+		WriteBufferSize:       64 << 10,
+		ReadBufferSize:        64 << 10,
+	}
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.requests.Add(1)
+	w := newWatch(req.Context(), t.allowance(req.ContentLength))
+	req = req.WithContext(w.ctx)
+	if req.Body != nil && req.Body != http.NoBody {
+		req.Body = &sentBody{ReadCloser: req.Body, watch: w}
+	}
+	w.arm()
+	begun := time.Now()
+	resp, err := t.pool.RoundTrip(req)
+	t.trace(req, resp, err, begun)
+	if err != nil {
+		defer w.stop()
+		return nil, w.explain(err)
+	}
+	w.answered()
+	t.clock.observe(resp.Header.Get("Date"), begun, time.Now())
+	resp.Body = &readBody{ReadCloser: resp.Body, watch: w}
+	return resp, nil
+}
+
+// allowance is how long nothing may move in an exchange that sends size bytes.
+func (t *transport) allowance(size int64) time.Duration {
+	buffered := min(max(size, 0), kernelBuffer)
+	return t.stall + time.Duration(buffered/slowLine)*time.Second
+}
+
+func (t *transport) trace(req *http.Request, resp *http.Response, err error, begun time.Time) {
+	if t.log == nil {
+		return
+	}
+	status := 0
+	if resp != nil {
+		status = resp.StatusCode
+	}
+	t.log.LogAttrs(req.Context(), slog.LevelDebug, "s3 request",
+		slog.String("method", req.Method), slog.String("path", req.URL.Path),
+		slog.Int("status", status), slog.Duration("took", time.Since(begun)), slog.Any("err", err))
+}
+
+// watch cancels an exchange when it was armed and nothing moved for idle.
+type watch struct {
+	ctx    context.Context //nolint:containedctx // the exchange's own, made here
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	idle   time.Duration
+	sent   atomic.Bool // the answer came: what the sender does no longer counts
+	pulse  *pulse
+}
+
+func newWatch(parent context.Context, idle time.Duration) *watch {
+	ctx, cancel := context.WithCancelCause(parent)
+	w := &watch{ctx: ctx, cancel: cancel, idle: idle, pulse: pulseOf(parent)}
+	w.timer = time.AfterFunc(idle, func() { cancel(errStalled) })
+	return w
+}
+
+func (w *watch) arm() { w.timer.Reset(w.idle) }
+
+// pause stops the clock while the caller, not the network, is awaited.
+func (w *watch) pause() { w.timer.Stop() }
+
+func (w *watch) answered() {
+	w.sent.Store(true)
+	w.pause()
+}
+
+func (w *watch) stop() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// explain names the stall where the transport only saw a cancelled context.
+func (w *watch) explain(err error) error {
+	if errors.Is(context.Cause(w.ctx), errStalled) {
+		return errStalled
+	}
+	return err
+}
+
+type sentBody struct {
+	io.ReadCloser
+	watch *watch
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	if !b.watch.sent.Load() {
+		b.watch.arm()
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.watch.pulse.beat(n)
+	return n, err
+}
+
+type readBody struct {
+	io.ReadCloser
+	watch *watch
+}
+
+func (b *readBody) Read(p []byte) (int, error) {
+	b.watch.arm()
+	n, err := b.ReadCloser.Read(p)
+	b.watch.pause()
+	b.watch.pulse.beat(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = b.watch.explain(err)
+	}
+	return n, err
+}
+
+func (b *readBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.watch.stop()
+	return err
+}
