@@ -1,0 +1,174 @@
+// Package control lets the other commands talk to the process that owns a home:
+// HTTP with JSON over a Unix socket in the home.
+//
+// # What is said
+//
+// A request is POST /v1/<name> with one JSON value as body. The answer is JSON
+// values, one a line, as they come: any number of
+//
+//	{"progress":…}
+//
+// and then exactly one of
+//
+//	{"result":…}
+//	{"fault":{"text":"…","hint":"…","exit":1}}
+//
+// An answer that ends without either means that the owner ended meanwhile. A
+// client that goes away cancels what it asked for. Names on the drive and in
+// the file system are bytes, not text, and travel as such.
+//
+// # Who may
+//
+// The socket has mode 0600 in a folder of mode 0700: whoever may read the home
+// may command its owner, which is no more than they could do themselves.
+//
+// The package knows nothing of what an owner does: that is [Owner], which the
+// command line implements over the worker.
+package control
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Owner does what clients ask. Its methods are called at once from many
+// goroutines. Progress functions are called by one goroutine at a time, and not
+// after the method returned.
+type Owner interface {
+	// Status describes the moment. It never waits for the network.
+	Status(ctx context.Context) (Status, error)
+	// Wait returns nil when everything is safe.
+	Wait(ctx context.Context, r WaitRequest, progress func(Status)) (Status, error)
+	// Unmount ends a mount, and soon after the answer the process if it was
+	// the last.
+	Unmount(ctx context.Context, r UnmountRequest, progress func(Status)) (Status, error)
+	// Restore copies from the drive's newest view into a folder.
+	Restore(ctx context.Context, r RestoreRequest, progress func(RestoreProgress)) (RestoreProgress, error)
+	// List gives the entries of a folder, or one file, of the drive.
+	List(ctx context.Context, r ListRequest, entry func(Entry)) error
+	// Check examines the repository in the bucket.
+	Check(ctx context.Context, r CheckRequest, progress func(CheckProgress)) (CheckReport, error)
+}
+
+// Fault is an error made ready for people: what happened to what, what to do
+// about it, and the exit code of the command.
+type Fault struct {
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+	Exit int    `json:"exit"`
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.Text }
+
+var (
+	// ErrNoOwner: no process serves this home now.
+	ErrNoOwner = errors.New("no process serves this home")
+	// ErrEnded: the owner ended before it had answered.
+	ErrEnded = errors.New("the process that serves this home ended before it answered")
+)
+
+// Status is what `tunesafe status --json` prints.
+type Status struct {
+	PID        int     `json:"pid"` // of the owner; 0 if there is none
+	Version    string  `json:"version"`
+	Home       string  `json:"home"`
+	Repository string  `json:"repository"`
+	Device     string  `json:"device"`
+	Store      string  `json:"store"`
+	SafeWord   string  `json:"safe_word"` // "safe", or "copied on this computer"
+	Mounts     []Mount `json:"mounts"`
+
+	SafeFiles       int64 `json:"safe_files"`
+	SafeBytes       int64 `json:"safe_bytes"`
+	WaitingFiles    int64 `json:"waiting_files"`
+	WaitingBytes    int64 `json:"waiting_bytes"`
+	UploadedBytes   int64 `json:"uploaded_bytes"`   // request bodies since init
+	UploadedObjects int64 `json:"uploaded_objects"` // requests with a body since init
+
+	Rate        float64        `json:"rate"`         // bytes a second, lately
+	LeftSeconds float64        `json:"left_seconds"` // estimated; 0 if unknown
+	Phase       string         `json:"phase"`
+	Errors      []StatusError  `json:"errors"`
+	LastCommit  *time.Time     `json:"last_commit,omitempty"`
+	Unsaved     bool           `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
+	Details     map[string]any `json:"details,omitempty"`    // what the worker tells beyond this, for inspection
+}
+
+// Safe tells whether nothing waits.
+func (s Status) Safe() bool { return s.WaitingFiles == 0 && s.WaitingBytes == 0 }
+
+// Mount is one place where the drive is shown.
+type Mount struct {
+	Dir      string `json:"dir"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+}
+
+// StatusError is something that went wrong lately.
+type StatusError struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
+}
+
+// WaitRequest asks to return when everything is safe.
+type WaitRequest struct {
+	Timeout time.Duration `json:"timeout"` // 0 is none
+}
+
+// UnmountRequest asks to end the mount at Dir.
+type UnmountRequest struct {
+	Dir  []byte `json:"dir"`  // absolute
+	Wait bool   `json:"wait"` // until everything is safe, first
+}
+
+// RestoreRequest asks for a copy.
+type RestoreRequest struct {
+	Paths [][]byte `json:"paths"` // on the drive, from its top
+	Dest  []byte   `json:"dest"`  // absolute
+}
+
+// RestoreProgress counts what was restored so far.
+type RestoreProgress struct {
+	Files      int64 `json:"files"`
+	Bytes      int64 `json:"bytes"`
+	TotalFiles int64 `json:"total_files"`
+	TotalBytes int64 `json:"total_bytes"`
+}
+
+// ListRequest asks for names.
+type ListRequest struct {
+	Path []byte `json:"path"` // on the drive, from its top
+}
+
+// Entry is one name on the drive.
+type Entry struct {
+	Name   []byte    `json:"name"`
+	Mode   uint32    `json:"mode"` // as st_mode
+	UID    uint32    `json:"uid"`
+	GID    uint32    `json:"gid"`
+	Size   int64     `json:"size"`
+	Mtime  time.Time `json:"mtime"`
+	State  string    `json:"state,omitempty"`  // files only
+	Target []byte    `json:"target,omitempty"` // symbolic links only
+}
+
+// CheckRequest asks for an examination.
+type CheckRequest struct {
+	Read bool `json:"read"` // every byte, not only names and sizes
+}
+
+// CheckProgress counts what was examined so far.
+type CheckProgress struct {
+	Objects      int64 `json:"objects"`
+	TotalObjects int64 `json:"total_objects"`
+	Bytes        int64 `json:"bytes"`
+}
+
+// CheckReport is the outcome.
+type CheckReport struct {
+	CheckProgress
+	Commits  int64    `json:"commits"`
+	Problems []string `json:"problems"`
+	Unused   int64    `json:"unused"` // objects that nothing names, left by interrupted uploads
+}

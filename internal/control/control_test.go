@@ -1,0 +1,202 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errStrange = errors.New("strange")
+
+// testOwner answers with what it was asked.
+type testOwner struct{ cancelled chan struct{} }
+
+func (o *testOwner) Status(context.Context) (Status, error) { return Status{PID: 7}, nil }
+
+func (o *testOwner) Wait(ctx context.Context, r WaitRequest, progress func(Status)) (Status, error) {
+	for i := range 3 {
+		progress(Status{WaitingFiles: int64(3 - i)})
+	}
+	if r.Timeout > 0 {
+		<-ctx.Done()
+		close(o.cancelled)
+	}
+	return Status{SafeFiles: 3}, ctx.Err()
+}
+
+func (o *testOwner) Unmount(_ context.Context, r UnmountRequest, _ func(Status)) (Status, error) {
+	return Status{}, fmt.Errorf("%s: %w", r.Dir, errStrange)
+}
+
+func (o *testOwner) Restore(_ context.Context, r RestoreRequest, _ func(RestoreProgress)) (RestoreProgress, error) {
+	return RestoreProgress{Files: int64(len(r.Paths))}, nil
+}
+
+func (o *testOwner) List(_ context.Context, r ListRequest, entry func(Entry)) error {
+	entry(Entry{Name: r.Path})
+	return nil
+}
+
+func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (CheckReport, error) {
+	panic(http.ErrAbortHandler)
+}
+
+func explain(err error) *Fault { return &Fault{Text: err.Error(), Hint: "try again", Exit: 1} }
+
+// start serves a new owner in dir until the test ends.
+func start(t *testing.T, dir string) (*testOwner, *Client) {
+	t.Helper()
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &testOwner{cancelled: make(chan struct{})}
+	s := NewServer(o, explain)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+		if _, err := Dial(context.Background(), dir); !errors.Is(err, ErrNoOwner) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+	c, err := Dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o, c
+}
+
+// longDir is a folder whose socket does not fit into sun_path.
+func longDir(t *testing.T) string {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 40))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestLongPath(t *testing.T) {
+	dir := longDir(t)
+	_, c := start(t, dir)
+	if s, err := c.Status(t.Context()); err != nil || s.PID != 7 {
+		t.Fatal(s, err)
+	}
+	info, err := os.Stat(filepath.Join(dir, socketName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("mode of the socket: %v", info.Mode())
+	}
+}
+
+func TestNoOwner(t *testing.T) {
+	for _, dir := range []string{t.TempDir(), longDir(t), filepath.Join(t.TempDir(), "absent")} {
+		if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNoOwner) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+// An owner that was killed leaves its socket.
+func TestSocketLeft(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*listener).Listener.Close()
+	if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNoOwner) {
+		t.Fatal(err)
+	}
+	_, c := start(t, dir)
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	_, c := start(t, t.TempDir())
+	var seen []int64
+	s, err := c.Wait(t.Context(), WaitRequest{}, func(s Status) { seen = append(seen, s.WaitingFiles) })
+	if err != nil || s.SafeFiles != 3 || fmt.Sprint(seen) != "[3 2 1]" {
+		t.Error(s, err, seen)
+	}
+}
+
+func TestFault(t *testing.T) {
+	_, c := start(t, t.TempDir())
+	_, err := c.Unmount(t.Context(), UnmountRequest{Dir: []byte("/mnt")}, nil)
+	f, ok := errors.AsType[*Fault](err)
+	if !ok || *f != (Fault{"/mnt: strange", "try again", 1}) {
+		t.Errorf("%#v", err)
+	}
+}
+
+// Names are bytes: one that is not UTF-8 arrives unchanged.
+func TestBytes(t *testing.T) {
+	_, c := start(t, t.TempDir())
+	name := "Bj\xf6rk\x00\n"
+	err := c.List(t.Context(), ListRequest{Path: []byte(name)}, func(e Entry) {
+		if string(e.Name) != name {
+			t.Errorf("%q", e.Name)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	o, c := start(t, t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.Wait(ctx, WaitRequest{Timeout: time.Hour}, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	<-o.cancelled
+}
+
+// An owner that ends in the middle of an answer is told apart from a fault.
+func TestEnded(t *testing.T) {
+	_, c := start(t, t.TempDir())
+	if _, err := c.Check(t.Context(), CheckRequest{}, nil); !errors.Is(err, ErrEnded) {
+		t.Error(err)
+	}
+}
+
+func TestConcurrentClients(t *testing.T) {
+	dir := longDir(t)
+	start(t, dir)
+	var g sync.WaitGroup
+	for range 20 {
+		g.Go(func() {
+			c, err := Dial(t.Context(), dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 5 {
+				if s, err := c.Wait(t.Context(), WaitRequest{}, func(Status) {}); err != nil || s.SafeFiles != 3 {
+					t.Error(s, err)
+				}
+			}
+		})
+	}
+	g.Wait()
+}
