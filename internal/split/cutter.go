@@ -1,0 +1,246 @@
+package split
+
+import (
+	"cmp"
+	"slices"
+)
+
+const (
+	probeHead    = 8 << 10  // bytes of sound that scanners read in front
+	probeTail    = 4 << 10  // and behind
+	probeTailOgg = 64 << 10 // in Ogg they look for the last page
+
+	minArt  = 1 << 10 // smaller pictures are not worth a part
+	maxArts = 256     // more are no album's
+	// maxTags bounds the part that is kept, compressed and patched as one
+	// piece. A file with more around its sound is opaque.
+	maxTags = 64 << 20
+	// maxSpans bounds memory (16 bytes each) on files of tiny Ogg pages: some
+	// 500,000 pages, or two gigabytes.
+	maxSpans = 1 << 21
+	// maxSteps bounds the walks over chunks, boxes, frames and blocks.
+	maxSteps = 1 << 18
+)
+
+// span is a stretch of the file of one kind, from the end of the span before.
+type span struct {
+	end  int64
+	kind Kind
+}
+
+// cutter collects what the parsers find. They name the kinds in file order with
+// upto, and pictures at any time with picture; layout turns that into parts.
+type cutter struct {
+	f     *file
+	spans []span
+	arts  [][]extent // each picture's place, inside Tags spans
+	pos   int64      // end of the last span
+	tail  int64      // bytes of sound that are probe at the end
+	full  bool       // maxSpans was not enough
+}
+
+// upto says that everything from the last such end to this one is of kind k.
+func (c *cutter) upto(k Kind, end int64) {
+	if end <= c.pos {
+		return
+	}
+	c.pos = end
+	if n := len(c.spans); n > 0 && c.spans[n-1].kind == k {
+		c.spans[n-1].end = end
+		return
+	}
+	if len(c.spans) == maxSpans {
+		c.full = true
+		return
+	}
+	c.spans = append(c.spans, span{end, k})
+}
+
+// leftover says that a walk came to pos and could not go on to hi. A few bytes
+// are padding, more is somebody's data.
+func (c *cutter) leftover(pos, hi int64) {
+	c.upto(Tags, pos)
+	if hi-pos >= 8 {
+		c.upto(Data, hi)
+	}
+	c.upto(Tags, hi)
+}
+
+// picture makes the bytes in es an art part if they lie in tags.
+func (c *cutter) picture(es []extent) {
+	var n int64
+	for _, e := range es {
+		n += e.length
+	}
+	if n >= minArt && len(c.arts) < maxArts {
+		c.arts = append(c.arts, es)
+	}
+}
+
+// attempt runs a container's parser on [lo, hi) and forgets what it said if it
+// gives up.
+func (c *cutter) attempt(parse parser, lo, hi int64) bool {
+	spans, arts, pos := len(c.spans), len(c.arts), c.pos
+	c.upto(Tags, lo)
+	if parse(c, lo, hi) && !c.full {
+		return true
+	}
+	c.spans, c.arts, c.pos, c.full = c.spans[:spans], c.arts[:arts], pos, false
+	if spans > 0 {
+		c.spans[spans-1].end = pos
+	}
+	return false
+}
+
+// layout makes parts of the spans.
+func (c *cutter) layout() Layout {
+	a := assembler{art: map[int]int{}}
+	audio := c.total(Audio)
+	if audio > probeHead+c.tail {
+		a.head, a.tail = probeHead, audio-c.tail
+	} else {
+		a.head, a.tail = audio, audio
+	}
+	marks := c.marks()
+	var pos int64
+	for _, s := range c.spans {
+		switch s.kind {
+		case Tags:
+			marks = a.tags(pos, s.end, marks)
+		case Audio:
+			a.sound(s.end - pos)
+		default:
+			a.add(s.kind, 0, s.end-pos)
+		}
+		pos = s.end
+	}
+	l := a.sorted()
+	for i, k := range l.Parts {
+		if k == Tags && l.PartSize(i) > maxTags {
+			return opaque(c.f.size)
+		}
+	}
+	return l
+}
+
+// total counts the bytes of one kind.
+func (c *cutter) total(k Kind) int64 {
+	var n, pos int64
+	for _, s := range c.spans {
+		if s.kind == k {
+			n += s.end - pos
+		}
+		pos = s.end
+	}
+	return n
+}
+
+// mark is a range of the file that belongs to a picture.
+type mark struct {
+	off, end int64
+	art      int
+}
+
+// marks lists the pictures' ranges in file order.
+func (c *cutter) marks() []mark {
+	var ms []mark
+	for i, es := range c.arts {
+		for _, e := range es {
+			ms = append(ms, mark{e.off, e.off + e.length, i})
+		}
+	}
+	slices.SortStableFunc(ms, func(a, b mark) int { return cmp.Compare(a.off, b.off) })
+	return ms
+}
+
+// assembler numbers parts as they occur and joins neighbours.
+type assembler struct {
+	l          Layout
+	single     [Data + 1]int // part number + 1 of each kind but Art
+	art        map[int]int   // part number of each picture
+	heard      int64         // bytes of sound so far
+	head, tail int64         // sound in [head, tail) is Audio, the rest Probe
+}
+
+// tags adds the tags in [pos, end) and the pictures in them, and returns the
+// marks that remain. Marks that overlap, as only a malformed file's do, are cut.
+func (a *assembler) tags(pos, end int64, ms []mark) []mark {
+	for len(ms) > 0 && ms[0].off < end {
+		m := ms[0]
+		from, to := max(m.off, pos), min(m.end, end)
+		if to > from {
+			a.add(Tags, 0, from-pos)
+			a.add(Art, m.art, to-from)
+			pos = to
+		}
+		if m.end > end {
+			break
+		}
+		ms = ms[1:]
+	}
+	a.add(Tags, 0, end-pos)
+	return ms
+}
+
+// sound adds n bytes of audio, or of probe where that is.
+func (a *assembler) sound(n int64) {
+	end := a.heard + n
+	for _, b := range []struct {
+		to int64
+		k  Kind
+	}{{a.head, Probe}, {a.tail, Audio}, {end, Probe}} {
+		if to := min(b.to, end); to > a.heard {
+			a.add(b.k, 0, to-a.heard)
+			a.heard = to
+		}
+	}
+}
+
+// add appends n bytes of a part. Only pictures are told apart by art.
+func (a *assembler) add(k Kind, art int, n int64) {
+	if n <= 0 {
+		return
+	}
+	part := a.number(k, art)
+	if i := len(a.l.Runs) - 1; i >= 0 && a.l.Runs[i].Part == part {
+		a.l.Runs[i].Length += n
+		return
+	}
+	a.l.Runs = append(a.l.Runs, Run{part, n})
+}
+
+// number returns the part's number, and makes the part at its first occurrence.
+func (a *assembler) number(k Kind, art int) int {
+	if k != Art {
+		if a.single[k] == 0 {
+			a.l.Parts = append(a.l.Parts, k)
+			a.single[k] = len(a.l.Parts)
+		}
+		return a.single[k] - 1
+	}
+	part, ok := a.art[art]
+	if !ok {
+		part = len(a.l.Parts)
+		a.l.Parts = append(a.l.Parts, Art)
+		a.art[art] = part
+	}
+	return part
+}
+
+// sorted returns the layout with its parts in the order of their kinds.
+func (a *assembler) sorted() Layout {
+	order := make([]int, len(a.l.Parts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(a.l.Parts[x], a.l.Parts[y]) })
+	l := Layout{Parts: make([]Kind, len(order)), Runs: a.l.Runs}
+	place := make([]int, len(order))
+	for to, from := range order {
+		l.Parts[to], place[from] = a.l.Parts[from], to
+	}
+	for i := range l.Runs {
+		l.Runs[i].Part = place[l.Runs[i].Part]
+	}
+	return l
+}
