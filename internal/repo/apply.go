@@ -1,0 +1,194 @@
+package repo
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Apply takes in commits, in their order, in one transaction that is on the
+// disk when it returns: their objects and placements, without those they
+// condemn, and their devices' heads. Objects placed are no longer
+// [Index.Unplaced]. Taking a commit in twice changes nothing.
+//
+// A commit without Device only adds its rows, as those of a checkpoint are.
+func (x *Index) Apply(commits ...*Commit) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	done := map[string]bool{} // objects placed or condemned
+	err := x.db.Update(func(tx *bolt.Tx) error {
+		a, err := newApplier(tx)
+		if err != nil {
+			return err
+		}
+		for _, c := range commits {
+			if err := a.commit(c); err != nil {
+				return err
+			}
+			for _, row := range c.Puts {
+				done[row.Name] = true
+				if ack, ok := x.acks.rows[row.Name]; ok {
+					x.headers[row.Name] = ack.header
+				}
+			}
+			for _, row := range c.Condemned {
+				done[row.Name] = true
+			}
+		}
+		if err := x.flushHeaders(tx); err != nil {
+			return err
+		}
+		return a.finish()
+	})
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return x.acks.drop(done)
+}
+
+// dropPlacedAcks forgets acknowledged objects that a commit placed before the
+// program ended.
+func (x *Index) dropPlacedAcks() error {
+	placed := map[string]bool{}
+	err := x.db.View(func(tx *bolt.Tx) error {
+		for name := range x.acks.rows {
+			placed[name] = tx.Bucket(namesBucket).Get(nameKey(name)) != nil
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return x.acks.drop(placed)
+}
+
+// applier takes commits into one transaction.
+type applier struct {
+	objects, names, blobs, headers, heads, totals *bolt.Bucket
+
+	sums map[string]*Totals
+}
+
+func newApplier(tx *bolt.Tx) (*applier, error) {
+	a := &applier{
+		objects: tx.Bucket(objectsBucket), names: tx.Bucket(namesBucket), blobs: tx.Bucket(blobsBucket),
+		headers: tx.Bucket(headersBucket), heads: tx.Bucket(headsBucket), totals: tx.Bucket(totalsBucket),
+		sums: map[string]*Totals{},
+	}
+	return a, a.totals.ForEach(func(kind, v []byte) error {
+		t := new(Totals)
+		a.sums[string(kind)] = t
+		return json.Unmarshal(v, t)
+	})
+}
+
+// finish writes the totals.
+func (a *applier) finish() error {
+	for kind, t := range a.sums {
+		v, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		if err := a.totals.Put([]byte(kind), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *applier) commit(c *Commit) error {
+	for i := range c.Puts {
+		if err := a.put(&c.Puts[i]); err != nil {
+			return err
+		}
+	}
+	for _, row := range c.Condemned {
+		if err := a.remove(row.Name); err != nil {
+			return err
+		}
+	}
+	if c.Device == "" {
+		return nil
+	}
+	for device, h := range c.Heads {
+		if err := a.head(device, h); err != nil {
+			return err
+		}
+	}
+	return a.head(c.Device, c.Head())
+}
+
+// head moves a device's head forwards.
+func (a *applier) head(device string, h Head) error {
+	if decodeHead(a.heads.Get([]byte(device))).Seq >= h.Seq {
+		return nil
+	}
+	return a.heads.Put([]byte(device), encodeHead(h))
+}
+
+// put adds an object and its placements.
+func (a *applier) put(row *ObjectRow) error {
+	key := nameKey(row.Name)
+	if a.names.Get(key) != nil {
+		return nil
+	}
+	n, err := a.names.NextSequence()
+	if err != nil || n > math.MaxUint32 {
+		return fmt.Errorf("object number %d: %w", n, err)
+	}
+	number := binary.BigEndian.AppendUint32(nil, uint32(n))
+	if err := a.names.Put(key, number); err != nil {
+		return err
+	}
+	if err := a.objects.Put(number, encodeObject(row)); err != nil {
+		return err
+	}
+	a.count(row, 1)
+	return eachPlacement(row, func(id ID, p Placement) error {
+		return a.blobs.Put(append(slices.Clone(id[:]), number...), p.encode())
+	})
+}
+
+// remove takes out an object and its placements.
+func (a *applier) remove(name string) error {
+	key := nameKey(name)
+	number := slices.Clone(a.names.Get(key))
+	if number == nil {
+		return nil
+	}
+	row, err := decodeObject(a.objects.Get(number))
+	if err != nil {
+		return err
+	}
+	for _, b := range row.Blobs() {
+		if err := a.blobs.Delete(append(slices.Clone(b.ID[:]), number...)); err != nil {
+			return err
+		}
+	}
+	a.count(&row, -1)
+	if err := a.objects.Delete(number); err != nil {
+		return err
+	}
+	if err := a.headers.Delete(number); err != nil {
+		return err
+	}
+	return a.names.Delete(key)
+}
+
+func (a *applier) count(row *ObjectRow, sign int64) {
+	t := a.sums[row.Kind]
+	if t == nil {
+		t = new(Totals)
+		a.sums[row.Kind] = t
+	}
+	t.Objects += sign
+	t.Stored += sign * row.Size
+	for _, b := range row.Blobs() {
+		t.Blobs += sign
+		t.Plain += sign * b.Size
+	}
+}

@@ -1,0 +1,45 @@
+package repo
+
+import (
+	"io"
+	"iter"
+
+	chunkers "github.com/PlakarKorp/go-cdc-chunkers"
+	_ "github.com/PlakarKorp/go-cdc-chunkers/chunkers/fastcdc" // registers the algorithm
+)
+
+// Sizes of chunks that a long part is cut into by content. A reader needs none
+// of them; a writer that changed them would share less with what is stored.
+const (
+	AudioMin, AudioNormal, AudioMax = 4 << 20, 8 << 20, 16 << 20    // audio over MaxBlob
+	DataMin, DataNormal, DataMax    = 4 << 10, 16 << 10, 64 << 10   // data up to LargeData
+	LargeMin, LargeNormal, LargeMax = 256 << 10, 1 << 20, 4 << 20   // data from LargeData
+	RowsMin, RowsNormal, RowsMax    = 16 << 10, 64 << 10, 256 << 10 // rows of a checkpoint
+	LargeData                       = 32 << 20
+)
+
+// Chunks cuts the bytes of r where their content says (FastCDC), so that equal
+// stretches give equal chunks wherever they lie. A chunk is valid until the
+// next is asked for. The sequence ends at the first error.
+func Chunks(r io.Reader, minSize, normal, maxSize int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		c, err := chunkers.NewChunker("fastcdc-v1.0.0", r, &chunkers.ChunkerOpts{MinSize: minSize, NormalSize: normal, MaxSize: maxSize})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for {
+			chunk, err := c.Next()
+			if len(chunk) > 0 && !yield(chunk, nil) {
+				return
+			}
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,452 @@
+package repo
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// line is any line of a commit or a checkpoint: the union of the fields of all
+// rows. What the line is shows in which fields it has.
+type line struct {
+	seen map[string]bool // fields there
+
+	object    ObjectRow
+	why       string
+	inode     InodeRow
+	header    Commit
+	version   int64
+	signature string
+}
+
+// parseLine reads one line of JSON. Fields that it does not know are skipped.
+func parseLine(text []byte) (*line, error) {
+	l := &line{seen: make(map[string]bool, 16)}
+	s := &scanner{p: text}
+	s.object(func(name string) {
+		if l.seen[name] {
+			s.fail("field %.40q twice", name)
+			return
+		}
+		l.seen[name] = true
+		if !l.objectField(s, name) && !l.inodeField(s, name) && !l.headerField(s, name) {
+			s.skip()
+		}
+	})
+	return l, s.end()
+}
+
+func (l *line) objectField(s *scanner, name string) bool {
+	o := &l.object
+	switch name {
+	case "put", "condemn":
+		o.Name = s.str()
+		if err := checkObjectName(o.Name); err != nil && s.err == nil {
+			s.fail("%w", err)
+		}
+	case "size": // of objects and of files
+		o.Size = s.length(math.MaxInt64)
+		l.inode.Size = o.Size
+	case "head":
+		o.Head = s.sha()
+	case "kind": // of objects and of commits
+		o.Kind = s.str()
+		l.header.Kind = o.Kind
+	case "raw":
+		o.Raw = s.flatRefs([]BlobRef{})
+	case "frames":
+		s.array(func() { o.Frames = append(o.Frames, s.frame()) })
+	case "why":
+		l.why = s.str()
+	default:
+		return false
+	}
+	return true
+}
+
+// frame takes [z,"id",n,…].
+func (s *scanner) frame() Frame {
+	f := Frame{Packed: -1}
+	var id ID
+	var n int
+	s.array(func() {
+		switch {
+		case n == 0:
+			f.Packed = s.length(MaxObject)
+		case n%2 == 1:
+			id = s.id()
+		default:
+			f.Blobs = append(f.Blobs, BlobRef{id, s.length(MaxBlob)})
+		}
+		n++
+	})
+	if s.err == nil && (n%2 == 0 || f.Packed < 0) {
+		s.fail("frame of %d elements", n)
+	}
+	if f.Size() > MaxFrame {
+		s.fail("frame of %d bytes, the limit is %d", f.Size(), MaxFrame)
+	}
+	return f
+}
+
+// flatRefs takes ["id",n,…] behind refs.
+func (s *scanner) flatRefs(refs []BlobRef) []BlobRef {
+	var id ID
+	n := 0
+	s.array(func() {
+		if n++; n%2 == 1 {
+			id = s.id()
+		} else {
+			refs = append(refs, BlobRef{id, s.length(MaxBlob)})
+		}
+	})
+	if n%2 == 1 {
+		s.fail("blob without length")
+	}
+	return refs
+}
+
+// ref takes ["id",n].
+func (s *scanner) ref() BlobRef {
+	refs := s.flatRefs(nil)
+	if s.err == nil && len(refs) != 1 {
+		s.fail("%d blobs, want 1", len(refs))
+	}
+	if s.err != nil {
+		return BlobRef{}
+	}
+	return refs[0]
+}
+
+func (l *line) inodeField(s *scanner, name string) bool {
+	r := &l.inode
+	switch name {
+	case "inode":
+		r.Inode = s.inode()
+	case "type":
+		r.Type = s.str()
+	case "mode":
+		r.Mode = s.uint32()
+	case "uid":
+		r.UID = s.uint32()
+	case "gid":
+		r.GID = s.uint32()
+	case "mtime":
+		r.Mtime = s.mtime()
+	case "rdev":
+		r.Rdev = s.uint32()
+	case "xattrs":
+		s.xattrs(r, func(name string) (string, error) { return name, nil })
+	case "xattrs64":
+		s.xattrs(r, decode64)
+	case "target":
+		r.Target = s.str()
+	case "target64":
+		r.Target = string(s.bytes64(base64.StdEncoding.DecodeString))
+	case "in":
+		r.In = s.inode()
+	case "name":
+		r.Name = s.str()
+	case "name64":
+		r.Name = string(s.bytes64(base64.StdEncoding.DecodeString))
+	case "base":
+		r.Base = s.str()
+	case "succeeds":
+		r.Succeeds = s.inode()
+	case "gone":
+		r.Gone = s.isTrue()
+	case "taken_open":
+		r.TakenOpen = s.isTrue()
+	case "parts":
+		s.array(func() { r.Parts = append(r.Parts, s.part()) })
+	case "runs":
+		r.Runs = s.runs()
+	case "more":
+		ref := s.ref()
+		r.More = &ref
+	default:
+		return false
+	}
+	return true
+}
+
+func decode64(s string) (string, error) {
+	p, err := base64.StdEncoding.DecodeString(s)
+	return string(p), err
+}
+
+func (s *scanner) mtime() time.Time {
+	var v [2]int64
+	n := 0
+	s.array(func() {
+		if n == 2 {
+			s.fail("mtime of more than two numbers")
+			return
+		}
+		v[n] = s.int()
+		n++
+	})
+	if s.err == nil && (n != 2 || v[1] < 0 || v[1] >= 1e9) {
+		s.fail("mtime %v", v)
+	}
+	return time.Unix(v[0], v[1])
+}
+
+func (s *scanner) xattrs(r *InodeRow, decode func(string) (string, error)) {
+	if r.Xattrs == nil {
+		r.Xattrs = map[string][]byte{}
+	}
+	s.object(func(field string) {
+		name, err := decode(field)
+		if err != nil || len(name) > MaxName {
+			s.fail("xattr name %.300q", field)
+			return
+		}
+		r.Xattrs[name] = s.bytes64(base64.StdEncoding.DecodeString)
+	})
+}
+
+// part takes [kind,length], [kind,length,id] or [kind,length,[[id,n],…]].
+func (s *scanner) part() (p Part) {
+	n := 0
+	s.array(func() {
+		switch n {
+		case 0:
+			p.Kind = s.str()
+		case 1:
+			p.Size = s.length(math.MaxInt64)
+		case 2:
+			p.Blobs = s.partBlobs(p.Size)
+		default:
+			s.fail("part of more than three elements")
+		}
+		n++
+	})
+	if s.err == nil && n < 2 {
+		s.fail("part of %d elements", n)
+	}
+	return p
+}
+
+func (s *scanner) partBlobs(size int64) (refs []BlobRef) {
+	if s.next() == '"' {
+		if size > MaxBlob {
+			s.fail("blob of %d bytes, the limit is %d", size, MaxBlob)
+		}
+		return []BlobRef{{s.id(), size}}
+	}
+	s.array(func() { refs = append(refs, s.ref()) })
+	for _, r := range refs {
+		size -= r.Size
+	}
+	if s.err == nil && (size != 0 || len(refs) == 0) {
+		s.fail("blobs of a part do not sum to its length")
+	}
+	return refs
+}
+
+func (s *scanner) runs() (runs []Run) {
+	n := 0
+	s.array(func() {
+		if n%2 == 0 {
+			if len(runs) == MaxRuns {
+				s.fail("more than %d runs", MaxRuns)
+			}
+			runs = append(runs, Run{Part: int(s.length(math.MaxInt32))})
+		} else {
+			runs[len(runs)-1].Length = s.length(math.MaxInt64)
+		}
+		n++
+	})
+	if n%2 == 1 {
+		s.fail("run without length")
+	}
+	return runs
+}
+
+// row gives the line as a row, if it is one.
+func (l *line) row() (Row, error) {
+	has := func(name string) bool { return l.seen[name] }
+	name := has("name") || has("name64")
+	switch {
+	case has("put"):
+		return l.object, l.object.validate()
+	case has("condemn"):
+		return CondemnRow{l.object.Name, l.object.Size, l.why}, nil
+	case has("inode") && (has("type") || has("gone")):
+		l.inode.defaults()
+		return l.inode, l.inode.validate()
+	case has("in") && name && has("inode") != has("gone"):
+		return NameRow{l.inode.In, l.inode.Name, l.inode.Inode}, validName(l.inode.Name)
+	}
+	return nil, fmt.Errorf("a line that is no row")
+}
+
+// validate holds an object row to the limits and to its own arithmetic.
+func (o *ObjectRow) validate() error {
+	n, err := plainSize(o.Size)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Name, err)
+	}
+	var used int64
+	for _, f := range o.Frames {
+		used += f.Packed
+	}
+	for _, r := range o.Raw {
+		used += r.Size
+	}
+	raw := strings.HasPrefix(o.Name, "audio/")
+	if used > n || raw != (o.Frames == nil) || raw != (o.Raw != nil) {
+		return fmt.Errorf("%s: its blobs do not lie in it", o.Name)
+	}
+	return nil
+}
+
+// defaults fills in what is left out when it is plain.
+func (r *InodeRow) defaults() {
+	if len(r.Parts) == 1 && len(r.Runs) == 0 && r.Size > 0 {
+		r.Runs = []Run{{0, r.Size}}
+	}
+}
+
+func (r *InodeRow) validate() error {
+	if r.Gone {
+		return nil
+	}
+	switch r.Type {
+	case "file":
+		return r.validateFile()
+	case "dir":
+		if r.Inode == 1 && r.In == 0 {
+			return nil
+		}
+		if r.In == 0 {
+			return fmt.Errorf("directory %016x without parent", r.Inode)
+		}
+		return validName(r.Name)
+	case "symlink":
+		if len(r.Target) > MaxTarget {
+			return fmt.Errorf("symbolic link %016x of %d bytes, the limit is %d", r.Inode, len(r.Target), MaxTarget)
+		}
+	case "fifo", "socket", "char", "block":
+	default:
+		return fmt.Errorf("inode %016x of type %.20q", r.Inode, r.Type)
+	}
+	return r.validateXattrs()
+}
+
+// validateFile checks that the runs use up the parts and sum to the size.
+// Runs that go on in More are checked by who reads them.
+func (r *InodeRow) validateFile() error {
+	left := make([]int64, len(r.Parts))
+	for i, p := range r.Parts {
+		left[i] = p.Size
+	}
+	size := r.Size
+	for _, run := range r.Runs {
+		if run.Part >= len(left) || run.Length > left[run.Part] || run.Length > size {
+			return fmt.Errorf("file %016x: runs do not fit its parts", r.Inode)
+		}
+		left[run.Part] -= run.Length
+		size -= run.Length
+	}
+	for _, n := range left {
+		if n != 0 && r.More == nil {
+			return fmt.Errorf("file %016x: runs leave bytes of parts", r.Inode)
+		}
+	}
+	if size != 0 && r.More == nil {
+		return fmt.Errorf("file %016x: runs do not sum to its size", r.Inode)
+	}
+	return r.validateXattrs()
+}
+
+func (r *InodeRow) validateXattrs() error {
+	n := 0
+	for name, value := range r.Xattrs {
+		n += len(name) + len(value)
+	}
+	if n > MaxXattrs {
+		return fmt.Errorf("inode %016x: %d bytes of extended attributes, the limit is %d", r.Inode, n, MaxXattrs)
+	}
+	return nil
+}
+
+// validName refuses names that no directory can hold, and so none that could
+// lead a restore out of its folder.
+func validName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > MaxName || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("name %.300q in a directory", name)
+	}
+	return nil
+}
+
+func (l *line) headerField(s *scanner, name string) bool {
+	c := &l.header
+	switch name {
+	case "commit":
+		l.version = s.int()
+	case "device":
+		c.Device = s.str()
+	case "seq":
+		c.Seq = uint64(s.length(math.MaxInt64))
+	case "prev":
+		c.Prev = s.str()
+	case "repo":
+		c.Repo = s.str()
+	case "time":
+		c.Time = s.time()
+	case "seen":
+		c.Seen = s.heads()
+	case "epoch":
+		c.Epoch = int(s.length(math.MaxInt32))
+	case "heads":
+		c.Heads = s.heads()
+	case "rows":
+		s.array(func() { c.Rows = append(c.Rows, s.ref()) })
+	case "sig":
+		l.signature = s.str()
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *scanner) time() time.Time {
+	text := s.str()
+	if s.err != nil {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		s.fail("%w", err)
+	}
+	return t.UTC()
+}
+
+// heads takes {device:[seq,SHA-256],…}.
+func (s *scanner) heads() map[string]Head {
+	heads := map[string]Head{}
+	s.object(func(device string) {
+		var h Head
+		n := 0
+		s.array(func() {
+			switch n {
+			case 0:
+				h.Seq = uint64(s.length(math.MaxInt64))
+			case 1:
+				h.SHA = s.str()
+			default:
+				s.fail("head of more than two elements")
+			}
+			n++
+		})
+		if s.err == nil && (!isHex(device, 16) || !isHex(h.SHA, 64) || h.Seq == 0) {
+			s.fail("head of device %.40q", device)
+		}
+		heads[device] = h
+	})
+	return heads
+}

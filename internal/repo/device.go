@@ -1,0 +1,146 @@
+package repo
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// Device is this installation: what signs its commits. It is secret.
+type Device struct {
+	ID   string // 16 hexadecimal digits
+	Name string // the host's, for people
+	Key  ed25519.PrivateKey
+}
+
+// Certificate is the root key's word that a device belongs to the repository.
+type Certificate struct {
+	Device   string
+	Name     string
+	Key      ed25519.PublicKey
+	Enrolled time.Time
+}
+
+// certificate is devices/<device>.age.
+type certificate struct {
+	Device   string `json:"device"`
+	Name     string `json:"name"`
+	Key      string `json:"key"`
+	Enrolled string `json:"enrolled"`
+	Sig      string `json:"sig"`
+}
+
+// signed is what the root key signs.
+func (c *certificate) signed() []byte {
+	return []byte("tunesafe device 1 " + c.Device + " " + c.Key + " " + c.Enrolled + "\n")
+}
+
+// Enrol makes a new device and writes its certificate.
+func Enrol(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKey, name string) (*Device, error) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(root) != ed25519.PrivateKeySize || !k.root.Equal(root.Public()) {
+		return nil, fmt.Errorf("enrol: not the root key of this repository: %w", ErrWrongKey)
+	}
+	var random [8]byte
+	rand.Read(random[:])
+	d := &Device{ID: hex.EncodeToString(random[:]), Name: strings.ToValidUTF8(name, "?"), Key: private}
+	c := certificate{
+		Device: d.ID, Name: d.Name, Key: b64.EncodeToString(public),
+		Enrolled: time.Now().UTC().Format(time.RFC3339),
+	}
+	c.Sig = b64.EncodeToString(ed25519.Sign(root, c.signed()))
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := putSealed(ctx, st, "devices/"+d.ID+".age", append(text, '\n'), k.recipient); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Devices reads the certificates. Those that are not valid are left out and
+// given as errors that name them; the last error means that the list itself
+// could not be read.
+func Devices(ctx context.Context, st store.Store, k *Keys) (map[string]Certificate, []error, error) {
+	certs := map[string]Certificate{}
+	var bad []error
+	for info, err := range st.List(ctx, "devices/", "") {
+		if err != nil {
+			return nil, nil, err
+		}
+		text, err := getSealed(ctx, st, info.Key, k.identities...)
+		if errors.Is(err, ErrWrongKey) {
+			err = fmt.Errorf("%s: %w: sealed to another repository's key", info.Key, ErrCorrupt)
+		}
+		if err != nil && !errors.Is(err, ErrCorrupt) {
+			return nil, nil, err
+		}
+		c, err := k.parseCertificate(info.Key, text, err)
+		if err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		certs[c.Device] = c
+	}
+	return certs, bad, nil
+}
+
+func (k *Keys) parseCertificate(name string, text []byte, err error) (Certificate, error) {
+	if err != nil {
+		return Certificate{}, err
+	}
+	var c certificate
+	if err := json.Unmarshal(text, &c); err != nil {
+		return Certificate{}, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
+	}
+	key, err1 := b64.DecodeString(c.Key)
+	sig, err2 := b64.DecodeString(c.Sig)
+	enrolled, err3 := time.Parse(time.RFC3339, c.Enrolled)
+	switch {
+	case err1 != nil, err2 != nil, err3 != nil, len(key) != ed25519.PublicKeySize, !isHex(c.Device, 16):
+		return Certificate{}, fmt.Errorf("%s: %w: malformed certificate", name, ErrCorrupt)
+	case path.Base(name) != c.Device+".age":
+		return Certificate{}, fmt.Errorf("%s: %w: certificate of device %s", name, ErrCorrupt, c.Device)
+	case !ed25519.Verify(k.root, c.signed(), sig):
+		return Certificate{}, fmt.Errorf("%s: certificate %w: not the root key's signature", name, ErrSignature)
+	}
+	return Certificate{c.Device, c.Name, key, enrolled}, nil
+}
+
+// deviceFile is how a home keeps its [Device].
+type deviceFile struct {
+	Device string `json:"device"`
+	Name   string `json:"name"`
+	Seed   string `json:"seed"`
+}
+
+// MarshalJSON gives the device as a file for the home, of mode 0600.
+func (d *Device) MarshalJSON() ([]byte, error) {
+	return json.Marshal(deviceFile{d.ID, d.Name, b64.EncodeToString(d.Key.Seed())})
+}
+
+// ParseDevice is the inverse of [Device.MarshalJSON].
+func ParseDevice(text []byte) (*Device, error) {
+	var f deviceFile
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, errors.New("device: malformed")
+	}
+	seed, err := b64.DecodeString(f.Seed)
+	if err != nil || len(seed) != ed25519.SeedSize || !isHex(f.Device, 16) {
+		return nil, errors.New("device: malformed")
+	}
+	return &Device{f.Device, f.Name, ed25519.NewKeyFromSeed(seed)}, nil
+}

@@ -1,0 +1,204 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+const (
+	parallelGets = 8 // of one ReadLog
+	lookahead    = 8 // decoded commits kept ahead of the merge, a device
+)
+
+// OwnHead lists what stands behind the head that device remembers of itself:
+// nothing, in a home that was neither restored nor cloned. [ErrChain] means
+// that the bucket lacks the remembered head: it was rolled back, or is another.
+func OwnHead(ctx context.Context, st store.Store, device string, after Head) (newer []store.Info, err error) {
+	return listLog(ctx, st, device, after)
+}
+
+// listLog lists the commits of device behind the head after, none missing,
+// none twice. The list begins at the number of after itself, so that it shows
+// whether that commit is still there, and alone.
+func listLog(ctx context.Context, st store.Store, device string, after Head) ([]store.Info, error) {
+	prefix := logPrefix(device)
+	last := ""
+	if after.Seq > 0 {
+		last = fmt.Sprintf("%s%016d-", prefix, after.Seq)
+	}
+	var infos []store.Info
+	previous := Head{} // of the list
+	for info, err := range st.List(ctx, prefix, last) {
+		if err != nil {
+			return nil, err
+		}
+		_, h, err := parseCommitName(info.Key)
+		if err != nil {
+			continue // not a commit; Check reports it
+		}
+		if h.Seq == previous.Seq {
+			return nil, fmt.Errorf("%w: %s and %s", ErrFork, commitName(device, previous), info.Key)
+		}
+		if previous.Seq == 0 && after.Seq > 0 {
+			if h.Seq == after.Seq && h.SHA != after.SHA {
+				return nil, fmt.Errorf("%w: %s, known as %s", ErrFork, info.Key, commitName(device, after))
+			}
+			if h.Seq != after.Seq {
+				break // reported below
+			}
+		} else if h.Seq != previous.Seq+1 {
+			return nil, fmt.Errorf("%w: commit %d of device %s is missing before %s", ErrChain, previous.Seq+1, device, info.Key)
+		}
+		if previous = h; h.Seq > after.Seq {
+			infos = append(infos, info)
+		}
+	}
+	if after.Seq > 0 && previous.Seq == 0 {
+		return nil, fmt.Errorf("%w: %s is gone; the bucket is behind what was seen before", ErrChain, commitName(device, after))
+	}
+	return infos, nil
+}
+
+// ReadLog gives the commits behind the heads in since to fn, one after
+// another, by time, then device, then number: the order in which they apply.
+// It reads the chains of the devices in certs and ends at the first fault, by
+// then having given fn whole commits only, each verified and in its chain.
+func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since map[string]Head, fn func(*Commit) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for device, head := range since {
+		if _, ok := certs[device]; !ok && head.Seq > 0 {
+			return fmt.Errorf("%s: %w: no certificate", commitName(device, head), ErrSignature)
+		}
+	}
+	gets := semaphore.NewWeighted(parallelGets)
+	var chains []*chain
+	for _, device := range slices.Sorted(maps.Keys(certs)) {
+		infos, err := listLog(ctx, st, device, since[device])
+		if err != nil {
+			return err
+		}
+		if len(infos) > 0 {
+			c := &chain{st: st, k: k, certs: certs, gets: gets, last: since[device], ahead: make(chan chan fetched, lookahead)}
+			chains = append(chains, c)
+			go c.fetch(ctx, infos)
+		}
+	}
+	return merge(ctx, chains, fn)
+}
+
+// merge takes the oldest of the chains' next commits until they all end.
+func merge(ctx context.Context, chains []*chain, fn func(*Commit) error) error {
+	for _, c := range chains {
+		if err := c.advance(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		var oldest *chain
+		for _, c := range chains {
+			if c.next != nil && (oldest == nil || before(c.next, oldest.next)) {
+				oldest = c
+			}
+		}
+		if oldest == nil {
+			return nil
+		}
+		if err := fn(oldest.next); err != nil {
+			return err
+		}
+		if err := oldest.advance(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// before is the order in which commits apply.
+func before(x, y *Commit) bool {
+	if !x.Time.Equal(y.Time) {
+		return x.Time.Before(y.Time)
+	}
+	if x.Device != y.Device {
+		return x.Device < y.Device
+	}
+	return x.Seq < y.Seq
+}
+
+// chain reads the commits of one device ahead of the merge.
+type chain struct {
+	st    store.Store
+	k     *Keys
+	certs map[string]Certificate
+	gets  *semaphore.Weighted
+	last  Head // of the commit before next
+	next  *Commit
+	ahead chan chan fetched // in the order of the chain
+}
+
+type fetched struct {
+	commit *Commit
+	err    error
+}
+
+// fetch begins the reading of each object, as many at once as gets allows.
+func (c *chain) fetch(ctx context.Context, infos []store.Info) {
+	defer close(c.ahead)
+	for _, info := range infos {
+		result := make(chan fetched, 1)
+		select {
+		case c.ahead <- result:
+		case <-ctx.Done():
+			return
+		}
+		go func() {
+			if err := c.gets.Acquire(ctx, 1); err != nil {
+				result <- fetched{err: err}
+				return
+			}
+			defer c.gets.Release(1)
+			commit, err := getCommit(ctx, c.st, c.k, c.certs, info.Key)
+			result <- fetched{commit, err}
+		}()
+	}
+}
+
+// advance makes the following commit the next one, after checking that it
+// follows; nil at the end of the chain.
+func (c *chain) advance(ctx context.Context) error {
+	if c.next != nil {
+		c.last = c.next.Head()
+	}
+	c.next = nil
+	result, ok := <-c.ahead
+	if !ok {
+		return ctx.Err()
+	}
+	f := <-result
+	if f.err != nil {
+		return f.err
+	}
+	if f.commit.Prev != c.last.SHA || f.commit.Seq != c.last.Seq+1 {
+		return fmt.Errorf("%w: %s does not follow commit %d with SHA-256 %s", ErrChain, f.commit.Name, c.last.Seq, c.last.SHA)
+	}
+	c.next = f.commit
+	return nil
+}
+
+// getCommit reads and verifies one commit.
+func getCommit(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, name string) (*Commit, error) {
+	body, err := getAll(ctx, st, name, maxSealed)
+	if errors.Is(err, store.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrMissing, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return DecodeCommit(k, certs, name, body)
+}

@@ -1,0 +1,200 @@
+package repo
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+)
+
+// Sealed is an object ready for the bucket: Put Body under Name.
+type Sealed struct {
+	Name   string
+	Body   []byte
+	Head   [32]byte // SHA-256 of Header
+	Header []byte   // the first 184 bytes of Body; a copy
+
+	sum [32]byte // SHA-256 of Body
+}
+
+// buffers are the bodies that [Sealed.Release] gave back, of bufferSize each.
+var buffers sync.Pool
+
+const bufferSize = pinnedSize + (MaxBlob/chunkSize+1)*sealedChunk
+
+// Release gives Body back for a later Seal. It may be called once, by the last
+// user of Body; it need not be called. Name, Head and Header stay valid.
+func (s *Sealed) Release() {
+	if cap(s.Body) == bufferSize {
+		b := s.Body[:0]
+		buffers.Put(&b)
+	}
+	s.Body = nil
+}
+
+// bodyBuffer is an empty buffer for n bytes. Small objects get one of their
+// own size, as many of them may be kept.
+func bodyBuffer(n int64) []byte {
+	if n <= bufferSize/4 || n > bufferSize {
+		return make([]byte, 0, n)
+	}
+	if b, ok := buffers.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 0, bufferSize)
+}
+
+// Seal encrypts plaintext into an object below prefix, "audio" or "meta". The
+// object is named by its own SHA-256, so sealing twice makes two objects.
+func (k *Keys) Seal(prefix string, plaintext []byte) (*Sealed, error) {
+	return k.sealInto(prefix, plaintext)
+}
+
+// sealInto is Seal of the concatenation of pieces.
+func (k *Keys) sealInto(prefix string, pieces ...[]byte) (*Sealed, error) {
+	s, err := k.seal(pieces...)
+	if err != nil {
+		return nil, err
+	}
+	sum := hex.EncodeToString(s.sum[:])
+	s.Name = prefix + "/" + sum[:2] + "/" + sum + ".age"
+	return s, nil
+}
+
+// seal makes an object that has no name yet.
+func (k *Keys) seal(pieces ...[]byte) (*Sealed, error) {
+	var n int64
+	for _, p := range pieces {
+		n += int64(len(p))
+	}
+	if n > MaxObject {
+		return nil, fmt.Errorf("object of %d bytes: %w", n, ErrTooLarge)
+	}
+	body := bytes.NewBuffer(bodyBuffer(sealedSize(n)))
+	to := &keyTap{to: k.recipient}
+	if _, err := age.Encrypt(body, to); err != nil { // header and nonce only; the chunks are ours
+		return nil, err
+	}
+	if body.Len() != pinnedSize {
+		return nil, fmt.Errorf("age header of %d bytes, want %d", body.Len(), pinnedSize)
+	}
+	stream, err := newStream(to.key, body.Bytes()[headerSize:])
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealed{Header: bytes.Clone(body.Bytes())}
+	s.Body = sealPieces(stream, body.Bytes(), pieces, n)
+	s.Head = sha256.Sum256(s.Header)
+	s.sum = sha256.Sum256(s.Body)
+	return s, nil
+}
+
+// sealPieces appends the n bytes of pieces to body, sealed. Only a chunk that
+// lies across pieces is copied.
+func sealPieces(s *stream, body []byte, pieces [][]byte, n int64) []byte {
+	var scratch, rest []byte
+	for i := int64(0); i < chunkCount(n); i++ {
+		want := int(min(chunkSize, n-i*chunkSize))
+		for len(rest) == 0 && len(pieces) > 0 {
+			rest, pieces = pieces[0], pieces[1:]
+		}
+		chunk := rest[:min(want, len(rest))]
+		rest = rest[len(chunk):]
+		if len(chunk) < want {
+			scratch = append(scratch[:0], chunk...)
+			for len(scratch) < want {
+				m := min(want-len(scratch), len(pieces[0]))
+				scratch = append(scratch, pieces[0][:m]...)
+				rest, pieces = pieces[0][m:], pieces[1:]
+			}
+			chunk = scratch
+		}
+		body = s.seal(body, chunk, i, i == chunkCount(n)-1)
+	}
+	return body
+}
+
+// keyTap is a recipient that remembers the file key.
+type keyTap struct {
+	to  *age.X25519Recipient
+	key []byte
+}
+
+// Wrap implements [age.Recipient].
+func (t *keyTap) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+	t.key = bytes.Clone(fileKey)
+	return t.to.Wrap(fileKey)
+}
+
+// OpenObject verifies that body is the object of that name, whole, and returns
+// its plaintext. Every fault is [ErrCorrupt].
+func (k *Keys) OpenObject(name string, body []byte) ([]byte, error) {
+	if err := verifyName(name, body); err != nil {
+		return nil, err
+	}
+	plain, err := k.openBody(body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
+	}
+	return plain, nil
+}
+
+// verifyName checks body against the SHA-256 in its name.
+func verifyName(name string, body []byte) error {
+	sum, err := nameSum(name)
+	if err != nil {
+		return err
+	}
+	if sum != sha256.Sum256(body) {
+		return fmt.Errorf("%s: %w: its SHA-256 is not the one in its name", name, ErrCorrupt)
+	}
+	return nil
+}
+
+func (k *Keys) openBody(body []byte) ([]byte, error) {
+	n, err := plainSize(int64(len(body)))
+	if err != nil {
+		return nil, err
+	}
+	s, err := k.openHeader(body[:pinnedSize])
+	if err != nil {
+		return nil, err
+	}
+	return s.openAll(body[pinnedSize:], n)
+}
+
+// nameSum is the SHA-256 at the end of an object's name.
+func nameSum(name string) (sum [32]byte, err error) {
+	base, ok := strings.CutSuffix(path.Base(name), ".age")
+	if i := strings.LastIndexByte(base, '-'); i >= 0 {
+		base = base[i+1:]
+	}
+	if !ok || !isHex(base, 64) {
+		return sum, fmt.Errorf("%.200q: %w: not the name of an object", name, ErrCorrupt)
+	}
+	hex.Decode(sum[:], []byte(base))
+	return sum, nil
+}
+
+// objectName is the name of the pack or audio object with that SHA-256.
+func objectName(prefix string, sum [32]byte) string {
+	s := hex.EncodeToString(sum[:])
+	return prefix + "/" + s[:2] + "/" + s + ".age"
+}
+
+// checkObjectName holds names of audio objects and packs to the layout.
+func checkObjectName(name string) error {
+	sum, err := nameSum(name)
+	if err != nil {
+		return err
+	}
+	if name != objectName("audio", sum) && name != objectName("meta", sum) {
+		return fmt.Errorf("%.200q: %w: not the name of an object", name, ErrCorrupt)
+	}
+	return nil
+}
