@@ -1,0 +1,122 @@
+package home
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Kinds of store.
+const (
+	KindS3    = "s3"    // a bucket somewhere
+	KindLocal = "local" // a folder of this machine, served to this process alone
+)
+
+// ErrConfig: config.toml or credentials.toml cannot be made sense of.
+var ErrConfig = errors.New("malformed configuration")
+
+// Config is config.toml.
+type Config struct {
+	Repository       string    `toml:"repository"` // the id of repo.json
+	Created          time.Time `toml:"created"`    // this home, not the repository
+	RecoveryKeySaved bool      `toml:"recovery_key_saved"`
+	CacheSize        string    `toml:"cache_size,omitempty"` // "20 GiB"; empty is the default
+	Store            Store     `toml:"store"`
+}
+
+// Store says where the repository lies.
+type Store struct {
+	Kind     string `toml:"kind"`
+	URL      string `toml:"url,omitempty"` // s3://bucket/prefix
+	Endpoint string `toml:"endpoint,omitempty"`
+	Region   string `toml:"region,omitempty"`
+	Dir      string `toml:"dir,omitempty"` // of a local store
+}
+
+// Local tells whether the store is on this machine, so that what it holds is a
+// copy and no backup.
+func (s Store) Local() bool { return s.Kind == KindLocal }
+
+// String is how messages name the store.
+func (s Store) String() string {
+	switch {
+	case s.Local():
+		return s.Dir
+	case s.Endpoint != "":
+		return s.URL + " at " + s.Endpoint
+	}
+	return s.URL
+}
+
+// Credentials is credentials.toml.
+type Credentials struct {
+	AccessKey    string `toml:"access_key"`
+	SecretKey    string `toml:"secret_key"`
+	SessionToken string `toml:"session_token,omitempty"`
+}
+
+// Config reads config.toml; [ErrNone] if there is none.
+func (h Home) Config() (Config, error) {
+	var c Config
+	err := readTOML(h.ConfigFile(), &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("%s: %w", h, ErrNone)
+	}
+	if err != nil {
+		return c, err
+	}
+	return c, h.check(c.Store)
+}
+
+func (h Home) check(s Store) error {
+	switch {
+	case s.Kind == KindS3 && s.URL != "", s.Kind == KindLocal && s.Dir != "":
+		return nil
+	}
+	return fmt.Errorf("%s: %w: [store] needs kind s3 with url, or kind local with dir", h.ConfigFile(), ErrConfig)
+}
+
+// SetConfig writes config.toml, which finishes a new home.
+func (h Home) SetConfig(c Config) error { return writeTOML(h.ConfigFile(), c) }
+
+// Credentials reads credentials.toml; zero if none are kept.
+func (h Home) Credentials() (Credentials, error) {
+	var c Credentials
+	err := readTOML(h.CredentialsFile(), &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	return c, err
+}
+
+// SetCredentials writes credentials.toml.
+func (h Home) SetCredentials(c Credentials) error { return writeTOML(h.CredentialsFile(), c) }
+
+// readTOML refuses what it does not know, as a misspelt setting would
+// otherwise be one that silently does nothing.
+func readTOML(name string, v any) error {
+	data, err := readPrivate(name)
+	if err != nil {
+		return err
+	}
+	meta, err := toml.Decode(string(data), v)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", name, ErrConfig, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return fmt.Errorf("%s: %w: unknown setting %s", name, ErrConfig, unknown[0])
+	}
+	return nil
+}
+
+func writeTOML(name string, v any) error {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(v); err != nil {
+		return err
+	}
+	return WriteFile(name, b.Bytes())
+}
