@@ -1,0 +1,108 @@
+package fs
+
+import (
+	"context"
+	"strings"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// StateXattr is the attribute that says how safe a file is. It can be read by
+// name on every inode that may have user attributes, and is not listed, so
+// copying a file's attributes does not copy it.
+const StateXattr = "user.tunesafe.state"
+
+// namespace says how the attributes of a namespace are answered.
+type namespace int
+
+const (
+	kept    namespace = iota // user and trusted (the kernel asks for CAP_SYS_ADMIN)
+	absent                   // security: asked before every write, for capabilities
+	refused                  // the rest, as POSIX ACLs: rights are modes and owners here
+)
+
+func namespaceOf(attr string) namespace {
+	switch {
+	case strings.HasPrefix(attr, "user."), strings.HasPrefix(attr, "trusted."):
+		return kept
+	case strings.HasPrefix(attr, "security."):
+		return absent
+	default:
+		return refused
+	}
+}
+
+func (n *node) Getxattr(_ context.Context, attr string, dest []byte) (uint32, syscall.Errno) {
+	if attr == StateXattr {
+		state, err := n.d.c.State(n.ino())
+		if err != nil {
+			return 0, n.errno("getxattr", err)
+		}
+		return sized(dest, []byte(state))
+	}
+	switch namespaceOf(attr) {
+	case absent:
+		return 0, syscall.ENODATA
+	case refused:
+		return 0, syscall.EOPNOTSUPP
+	}
+	value, err := n.d.c.GetXattr(n.ino(), attr)
+	if err != nil {
+		return 0, n.errno("getxattr", err)
+	}
+	return sized(dest, value)
+}
+
+// sized answers with a value, or with its size and ERANGE where dest is too
+// small. go-fuse makes that a success where only the size was asked for.
+func sized(dest, value []byte) (uint32, syscall.Errno) {
+	if len(value) > len(dest) {
+		return uint32(len(value)), syscall.ERANGE
+	}
+	return uint32(copy(dest, value)), 0
+}
+
+func (n *node) Setxattr(_ context.Context, attr string, data []byte, flags uint32) syscall.Errno {
+	if attr == StateXattr {
+		return syscall.EPERM
+	}
+	if namespaceOf(attr) != kept {
+		return syscall.EOPNOTSUPP
+	}
+	return n.errno("setxattr", n.d.c.SetXattr(n.ino(), attr, data,
+		flags&unix.XATTR_CREATE != 0, flags&unix.XATTR_REPLACE != 0))
+}
+
+// Listxattr shows trusted attributes to root only, as xattr(7) has it.
+func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
+	names, err := n.d.c.ListXattr(n.ino())
+	if err != nil {
+		return 0, n.errno("listxattr", err)
+	}
+	caller, ok := fuse.FromContext(ctx)
+	root := ok && caller.Uid == 0
+	var list []byte
+	for _, name := range names {
+		if name == StateXattr || !root && strings.HasPrefix(name, "trusted.") {
+			continue
+		}
+		list = append(list, name...)
+		list = append(list, 0)
+	}
+	return sized(dest, list)
+}
+
+func (n *node) Removexattr(_ context.Context, attr string) syscall.Errno {
+	if attr == StateXattr {
+		return syscall.EPERM
+	}
+	switch namespaceOf(attr) {
+	case absent:
+		return syscall.ENODATA
+	case refused:
+		return syscall.EOPNOTSUPP
+	}
+	return n.errno("removexattr", n.d.c.RemoveXattr(n.ino(), attr))
+}
