@@ -61,7 +61,7 @@ type Options struct {
 	TracksPerAlbum int
 	TotalBytes     int64  // of all files; met within a few per cent, if tracks of 3 KB to 23 MB can
 	ArtBytes       [2]int // smallest and largest cover, met within some per cent; {0, 0} for none
-	Seed           uint64
+	Seed           uint64 // another one costs the encoding of FLAC, Ogg and Opus anew
 	Plain          bool   // MP3 only
 	Xattrs         bool   // give some files and folders user.* attributes
 	CacheDir       string // encoded streams; empty for a directory under os.TempDir

@@ -63,8 +63,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "error:", err)
 		return 1
 	}
-	json.NewEncoder(stdout).Encode(map[string]any{
+	err = json.NewEncoder(stdout).Encode(map[string]any{
 		"dir": fs.Arg(0), "tracks": len(s.Tracks), "files": s.Files, "bytes": s.Bytes, "kinds": s.Kinds(),
 	})
+	if err != nil {
+		fmt.Fprintln(stderr, "error:", err)
+		return 1
+	}
 	return 0
 }
