@@ -1,0 +1,219 @@
+package cache
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// Limits of extended attributes, those of Linux (xattr(7)) and, for the sum,
+// of the repository format.
+const (
+	maxXattrName  = 255
+	maxXattrValue = 64 << 10
+	maxXattrs     = 128 << 10
+)
+
+// Attr returns the attributes of an inode.
+func (c *Cache) Attr(ino Ino) (Attr, error) {
+	n, err := c.inode(ino)
+	if err != nil {
+		return Attr{}, err
+	}
+	if n.dirty() {
+		if f := c.peek(ino); f != nil {
+			f.mu.Lock()
+			f.live(n)
+			f.mu.Unlock()
+		} else {
+			c.fromContent(ino, n)
+		}
+	}
+	return n.attr(ino), nil
+}
+
+// SetAttr changes attributes and returns them as they are then.
+func (c *Cache) SetAttr(ino Ino, ch Change) (Attr, error) {
+	if ch.Size != nil {
+		if err := c.truncate(ino, *ch.Size); err != nil {
+			return Attr{}, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(ino)
+	if err != nil {
+		return Attr{}, err
+	}
+	c.fromContent(ino, n)
+	if ch.Mode != nil {
+		n.Mode = n.Mode&unix.S_IFMT | *ch.Mode&0o7777
+	}
+	if ch.UID != nil {
+		n.UID = *ch.UID
+	}
+	if ch.GID != nil {
+		n.GID = *ch.GID
+	}
+	if ch.Atime != nil {
+		n.Atime = stampOf(*ch.Atime)
+	}
+	if ch.Mtime != nil {
+		n.Mtime = stampOf(*ch.Mtime)
+		if err := c.setContentMtime(ino, *ch.Mtime); err != nil {
+			return Attr{}, err
+		}
+	}
+	n.Ctime = x.now
+	if ch.Mode != nil || ch.UID != nil || ch.GID != nil || ch.Mtime != nil {
+		x.wait(ino, n)
+	}
+	return n.attr(ino), x.apply()
+}
+
+// setContentMtime keeps the content file's own time that of the inode, as a
+// dirty whole content is asked for it.
+func (c *Cache) setContentMtime(ino Ino, t time.Time) error {
+	ts := unix.NsecToTimespec(t.UnixNano())
+	err := unix.UtimesNanoAt(unix.AT_FDCWD, c.contentPath(ino), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
+	if err != nil && err != unix.ENOENT {
+		return &os.PathError{Op: "utimensat", Path: c.contentPath(ino), Err: err}
+	}
+	return nil
+}
+
+// GetXattr returns the value of an extended attribute.
+func (c *Cache) GetXattr(ino Ino, key string) ([]byte, error) {
+	n, err := c.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := n.Xattrs[key]
+	if !ok {
+		return nil, ErrNoXattr
+	}
+	return v, nil
+}
+
+// ListXattr returns the names of the extended attributes, sorted.
+func (c *Cache) ListXattr(ino Ino) ([]string, error) {
+	n, err := c.inode(ino)
+	return slices.Sorted(maps.Keys(n.Xattrs)), err
+}
+
+// SetXattr sets an extended attribute; create and replace are those of setxattr(2).
+func (c *Cache) SetXattr(ino Ino, key string, value []byte, create, replace bool) error {
+	if len(key) > maxXattrName || len(value) > maxXattrValue {
+		return ErrXattrSize
+	}
+	return c.changeXattr(ino, func(n *inode) error {
+		_, ok := n.Xattrs[key]
+		switch {
+		case ok && create:
+			return ErrExist
+		case !ok && replace:
+			return ErrNoXattr
+		}
+		if n.Xattrs == nil {
+			n.Xattrs = map[string][]byte{}
+		}
+		n.Xattrs[key] = slices.Clone(value)
+		sum := 0
+		for k, v := range n.Xattrs {
+			sum += len(k) + len(v)
+		}
+		return orNil(sum > maxXattrs, ErrXattrSize)
+	})
+}
+
+// RemoveXattr removes an extended attribute.
+func (c *Cache) RemoveXattr(ino Ino, key string) error {
+	return c.changeXattr(ino, func(n *inode) error {
+		if _, ok := n.Xattrs[key]; !ok {
+			return ErrNoXattr
+		}
+		delete(n.Xattrs, key)
+		return nil
+	})
+}
+
+func (c *Cache) changeXattr(ino Ino, fn func(*inode) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(ino)
+	if err != nil {
+		return err
+	}
+	if err := fn(n); err != nil {
+		return err
+	}
+	x.touch(ino, n, false)
+	return x.apply()
+}
+
+// SetSafeWord sets what [Cache.State] calls a file that is safe: a bucket on
+// the same disk is not a backup and has another word.
+func (c *Cache) SetSafeWord(w string) { c.safeWord = w }
+
+// State tells how far an inode is on its way to the bucket, in the words of the
+// State constants.
+func (c *Cache) State(ino Ino) (string, error) {
+	n, err := c.inode(ino)
+	if err != nil {
+		return "", err
+	}
+	if n.dirty() || !n.committed() && ino != Root {
+		return StateLocal, nil
+	}
+	owed, err := c.marked(bOwed, ino)
+	if err != nil {
+		return "", err
+	}
+	waits, err := c.marked(bPRow, ino)
+	switch {
+	case err != nil:
+		return "", err
+	case waits && !owed:
+		return StateUploading, nil
+	case owed:
+		return StateTagsSafe, nil
+	}
+	return c.safeWord, nil
+}
+
+func (c *Cache) marked(b kv.Bucket, ino Ino) (bool, error) {
+	_, ok, err := c.db.Get(b, inoKey(ino))
+	return ok, err
+}
+
+// Space tells the room of the disk that holds the contents.
+func (c *Cache) Space() (Space, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(c.root.Fd()), &st); err != nil {
+		return Space{}, &os.PathError{Op: "statfs", Path: c.root.Name(), Err: err}
+	}
+	return Space{BlockSize: uint32(st.Bsize), Blocks: st.Blocks, Free: st.Bfree, Avail: st.Bavail, Files: st.Files, FilesFree: st.Ffree}, nil
+}
+
+// Path returns the drive's path of a directory, for messages.
+func (c *Cache) Path(dir Ino) string {
+	var parts []string
+	for dir != Root {
+		n, err := c.inode(dir)
+		if err != nil {
+			return "?"
+		}
+		parts = append(parts, n.Name)
+		dir = n.Parent
+	}
+	slices.Reverse(parts)
+	return "/" + strings.Join(parts, "/")
+}

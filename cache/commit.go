@@ -1,0 +1,423 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// Row is the state of one inode on its way to or from the bucket.
+type Row struct {
+	Ino       Ino
+	Mode      uint32 // as st_mode
+	UID, GID  uint32
+	Rdev      uint32
+	Mtime     time.Time
+	Xattrs    map[string][]byte
+	Target    string // symbolic links
+	Parent    Ino    // directories
+	Name      string // directories
+	Recipe    *Recipe
+	TakenOpen bool
+	Base      string // "<device>:<seq>" of the commit with the row before
+	Succeeds  Ino
+	Gone      bool
+}
+
+// NameRow places an inode that is no directory; Ino 0 says that the name is gone.
+type NameRow struct {
+	Parent Ino
+	Name   string
+	Ino    Ino
+}
+
+// Batch is a set of rows for one commit, with what is needed to tell later
+// whether they have changed since.
+type Batch struct {
+	Rows  []Row
+	Names []NameRow
+
+	Vers map[Ino]uint64 // version of each row, by inode
+	Seqs []uint64       // sequence of each waiting name, beside Names
+	Done []NameRow      // waiting names of which the bucket need not hear
+}
+
+// Empty reports whether there is nothing to commit.
+func (b *Batch) Empty() bool { return len(b.Rows)+len(b.Names) == 0 }
+
+// Pending gathers up to about limit rows that can be committed now. Held back
+// are files not yet cut, and every name that would show a reader such a file or
+// hide the one it replaces; more reports whether rows were left for another batch.
+func (c *Cache) Pending(limit int) (b *Batch, more bool, err error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	g := gather{c: c, b: &Batch{Vers: map[Ino]uint64{}}, limit: limit}
+	if err := g.inodes(); err != nil {
+		return nil, false, err
+	}
+	if err := g.names(); err != nil {
+		return nil, false, err
+	}
+	if !g.heldName && !g.more {
+		err = g.gone()
+	}
+	return g.b, g.more, err
+}
+
+// gather puts a batch together.
+type gather struct {
+	c        *Cache
+	b        *Batch
+	limit    int
+	more     bool
+	heldName bool
+	removed  []Ino
+}
+
+func (g *gather) inodes() error {
+	inos, err := g.c.keys(bPRow)
+	if err != nil {
+		return err
+	}
+	for _, ino := range inos {
+		if len(g.b.Rows) >= g.limit {
+			g.more = true
+			return nil
+		}
+		n, err := g.c.inode(ino)
+		if errors.Is(err, ErrNotExist) || err == nil && n.Nlink == 0 {
+			g.removed = append(g.removed, ino)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := g.inode(ino, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gather) inode(ino Ino, n *inode) error {
+	r := Row{Ino: ino, Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Mtime: n.Mtime.time(), Xattrs: n.Xattrs,
+		Target: n.Target, Parent: n.Parent, Name: n.Name, TakenOpen: n.TakenOpen, Base: n.Base, Succeeds: n.Succeeds}
+	if n.isFile() {
+		if n.dirty() {
+			return nil // its recipe is not of these attributes yet
+		}
+		var err error
+		if r.Recipe, err = g.c.recipe(ino); err != nil {
+			return err
+		}
+	}
+	g.b.Rows = append(g.b.Rows, r)
+	g.b.Vers[ino] = n.Ver
+	return nil
+}
+
+func (g *gather) names() error {
+	type waiting struct {
+		key []byte
+		pname
+	}
+	var list []waiting
+	err := g.c.db.Scan(bPName, nil, nil, func(k, v []byte) bool {
+		list = append(list, waiting{append([]byte(nil), k...), decodePName(v)})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range list {
+		row := NameRow{Parent: keyIno(w.key), Name: string(w.key[8:])}
+		e, ok, err := g.c.name(row.Parent, row.Name)
+		if err != nil {
+			return err
+		}
+		if ok {
+			row.Ino = e.ino
+		}
+		if err := g.nameRow(row, w.pname); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gather) nameRow(row NameRow, w pname) error {
+	if row.Ino != 0 {
+		n, err := g.c.inode(row.Ino)
+		if err != nil {
+			return err
+		}
+		if n.isDir() {
+			row.Ino = 0 // placed by its own row; the name's file is gone
+		} else if _, now := g.b.Vers[row.Ino]; !n.committed() && !now {
+			g.heldName = true
+			return nil
+		}
+	}
+	if row.Ino == 0 && !w.Committed {
+		g.b.Done = append(g.b.Done, row)
+		return nil
+	}
+	g.b.Names = append(g.b.Names, row)
+	g.b.Seqs = append(g.b.Seqs, w.Seq)
+	return nil
+}
+
+// gone tells of the inodes without a name. They go last: until the names that
+// replace them are known to the bucket, a reader still needs the old ones.
+func (g *gather) gone() error {
+	for _, ino := range g.removed {
+		g.b.Rows = append(g.b.Rows, Row{Ino: ino, Gone: true})
+		g.b.Vers[ino] = 0
+	}
+	return nil
+}
+
+// Committed marks the rows of a batch as known to the bucket, but for those that
+// changed since it was gathered. base names the commit.
+func (c *Cache) Committed(b *Batch, base string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	for ino, ver := range b.Vers {
+		if err := x.committedRow(ino, ver, base); err != nil {
+			return err
+		}
+	}
+	for i, row := range b.Names {
+		if err := x.committedName(row, b.Seqs[i]); err != nil {
+			return err
+		}
+	}
+	for _, row := range b.Done {
+		if err := x.dropName(row); err != nil {
+			return err
+		}
+	}
+	return x.apply()
+}
+
+func (x *change) committedRow(ino Ino, ver uint64, base string) error {
+	n, err := x.inode(ino)
+	if errors.Is(err, ErrNotExist) || err == nil && n.Nlink == 0 {
+		// Removed since the batch was gathered: the bucket has the row now,
+		// and has to hear that it is gone.
+		delete(x.inodes, ino)
+		if ver == 0 {
+			x.b.Delete(bPRow, inoKey(ino))
+		} else {
+			x.b.Put(bPRow, inoKey(ino), nil)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n.CVer, n.Base, n.Succeeds = ver, base, 0
+	if n.Ver == ver {
+		x.b.Delete(bPRow, inoKey(ino))
+	}
+	return nil
+}
+
+func (x *change) committedName(row NameRow, seq uint64) error {
+	key := nameKey(row.Parent, row.Name)
+	v, ok, err := x.c.db.Get(bPName, key)
+	if err != nil {
+		return err
+	}
+	if ok && decodePName(v).Seq != seq { // changed since; the bucket knows an older state
+		p := decodePName(v)
+		p.Committed = row.Ino != 0
+		x.b.Put(bPName, key, p.encode())
+		return nil
+	}
+	x.b.Delete(bPName, key)
+	e, ok, err := x.c.name(row.Parent, row.Name)
+	if err == nil && ok && e.ino == row.Ino {
+		e.committed = true
+		x.b.Put(bName, key, e.encode())
+	}
+	return err
+}
+
+// dropName forgets a waiting name that came and went between two commits.
+func (x *change) dropName(row NameRow) error {
+	key := nameKey(row.Parent, row.Name)
+	e, ok, err := x.c.name(row.Parent, row.Name)
+	if err != nil {
+		return err
+	}
+	if ok {
+		n, err := x.c.inode(e.ino)
+		if err != nil {
+			return err
+		}
+		if !n.isDir() {
+			return nil // there is a file now: it waits
+		}
+	}
+	x.b.Delete(bPName, key)
+	return nil
+}
+
+// Absorb takes in rows of the bucket: at a cold start, or from another device.
+// What waits here for a commit of its own stays as it is. ErrBusy if a file that
+// changed elsewhere is open here; nothing is taken in then.
+func (c *Cache) Absorb(rows []Row, names []NameRow, base string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	for _, r := range rows {
+		if waits, err := c.marked(bPRow, r.Ino); err != nil || waits {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := x.absorbRow(r, base); err != nil {
+			return err
+		}
+	}
+	for _, r := range names {
+		if err := x.absorbName(r); err != nil {
+			return err
+		}
+	}
+	for ino, n := range x.inodes {
+		x.b.Put(bInode, inoKey(ino), encode(n))
+	}
+	return c.db.Apply(&x.b)
+}
+
+// absorbRow stores an inode's row. Link counts come with its names.
+func (x *change) absorbRow(r Row, base string) error {
+	old, err := x.inode(r.Ino)
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		return err
+	}
+	known := err == nil
+	if r.Gone {
+		return x.absorbGone(r.Ino, old, known)
+	}
+	n := &inode{Mode: r.Mode, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Mtime: stampOf(r.Mtime), Ctime: stampOf(r.Mtime), Atime: stampOf(r.Mtime),
+		Target: r.Target, Xattrs: r.Xattrs, Ver: 1, CVer: 1, Base: base, TakenOpen: r.TakenOpen}
+	if known {
+		n.Nlink, n.Gen, n.Cut, n.Parent, n.Name = old.Nlink, old.Gen, old.Cut, old.Parent, old.Name
+		if old.dirty() {
+			return nil // written here meanwhile: the cut to come decides
+		}
+		n.Ver, n.CVer = old.Ver+1, old.Ver+1
+	}
+	x.inodes[r.Ino] = n
+	switch {
+	case n.isDir():
+		return x.absorbDir(r, n, known)
+	case n.isFile():
+		n.Size = r.Recipe.Size
+		return x.absorbContent(r, n)
+	}
+	n.Size = int64(len(r.Target))
+	return nil
+}
+
+// absorbContent replaces the recipe; bytes here of an older one go.
+func (x *change) absorbContent(r Row, n *inode) error {
+	row := encode(r.Recipe)
+	old, ok, err := x.c.db.Get(bRecipe, inoKey(r.Ino))
+	if err != nil || ok && string(old) == string(row) {
+		return err
+	}
+	n.Gen++
+	n.Cut = n.Gen
+	if x.c.isOpen(r.Ino) {
+		return ErrBusy
+	}
+	x.b.Put(bRecipe, inoKey(r.Ino), row)
+	if ok {
+		x.b.Delete(bHave, inoKey(r.Ino))
+		if err := unix.Unlink(x.c.contentPath(r.Ino)); err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return nil
+}
+
+// absorbDir places a directory and moves the link it is to its parent.
+func (x *change) absorbDir(r Row, n *inode, known bool) error {
+	if n.Nlink == 0 {
+		n.Nlink = 2
+	}
+	if r.Ino == Root {
+		return nil
+	}
+	if known && (n.Parent != r.Parent || n.Name != r.Name) {
+		x.b.Delete(bName, nameKey(n.Parent, n.Name))
+		if p, err := x.inode(n.Parent); err == nil && p.Nlink > 2 {
+			p.Nlink--
+		}
+	}
+	if !known || n.Parent != r.Parent {
+		if p, err := x.inode(r.Parent); err == nil {
+			p.Nlink++
+		}
+	}
+	n.Parent, n.Name = r.Parent, r.Name
+	x.b.Put(bName, nameKey(r.Parent, r.Name), name{ino: r.Ino}.encode())
+	return nil
+}
+
+func (x *change) absorbGone(ino Ino, n *inode, known bool) error {
+	if !known || ino == Root {
+		return nil
+	}
+	if n.isDir() {
+		x.b.Delete(bName, nameKey(n.Parent, n.Name))
+		if p, err := x.inode(n.Parent); err == nil && p.Nlink > 2 {
+			p.Nlink--
+		}
+	}
+	delete(x.inodes, ino)
+	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed} {
+		x.b.Delete(k, inoKey(ino))
+	}
+	if err := unix.Unlink(x.c.contentPath(ino)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// absorbName places a name unless one waits here.
+func (x *change) absorbName(r NameRow) error {
+	key := nameKey(r.Parent, r.Name)
+	if _, waits, err := x.c.db.Get(bPName, key); err != nil || waits {
+		return err
+	}
+	e, ok, err := x.c.name(r.Parent, r.Name)
+	if err != nil {
+		return err
+	}
+	if ok && e.ino != r.Ino {
+		if n, err := x.inode(e.ino); err == nil && !n.isDir() && n.Nlink > 0 {
+			n.Nlink--
+		}
+	}
+	if r.Ino == 0 {
+		x.b.Delete(bName, key)
+		return nil
+	}
+	if !ok || e.ino != r.Ino {
+		if n, err := x.inode(r.Ino); err == nil {
+			n.Nlink++
+		}
+	}
+	x.b.Put(bName, key, name{ino: r.Ino, committed: true}.encode())
+	return nil
+}

@@ -1,0 +1,157 @@
+package cache
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+const defaultCacheSize = 10 << 30
+
+// cacheSize returns the cap for clean contents, in bytes.
+func (c *Cache) cacheSize() int64 {
+	if c.opt.CacheSize > 0 {
+		return c.opt.CacheSize
+	}
+	sp, err := c.Space()
+	if err != nil || sp.Blocks == 0 { // a filesystem that tells nothing is not full
+		return defaultCacheSize
+	}
+	return min(defaultCacheSize, int64(sp.Blocks)*int64(sp.BlockSize)/10)
+}
+
+// loadLRU takes the contents that are here into the order of eviction.
+func (c *Cache) loadLRU() error {
+	order, err := lru.New[Ino, int64](math.MaxInt)
+	if err != nil {
+		return err
+	}
+	c.lru = order
+	inos, err := c.keys(bHave)
+	for _, ino := range inos {
+		if n, err := c.inode(ino); err == nil {
+			c.touchLRU(ino, n.Size)
+		}
+	}
+	return err
+}
+
+// touchLRU makes the content the most recently used; size is in bytes.
+func (c *Cache) touchLRU(ino Ino, size int64) {
+	c.fmu.Lock()
+	defer c.fmu.Unlock()
+	old, _ := c.lru.Peek(ino)
+	c.lru.Add(ino, size)
+	c.lruSum += size - old
+}
+
+// forget drops what is remembered of an inode that is gone.
+func (c *Cache) forget(ino Ino) {
+	c.fmu.Lock()
+	defer c.fmu.Unlock()
+	if old, ok := c.lru.Peek(ino); ok {
+		c.lruSum -= old
+		c.lru.Remove(ino)
+	}
+	delete(c.closed, ino)
+	delete(c.toSync, ino)
+}
+
+// shrink evicts the contents least recently used until the cap is kept.
+func (c *Cache) shrink() {
+	c.fmu.Lock()
+	over := c.lruSum - c.cacheSize()
+	var inos []Ino
+	if over > 0 {
+		inos = c.lru.Keys() // oldest first
+	}
+	c.fmu.Unlock()
+	for _, ino := range inos {
+		if over <= 0 {
+			return
+		}
+		freed, err := c.evict(ino)
+		if err != nil {
+			c.log.Error("evicting a content", "ino", ino, "err", err)
+			return
+		}
+		over -= freed
+	}
+}
+
+// evict removes a content that the bucket has whole; it returns the bytes freed,
+// 0 if the content has to stay.
+func (c *Cache) evict(ino Ino) (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.inode(ino)
+	if errors.Is(err, ErrNotExist) {
+		c.forget(ino)
+		return 0, nil
+	}
+	if err != nil || n.dirty() || !n.committed() || c.isOpen(ino) {
+		return 0, err
+	}
+	owed, err := c.marked(bOwed, ino)
+	if err != nil || owed || c.leases && !leaseFree(c.contentPath(ino)) {
+		return 0, err
+	}
+	var b kv.Batch
+	b.Delete(bHave, inoKey(ino))
+	if err := c.db.Apply(&b); err != nil {
+		return 0, err
+	}
+	c.forget(ino)
+	if err := os.Remove(c.contentPath(ino)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, err
+	}
+	return n.Size, nil
+}
+
+// EvictAll removes every content that the bucket has; it returns the bytes freed.
+func (c *Cache) EvictAll() (freed int64, err error) {
+	c.fmu.Lock()
+	inos := c.lru.Keys()
+	c.fmu.Unlock()
+	for _, ino := range inos {
+		n, err := c.evict(ino)
+		if err != nil {
+			return freed, err
+		}
+		freed += n
+	}
+	return freed, nil
+}
+
+// probeLeases finds out whether the contents' filesystem grants leases. Without
+// them a mapping that outlives its descriptor could not be seen, so the kernel
+// is not let write by itself there.
+func (c *Cache) probeLeases() error {
+	p := filepath.Join(c.opt.ContentDir, "lease-probe")
+	if err := os.WriteFile(p, nil, 0o600); err != nil {
+		return err
+	}
+	c.leases = leaseFree(p)
+	return os.Remove(p)
+}
+
+// leaseFree reports whether nobody has the file open, or mapped, for writing:
+// fcntl(2) grants a read lease only then.
+func leaseFree(path string) bool {
+	fd, err := os.Open(path)
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	defer fd.Close()
+	if _, err := unix.FcntlInt(fd.Fd(), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return false
+	}
+	_, err = unix.FcntlInt(fd.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	return err == nil
+}

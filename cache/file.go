@@ -1,0 +1,453 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// file is a content in use: open handles, fetches under way, or a cut.
+type file struct {
+	c    *Cache
+	ino  Ino
+	refs int // guarded by Cache.fmu
+
+	mu      sync.Mutex
+	cond    sync.Cond // a fill moved on
+	fd      *os.File  // content file, read and write; nil while no byte is here
+	have    have
+	saved   bool // have as stored in the database
+	size    int64
+	layout  *layout // of the recipe; loaded at the first miss
+	small   map[int][]byte
+	fills   []*fill
+	handles int
+	writers int
+	pass    bool // the kernel reads and writes fd itself, until the last release
+}
+
+// Handle is one open file.
+type Handle struct {
+	c     *Cache
+	f     *file
+	flags OpenFlags
+	ra    readahead
+}
+
+// acquire returns the file of an inode with one more reference.
+func (c *Cache) acquire(ino Ino) (*file, error) {
+	c.fmu.Lock()
+	defer c.fmu.Unlock()
+	if f := c.files[ino]; f != nil {
+		f.refs++
+		return f, nil
+	}
+	f := &file{c: c, ino: ino, refs: 1, saved: true}
+	f.cond.L = &f.mu
+	if err := f.load(); err != nil {
+		return nil, err
+	}
+	c.files[ino] = f
+	return f, nil
+}
+
+func (f *file) load() error {
+	n, err := f.c.inode(f.ino)
+	if err != nil {
+		return err
+	}
+	if !n.isFile() {
+		return ErrInvalid
+	}
+	f.size = n.Size
+	ok, err := f.c.row(bHave, inoKey(f.ino), &f.have)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		f.have = have{Limit: n.Size}
+		return nil
+	}
+	f.fd, err = os.OpenFile(f.c.contentPath(f.ino), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) && !n.dirty() {
+		// Evicted just before a power loss took the record of it, or the
+		// content folder was emptied: the bucket has the bytes.
+		f.have = have{Limit: n.Size}
+		return nil
+	}
+	return err
+}
+
+// release gives a reference back; what the last one leaves is stored first.
+func (c *Cache) release(f *file) {
+	f.mu.Lock()
+	if !f.saved {
+		if err := f.saveHave(); err != nil {
+			c.log.Error("storing what is here of a file", "ino", f.ino, "err", err)
+		}
+	}
+	f.mu.Unlock()
+	c.fmu.Lock()
+	f.refs--
+	last := f.refs == 0
+	if last {
+		delete(c.files, f.ino)
+	}
+	c.fmu.Unlock()
+	if !last {
+		return
+	}
+	f.mu.Lock()
+	if f.fd != nil {
+		f.fd.Close()
+	}
+	f.fd = nil
+	f.mu.Unlock()
+	if orphan, _ := c.marked(bOrphan, f.ino); orphan {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.isOpen(f.ino) {
+			if err := c.purge(f.ino); err != nil {
+				c.log.Error("removing an inode without a name", "ino", f.ino, "err", err)
+			}
+		}
+	}
+}
+
+func (c *Cache) peek(ino Ino) *file {
+	c.fmu.Lock()
+	defer c.fmu.Unlock()
+	return c.files[ino]
+}
+
+func (c *Cache) isOpen(ino Ino) bool { return c.peek(ino) != nil }
+
+// saveHave stores the range map. Fetched bytes are on disk before: a record
+// that outlives its data would make zeros of music. f.mu is held.
+func (f *file) saveHave() error {
+	if f.fd != nil && !f.have.Whole {
+		if err := unix.Fdatasync(int(f.fd.Fd())); err != nil {
+			return err
+		}
+	}
+	var b kv.Batch
+	b.Put(bHave, inoKey(f.ino), encode(&f.have))
+	err := f.c.db.Apply(&b)
+	f.saved = err == nil
+	return err
+}
+
+// live puts size and times of a whole content into n. f.mu is held.
+func (f *file) live(n *inode) {
+	if !f.have.Whole || f.fd == nil {
+		return
+	}
+	var st unix.Stat_t
+	if unix.Fstat(int(f.fd.Fd()), &st) == nil {
+		n.Size, n.Mtime = st.Size, stampTS(st.Mtim)
+	}
+}
+
+// emptyContent adds a new file's content: whole, and without a byte.
+func (x *change) emptyContent(ino Ino, n *inode) error {
+	fd, err := os.OpenFile(x.c.contentPath(ino), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	n.Gen = 1
+	x.b.Put(bHave, inoKey(ino), encode(&have{Whole: true}))
+	x.b.Put(bUncut, inoKey(ino), nil)
+	return fd.Close()
+}
+
+// Create makes and opens a regular file; ErrExist if the name is taken.
+func (c *Cache) Create(parent Ino, n string, perm uint32, o Owner, fl OpenFlags) (Attr, *Handle, error) {
+	a, err := c.make(parent, n, inode{Mode: unix.S_IFREG | perm&0o7777, UID: o.UID, GID: o.GID}, (*change).emptyContent)
+	if err != nil {
+		return Attr{}, nil, err
+	}
+	h, err := c.open(a.Ino, fl, false)
+	return a, h, err
+}
+
+// OpenFile opens a regular file.
+func (c *Cache) OpenFile(ino Ino, fl OpenFlags) (*Handle, error) { return c.open(ino, fl, true) }
+
+func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
+	f, err := c.acquire(ino)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handle{c: c, f: f, flags: fl}
+	f.mu.Lock()
+	if f.handles == 0 {
+		f.pass = c.opt.Passthrough && c.leases && f.have.Whole && f.fd != nil
+	}
+	f.handles++
+	if fl.Write {
+		f.writers++ // before the generation: see Snapshot
+	}
+	f.mu.Unlock()
+	if fl.Write && bump {
+		err = c.markDirty(ino)
+	}
+	if err == nil && fl.Truncate {
+		err = c.truncate(ino, 0)
+	}
+	if err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// markDirty begins a new generation of a content.
+func (c *Cache) markDirty(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(ino)
+	if err != nil {
+		return err
+	}
+	x.dirty(ino, n)
+	return x.apply()
+}
+
+// dirty marks the content of ino as changed. The content file's own times are
+// made the inode's first, as they count from now on.
+func (x *change) dirty(ino Ino, n *inode) {
+	if !n.dirty() {
+		_ = x.c.setContentMtime(ino, n.Mtime.time()) // only cosmetic until the next write
+	}
+	n.Gen++
+	x.b.Put(bUncut, inoKey(ino), nil)
+}
+
+// Passthrough returns the descriptor that the kernel may use itself.
+func (h *Handle) Passthrough() (fd int, ok bool) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if !h.f.pass || h.f.fd == nil {
+		return 0, false
+	}
+	return int(h.f.fd.Fd()), true
+}
+
+// Release ends the use of the handle.
+func (h *Handle) Release() error {
+	h.ra.stop()
+	f := h.f
+	f.mu.Lock()
+	f.handles--
+	if h.flags.Write {
+		f.writers--
+	}
+	f.mu.Unlock()
+	var err error
+	if h.flags.Write {
+		if err = h.c.refresh(f.ino); errors.Is(err, ErrNotExist) {
+			err = nil
+		}
+		h.c.fmu.Lock()
+		h.c.toSync[f.ino] = true
+		h.c.closed[f.ino] = time.Now()
+		h.c.fmu.Unlock()
+		h.c.poke()
+	}
+	h.c.release(f)
+	return err
+}
+
+// Flush is called at each close(2) of a descriptor; what was written is already
+// as safe as a close promises.
+func (h *Handle) Flush() error { return nil }
+
+// Sync makes the content and everything before it durable.
+func (h *Handle) Sync() error { return h.c.SyncFile(h.f.ino) }
+
+// ReadAt reads up to len(p) bytes from off; fewer only at the end of the file.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	f := h.f
+	f.mu.Lock()
+	if f.have.Whole {
+		fd := f.fd
+		f.mu.Unlock()
+		return readFull(fd, p, off)
+	}
+	defer f.mu.Unlock()
+	if off >= f.size {
+		return 0, nil
+	}
+	p = p[:min(int64(len(p)), f.size-off)]
+	return len(p), f.readPartial(ctx, &h.ra, p, off)
+}
+
+func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {
+	n, err := r.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// WriteAt writes p at off.
+func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
+	f := h.f
+	f.mu.Lock()
+	if f.have.Whole {
+		fd := f.fd
+		f.mu.Unlock()
+		return fd.WriteAt(p, off)
+	}
+	f.mu.Unlock()
+	return h.c.writePartial(f, p, off)
+}
+
+// writePartial writes into a content of which bytes are missing: the data, then
+// the record of its range. Nothing is fetched.
+func (c *Cache) writePartial(f *file, p []byte, off int64) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(f.ino)
+	if err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.have.Whole { // since the caller looked
+		return f.fd.WriteAt(p, off)
+	}
+	if err := f.ensureContent(); err != nil {
+		return 0, err
+	}
+	k, err := f.fd.WriteAt(p, off)
+	if k == 0 {
+		return 0, err
+	}
+	f.grow(max(f.size, off))
+	f.have.Here = f.have.Here.add(off, off+int64(k))
+	f.have.Written = f.have.Written.add(off, off+int64(k))
+	f.size = max(f.size, off+int64(k))
+	n.Size, n.Mtime, n.Ctime = f.size, x.now, x.now
+	x.b.Put(bHave, inoKey(f.ino), encode(&f.have))
+	return k, errors.Join(err, x.apply())
+}
+
+// grow makes the bytes between the end and size zeros that are here. f.mu is held.
+func (f *file) grow(size int64) {
+	if size > f.size {
+		f.have.Here = f.have.Here.add(f.size, size)
+		f.have.Written = f.have.Written.add(f.size, size)
+		f.size = size
+	}
+}
+
+// ensureContent makes the sparse content file of a file of which nothing is
+// here. f.mu is held.
+func (f *file) ensureContent() error {
+	if f.fd != nil {
+		return nil
+	}
+	fd, err := os.OpenFile(f.c.contentPath(f.ino), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := fd.Truncate(f.size); err != nil {
+		fd.Close()
+		return err
+	}
+	f.fd = fd
+	f.saved = false
+	return nil
+}
+
+// truncate sets the size of a file.
+func (c *Cache) truncate(ino Ino, size int64) error {
+	if size < 0 {
+		return ErrInvalid
+	}
+	f, err := c.acquire(ino)
+	if err != nil {
+		return err
+	}
+	defer c.release(f)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(ino)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ensureContent(); err != nil {
+		return err
+	}
+	x.dirty(ino, n)
+	if !f.have.Whole {
+		f.grow(size)
+		f.have.Here, f.have.Written = f.have.Here.cut(size), f.have.Written.cut(size)
+		f.have.Limit = min(f.have.Limit, size)
+		if size == 0 {
+			f.have = have{Whole: true}
+		}
+	}
+	if err := f.fd.Truncate(size); err != nil {
+		return err
+	}
+	f.size = size
+	n.Size, n.Mtime, n.Ctime = size, x.now, x.now
+	x.b.Put(bHave, inoKey(ino), encode(&f.have))
+	c.fmu.Lock()
+	c.closed[ino] = time.Now()
+	c.toSync[ino] = true
+	c.fmu.Unlock()
+	return x.apply()
+}
+
+// Allocate is fallocate(2) on the content; mode takes FALLOC_FL_KEEP_SIZE and
+// FALLOC_FL_PUNCH_HOLE where the whole content is here.
+func (h *Handle) Allocate(off, n int64, mode uint32) error {
+	f := h.f
+	f.mu.Lock()
+	if f.have.Whole {
+		defer f.mu.Unlock()
+		return unix.Fallocate(int(f.fd.Fd()), mode, off, n)
+	}
+	size := f.size
+	f.mu.Unlock()
+	switch {
+	case mode&unix.FALLOC_FL_PUNCH_HOLE != 0 || mode&^unix.FALLOC_FL_KEEP_SIZE != 0:
+		return unix.EOPNOTSUPP
+	case mode == 0 && off+n > size:
+		return h.c.truncate(f.ino, off+n)
+	}
+	return nil
+}
+
+// Lseek is lseek(2) for SEEK_DATA and SEEK_HOLE. A file of which bytes are
+// missing is all data to its end.
+func (h *Handle) Lseek(off int64, whence uint32) (int64, error) {
+	f := h.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.have.Whole {
+		return unix.Seek(int(f.fd.Fd()), off, int(whence))
+	}
+	if off < 0 || off >= f.size {
+		return 0, unix.ENXIO
+	}
+	if whence == unix.SEEK_HOLE {
+		return f.size, nil
+	}
+	return off, nil
+}

@@ -1,0 +1,399 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// fill is one stretch of a big part being fetched into the content file. Two
+// readers of one range wait for the same fill.
+type fill struct {
+	part     int
+	pos, end int64 // offsets in the part; bytes before pos are here
+	waiters  int
+	done     bool
+	dead     bool // cancelled: nobody may join it
+	err      error
+	cancel   context.CancelFunc
+}
+
+// Readahead windows, in bytes. A first miss fetches little, so that a scanner
+// that looks once costs little; a reader that goes on earns more.
+const (
+	firstWindow = 256 << 10
+	maxWindow   = 4 << 20
+	fillBuffer  = 64 << 10
+	reorder     = 512 << 10 // the kernel's own readahead asks this far out of order
+)
+
+// readahead follows one handle's reads. Guarded by file.mu, but for stop.
+type readahead struct {
+	next   int64 // where a sequential reader goes on
+	window int64
+	fill   *fill // the last one begun for this handle
+	file   *file
+}
+
+// stop ends what was fetched ahead for a reader that went away.
+func (ra *readahead) stop() {
+	if ra.file == nil {
+		return
+	}
+	ra.file.mu.Lock()
+	defer ra.file.mu.Unlock()
+	ra.abandon()
+}
+
+// abandon cancels the handle's fill unless somebody waits for it.
+func (ra *readahead) abandon() {
+	if ra.fill != nil && ra.fill.waiters == 0 && !ra.fill.done {
+		ra.fill.dead = true
+		ra.fill.cancel()
+	}
+	ra.fill = nil
+}
+
+// readPartial reads p, which lies inside the file, fetching what is missing.
+// f.mu is held, and let go while waiting.
+func (f *file) readPartial(ctx context.Context, ra *readahead, p []byte, off int64) error {
+	ra.file = f
+	if d := off - ra.next; d < -reorder || d > reorder {
+		ra.abandon()
+		ra.window, ra.next = 0, 0
+	}
+	ra.next = max(ra.next, off+int64(len(p)))
+	for len(p) > 0 {
+		k, err := f.readSome(ctx, ra, p, off)
+		if err != nil {
+			return err
+		}
+		p, off = p[k:], off+int64(k)
+	}
+	return nil
+}
+
+// readSome reads a first stretch of p: bytes that are here, of a small part, or
+// of a big part once they have come.
+func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64) (int, error) {
+	end := off + int64(len(p))
+	if f.have.Whole {
+		return readFull(f.fd, p, off)
+	}
+	n, here := f.have.Here.at(off, end)
+	if here {
+		return readFull(f.fd, p[:n], off)
+	}
+	if off >= f.have.Limit {
+		clear(p[:n])
+		return int(n), nil
+	}
+	if err := f.needLayout(ctx); err != nil {
+		return 0, err
+	}
+	s := f.layout.at(off)
+	n = min(n, s.n, f.have.Limit-off)
+	if part := f.layout.recipe.Parts[s.part]; !part.big() {
+		b, err := f.smallPart(ctx, s.part)
+		if err != nil {
+			return 0, err
+		}
+		return copy(p[:n], b[s.partOff:]), nil
+	}
+	return 0, f.await(ctx, ra, s, n)
+}
+
+// needLayout loads the recipe, completed if it came shortened. f.mu is held,
+// and let go meanwhile.
+func (f *file) needLayout(ctx context.Context) error {
+	if f.layout != nil {
+		return nil
+	}
+	f.mu.Unlock()
+	l, err := f.c.loadLayout(ctx, f.ino)
+	f.mu.Lock()
+	if err == nil && f.layout == nil {
+		f.layout = l
+	}
+	return err
+}
+
+func (c *Cache) loadLayout(ctx context.Context, ino Ino) (*layout, error) {
+	r, err := c.recipe(ino)
+	if err != nil {
+		return nil, err
+	}
+	before := len(r.Runs)
+	if err := c.resolve(ctx, r); err != nil {
+		return nil, err
+	}
+	if len(r.Runs) != before {
+		var b kv.Batch
+		b.Put(bRecipe, inoKey(ino), encode(r))
+		if err := c.db.Apply(&b); err != nil {
+			return nil, err
+		}
+	}
+	return newLayout(*r)
+}
+
+// smallPart returns a part held in memory while the file is open. f.mu is held,
+// and let go while it is fetched.
+func (f *file) smallPart(ctx context.Context, i int) ([]byte, error) {
+	if b := f.small[i]; b != nil {
+		return b, nil
+	}
+	l := f.layout
+	f.mu.Unlock()
+	b, err := f.c.readPart(ctx, l.recipe.Parts[i])
+	f.mu.Lock()
+	if err != nil {
+		return nil, err
+	}
+	if f.layout == l {
+		if f.small == nil {
+			f.small = map[int][]byte{}
+		}
+		f.small[i] = b
+	}
+	return b, nil
+}
+
+// await waits until the first byte of the span is here, beginning a fill if
+// none is under way that will bring it.
+func (f *file) await(ctx context.Context, ra *readahead, s span, n int64) error {
+	fl := f.fillFor(s)
+	if fl == nil {
+		fl = f.begin(s.part, s.partOff, max(n, f.nextWindow(ra)))
+		ra.fill = fl
+	}
+	fl.waiters++
+	defer func() { fl.waiters-- }()
+	stop := context.AfterFunc(ctx, func() {
+		f.mu.Lock()
+		f.cond.Broadcast()
+		f.mu.Unlock()
+	})
+	defer stop()
+	for fl.pos <= s.partOff && !fl.done && ctx.Err() == nil {
+		f.cond.Wait()
+	}
+	if fl.pos > s.partOff {
+		f.ahead(ra, fl, s.partOff)
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if fl.dead {
+		return nil // given up by its reader; the caller looks again
+	}
+	return fl.err
+}
+
+// ahead begins the next fill for a sequential reader that has used half of the
+// one it reads from.
+func (f *file) ahead(ra *readahead, fl *fill, at int64) {
+	if ra.window < 2*firstWindow || fl.end-at > ra.window/2 || ra.fill != fl {
+		return
+	}
+	size := f.layout.recipe.Parts[fl.part].Size
+	if fl.end < size && f.fillFor(span{part: fl.part, partOff: fl.end}) == nil {
+		if off, _ := f.layout.fileOff(fl.part, fl.end); !f.have.Here.touches(off, off+1) {
+			ra.fill = f.begin(fl.part, fl.end, f.nextWindow(ra))
+		}
+	}
+}
+
+// nextWindow doubles the handle's window.
+func (f *file) nextWindow(ra *readahead) int64 {
+	ra.window = min(max(2*ra.window, firstWindow), maxWindow)
+	return ra.window
+}
+
+func (f *file) fillFor(s span) *fill {
+	for _, fl := range f.fills {
+		if !fl.dead && fl.part == s.part && fl.pos <= s.partOff && s.partOff < fl.end {
+			return fl
+		}
+	}
+	return nil
+}
+
+// begin starts to fetch n bytes of a part, up to the next byte that is here. f.mu is held.
+func (f *file) begin(part int, from, n int64) *fill {
+	limit := min(from+n, f.layout.recipe.Parts[part].Size)
+	end := from
+	for end < limit {
+		off, k := f.layout.fileOff(part, end)
+		k = min(k, limit-end)
+		d, here := f.have.Here.at(off, off+k)
+		if here {
+			break
+		}
+		end += d
+		if d < k {
+			break
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	fl := &fill{part: part, pos: from, end: max(end, from+1), cancel: cancel}
+	f.fills = append(f.fills, fl)
+	f.c.fmu.Lock()
+	f.refs++
+	f.c.fmu.Unlock()
+	go f.run(ctx, fl, f.layout)
+	return fl
+}
+
+// run carries out a fill.
+func (f *file) run(ctx context.Context, fl *fill, l *layout) {
+	err := f.pump(ctx, fl, l)
+	fl.cancel()
+	f.mu.Lock()
+	fl.done, fl.err = true, err
+	f.fills = slices.DeleteFunc(f.fills, func(x *fill) bool { return x == fl })
+	f.cond.Broadcast()
+	complete := err == nil && !f.have.Whole && len(f.fills) == 0 && f.bigHere(l)
+	f.mu.Unlock()
+	if complete {
+		if err := f.makeWhole(l); err != nil {
+			f.c.log.Warn("completing a file from its small parts", "ino", f.ino, "err", err)
+		}
+	}
+	f.c.release(f)
+}
+
+func (f *file) pump(ctx context.Context, fl *fill, l *layout) error {
+	if f.c.opt.Fetcher == nil {
+		return ErrUnavailable
+	}
+	r, err := f.c.opt.Fetcher.Open(ctx, l.recipe.Parts[fl.part], fl.pos, fl.end-fl.pos)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	buf := make([]byte, fillBuffer)
+	for fl.pos < fl.end {
+		n, err := r.Read(buf[:min(int64(len(buf)), fl.end-fl.pos)])
+		if n > 0 {
+			if err := f.land(fl, l, buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil && fl.pos < fl.end {
+			if err == io.EOF {
+				err = fmt.Errorf("%w: part ends early", ErrUnavailable)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// land writes fetched bytes to their places, but for those written meanwhile.
+func (f *file) land(fl *fill, l *layout, p []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ensureContent(); err != nil {
+		return err
+	}
+	for len(p) > 0 {
+		off, n := l.fileOff(fl.part, fl.pos)
+		n = min(n, int64(len(p)))
+		if err := f.put(p[:n], off); err != nil {
+			return err
+		}
+		fl.pos += n
+		p = p[n:]
+	}
+	f.cond.Broadcast()
+	return nil
+}
+
+// put writes bytes of the recipe at off where none are here yet and the file
+// was not cut shorter. f.mu is held.
+func (f *file) put(p []byte, off int64) error {
+	end := min(off+int64(len(p)), f.have.Limit)
+	for at := off; at < end && !f.have.Whole; {
+		n, here := f.have.Here.at(at, end)
+		if !here {
+			if _, err := f.fd.WriteAt(p[at-off:at-off+n], at); err != nil {
+				return err
+			}
+			f.have.Here = f.have.Here.add(at, at+n)
+			f.saved = false
+		}
+		at += n
+	}
+	return nil
+}
+
+// bigHere reports whether every big part is here. f.mu is held.
+func (f *file) bigHere(l *layout) bool {
+	for i, r := range l.recipe.Runs {
+		if l.recipe.Parts[r.Part].big() && !f.have.Here.covers(l.starts[i], min(l.starts[i]+r.Length, f.have.Limit)) {
+			return false
+		}
+	}
+	return true
+}
+
+// makeWhole fills in the small parts of a file whose big ones are here.
+func (f *file) makeWhole(l *layout) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	parts := map[int][]byte{}
+	for i, p := range l.recipe.Parts {
+		if !p.big() {
+			b, err := f.c.readPart(ctx, p)
+			if err != nil {
+				return err
+			}
+			parts[i] = b
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.layout != l || f.have.Whole {
+		return nil
+	}
+	for i, r := range l.recipe.Runs {
+		if b := parts[r.Part]; b != nil {
+			if err := f.put(b[l.inPart[i]:l.inPart[i]+r.Length], l.starts[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if !f.have.Here.covers(0, f.size) {
+		return nil
+	}
+	if err := f.fd.Truncate(f.size); err != nil {
+		return err
+	}
+	return f.becomeWhole()
+}
+
+// becomeWhole turns the range map into the mark that all is here. The bytes
+// are on disk before it. f.mu is held.
+func (f *file) becomeWhole() error {
+	if err := f.fd.Sync(); err != nil {
+		return err
+	}
+	n, err := f.c.inode(f.ino)
+	if err != nil {
+		return err
+	}
+	// From here on a dirty content is asked for its time: let it be the inode's.
+	if err := f.c.setContentMtime(f.ino, n.Mtime.time()); err != nil {
+		return err
+	}
+	f.have = have{Whole: true}
+	f.small = nil
+	f.c.touchLRU(f.ino, f.size)
+	return f.saveHave()
+}

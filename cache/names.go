@@ -1,0 +1,413 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+const maxName = 255 // bytes, as NAME_MAX of Linux
+
+// change is one namespace operation being put together: rows it has touched,
+// and the batch that makes them durable at once. Cache.mu is held.
+type change struct {
+	c      *Cache
+	b      kv.Batch
+	now    stamp
+	inodes map[Ino]*inode
+}
+
+func (c *Cache) begin() *change {
+	return &change{c: c, now: stampOf(time.Now()), inodes: map[Ino]*inode{}}
+}
+
+// inode returns the row for changing; commit stores it.
+func (x *change) inode(ino Ino) (*inode, error) {
+	if n := x.inodes[ino]; n != nil {
+		return n, nil
+	}
+	n, err := x.c.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	x.inodes[ino] = n
+	return n, nil
+}
+
+// dir returns the row of a directory, its times set for a change in it.
+func (x *change) dir(ino Ino) (*inode, error) {
+	n, err := x.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	if !n.isDir() {
+		return nil, ErrNotDir
+	}
+	return n, nil
+}
+
+// touch marks a row as changed now and waiting for a commit.
+func (x *change) touch(ino Ino, n *inode, mtime bool) {
+	n.Ctime = x.now
+	if mtime {
+		n.Mtime = x.now
+	}
+	x.wait(ino, n)
+}
+
+// wait puts the row of ino among those waiting for a commit.
+func (x *change) wait(ino Ino, n *inode) {
+	n.Ver++
+	x.b.Put(bPRow, inoKey(ino), nil)
+}
+
+// apply stores the touched rows with the batch.
+func (x *change) apply() error {
+	for ino, n := range x.inodes {
+		x.b.Put(bInode, inoKey(ino), encode(n))
+	}
+	if err := x.c.db.Apply(&x.b); err != nil {
+		return err
+	}
+	x.c.poke()
+	return nil
+}
+
+// lookup finds a name in dir; ErrNotExist if there is none.
+func (x *change) lookup(dir Ino, n string) (name, *inode, error) {
+	e, ok, err := x.c.name(dir, n)
+	if err != nil {
+		return name{}, nil, err
+	}
+	if !ok {
+		return name{}, nil, ErrNotExist
+	}
+	row, err := x.inode(e.ino)
+	return e, row, err
+}
+
+// pname is what a waiting name row holds: a number that tells a later change
+// from the one a commit saw, and whether the bucket knows the name.
+type pname struct {
+	Seq       uint64
+	Committed bool
+}
+
+func (p pname) encode() []byte {
+	b := binary.BigEndian.AppendUint64(nil, p.Seq)
+	if p.Committed {
+		return append(b, 1)
+	}
+	return b
+}
+
+func decodePName(v []byte) pname {
+	return pname{Seq: binary.BigEndian.Uint64(v), Committed: len(v) > 8}
+}
+
+// waitName marks a name as waiting; was is what the name row held before.
+func (x *change) waitName(key []byte, was *name) error {
+	v, ok, err := x.c.db.Get(bPName, key)
+	if err != nil {
+		return err
+	}
+	p := pname{}
+	if ok {
+		p = decodePName(v)
+	}
+	p.Seq++
+	p.Committed = p.Committed || was != nil && was.committed
+	x.b.Put(bPName, key, p.encode())
+	return nil
+}
+
+// link gives ino the name n in dir, over whatever row was there.
+func (x *change) link(dir Ino, n string, ino Ino, was *name) error {
+	key := nameKey(dir, n)
+	x.b.Put(bName, key, name{ino: ino}.encode())
+	return x.waitName(key, was)
+}
+
+// unlink takes the name away.
+func (x *change) unlink(dir Ino, n string, was name) error {
+	key := nameKey(dir, n)
+	x.b.Delete(bName, key)
+	return x.waitName(key, &was)
+}
+
+// drop takes one link from an inode that lost a name, and removes it with the
+// last one unless it is open.
+func (x *change) drop(ino Ino, n *inode) {
+	if n.isDir() {
+		n.Nlink = 0
+	} else {
+		n.Nlink--
+	}
+	x.touch(ino, n, false)
+	if n.Nlink > 0 {
+		return
+	}
+	x.b.Put(bOrphan, inoKey(ino), nil)
+	if !n.committed() {
+		x.b.Delete(bPRow, inoKey(ino))
+	}
+}
+
+// reap removes the inodes that the operation left without a name and nobody has open.
+func (c *Cache) reap(x *change) {
+	for ino, n := range x.inodes {
+		if n.Nlink == 0 && !c.isOpen(ino) {
+			if err := c.purge(ino); err != nil {
+				c.log.Error("removing an inode without a name", "ino", ino, "err", err)
+			}
+		}
+	}
+}
+
+// purge removes every row and the content of an inode without a name. A row
+// waiting for a commit stays: it tells the bucket that the inode is gone.
+func (c *Cache) purge(ino Ino) error {
+	var b kv.Batch
+	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed, bOrphan} {
+		b.Delete(k, inoKey(ino))
+	}
+	if err := c.db.Apply(&b); err != nil {
+		return err
+	}
+	c.forget(ino)
+	if err := unix.Unlink(c.contentPath(ino)); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// make adds a new inode under a name.
+func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *inode) error) (Attr, error) {
+	if err := checkName(n); err != nil {
+		return Attr{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	dir, err := x.dir(parent)
+	if err != nil {
+		return Attr{}, err
+	}
+	if _, ok, err := c.name(parent, n); err != nil || ok {
+		return Attr{}, errors.Join(err, orNil(ok, ErrExist))
+	}
+	ino := c.newIno(&x.b)
+	row.Atime, row.Mtime, row.Ctime = x.now, x.now, x.now
+	row.Nlink = 1
+	if row.isDir() {
+		row.Nlink, row.Parent, row.Name = 2, parent, n
+		dir.Nlink++
+	}
+	x.inodes[ino] = &row
+	x.wait(ino, &row)
+	x.touch(parent, dir, true)
+	if err := x.link(parent, n, ino, nil); err != nil {
+		return Attr{}, err
+	}
+	if also != nil {
+		if err := also(x, ino, &row); err != nil {
+			return Attr{}, err
+		}
+	}
+	return row.attr(ino), x.apply()
+}
+
+func orNil(is bool, err error) error {
+	if is {
+		return err
+	}
+	return nil
+}
+
+func checkName(n string) error {
+	switch {
+	case len(n) > maxName:
+		return ErrNameTooLong
+	case n == "" || n == "." || n == "..":
+		return ErrInvalid
+	}
+	return nil
+}
+
+// Mkdir makes a directory. perm holds the permission bits.
+func (c *Cache) Mkdir(parent Ino, n string, perm uint32, o Owner) (Attr, error) {
+	return c.make(parent, n, inode{Mode: unix.S_IFDIR | perm&0o7777, UID: o.UID, GID: o.GID}, nil)
+}
+
+// Symlink makes a symbolic link.
+func (c *Cache) Symlink(parent Ino, n, target string, o Owner) (Attr, error) {
+	if len(target) >= unix.PathMax {
+		return Attr{}, ErrNameTooLong
+	}
+	return c.make(parent, n, inode{Mode: unix.S_IFLNK | 0o777, UID: o.UID, GID: o.GID, Target: target, Size: int64(len(target))}, nil)
+}
+
+// Mknod makes a fifo, socket, device or empty regular file; mode holds type and permissions.
+func (c *Cache) Mknod(parent Ino, n string, mode, rdev uint32, o Owner) (Attr, error) {
+	row := inode{Mode: mode, UID: o.UID, GID: o.GID, Rdev: rdev}
+	if row.isFile() {
+		return c.make(parent, n, row, (*change).emptyContent)
+	}
+	return c.make(parent, n, row, nil)
+}
+
+// Link gives a file another name.
+func (c *Cache) Link(ino, parent Ino, n string) (Attr, error) {
+	if err := checkName(n); err != nil {
+		return Attr{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	dir, err := x.dir(parent)
+	if err != nil {
+		return Attr{}, err
+	}
+	row, err := x.inode(ino)
+	switch {
+	case err != nil:
+		return Attr{}, err
+	case row.isDir():
+		return Attr{}, ErrPermission
+	case row.Nlink == 0:
+		return Attr{}, ErrNotExist
+	}
+	if _, ok, err := c.name(parent, n); err != nil || ok {
+		return Attr{}, errors.Join(err, orNil(ok, ErrExist))
+	}
+	row.Nlink++
+	row.Ctime = x.now
+	x.touch(parent, dir, true)
+	if err := x.link(parent, n, ino, nil); err != nil {
+		return Attr{}, err
+	}
+	c.fromContent(ino, row)
+	return row.attr(ino), x.apply()
+}
+
+// Unlink removes a name of anything but a directory.
+func (c *Cache) Unlink(parent Ino, n string) error { return c.remove(parent, n, false) }
+
+// Rmdir removes an empty directory.
+func (c *Cache) Rmdir(parent Ino, n string) error { return c.remove(parent, n, true) }
+
+func (c *Cache) remove(parent Ino, n string, wantDir bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	dir, err := x.dir(parent)
+	if err != nil {
+		return err
+	}
+	e, row, err := x.lookup(parent, n)
+	if err != nil {
+		return err
+	}
+	if err := c.removable(e.ino, row, wantDir); err != nil {
+		return err
+	}
+	if wantDir {
+		dir.Nlink--
+	}
+	x.touch(parent, dir, true)
+	if err := x.unlink(parent, n, e); err != nil {
+		return err
+	}
+	x.drop(e.ino, row)
+	if err := x.apply(); err != nil {
+		return err
+	}
+	c.reap(x)
+	return nil
+}
+
+// removable says whether a name of this inode may be removed as (not) a directory.
+func (c *Cache) removable(ino Ino, row *inode, wantDir bool) error {
+	if row.isDir() != wantDir {
+		if wantDir {
+			return ErrNotDir
+		}
+		return ErrIsDir
+	}
+	if !wantDir {
+		return nil
+	}
+	empty := true
+	err := c.db.Scan(bName, inoKey(ino), nil, func(_, _ []byte) bool { empty = false; return false })
+	return errors.Join(err, orNil(!empty, ErrNotEmpty))
+}
+
+// Lookup finds a name in a directory.
+func (c *Cache) Lookup(parent Ino, n string) (Attr, error) {
+	if len(n) > maxName {
+		return Attr{}, ErrNameTooLong
+	}
+	e, ok, err := c.name(parent, n)
+	if err != nil {
+		return Attr{}, err
+	}
+	if !ok {
+		return Attr{}, ErrNotExist
+	}
+	return c.Attr(e.ino)
+}
+
+// Parent returns the directory that holds dir; the root's is itself.
+func (c *Cache) Parent(dir Ino) (Ino, error) {
+	if dir == Root {
+		return Root, nil
+	}
+	n, err := c.inode(dir)
+	return n.Parent, err
+}
+
+// Readlink returns the target of a symbolic link.
+func (c *Cache) Readlink(ino Ino) (string, error) {
+	n, err := c.inode(ino)
+	if err == nil && n.Mode&unix.S_IFMT != unix.S_IFLNK {
+		err = ErrInvalid
+	}
+	return n.Target, err
+}
+
+// ReadDir returns the names of a directory, sorted bytewise, without . and ...
+func (c *Cache) ReadDir(dir Ino) ([]DirEntry, error) {
+	n, err := c.inode(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !n.isDir() {
+		return nil, ErrNotDir
+	}
+	var list []DirEntry
+	err = c.db.Scan(bName, inoKey(dir), nil, func(k, v []byte) bool {
+		list = append(list, DirEntry{Name: string(k[8:]), Ino: decodeName(v).ino})
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The types are read after the scan: rows may be read only outside of it.
+	kept := list[:0]
+	for _, e := range list {
+		row, err := c.inode(e.Ino)
+		if errors.Is(err, ErrNotExist) {
+			continue // removed meanwhile, or known only by name
+		}
+		if err != nil {
+			return nil, err
+		}
+		e.Mode = row.Mode & unix.S_IFMT
+		kept = append(kept, e)
+	}
+	return kept, nil
+}

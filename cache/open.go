@@ -1,0 +1,264 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// Options configure a Cache.
+type Options struct {
+	Fetcher     Fetcher
+	ContentDir  string        // where content files lie; default dir/content
+	CacheSize   int64         // bytes of clean content kept; 0: 10 GiB or a tenth of the disk, the smaller
+	InoBase     uint64        // high bits of new inode numbers, this device's own
+	Passthrough bool          // let the kernel read and write content files itself
+	Log         *slog.Logger  // default: slog.Default()
+	SyncEvery   time.Duration // longest time until a closed file is on disk; default 1 s
+}
+
+// Cache is the local truth. All methods are safe for concurrent use.
+type Cache struct {
+	opt Options
+	log *slog.Logger
+	db  *kv.DB
+
+	mu   sync.RWMutex // the namespace: held for writing by every change of it
+	next uint64       // low bits of the next inode number
+	root *os.File     // the content directory, for syncfs and statfs
+
+	fmu    sync.Mutex // guards what follows
+	files  map[Ino]*file
+	closed map[Ino]time.Time // when a written file was last released
+	toSync map[Ino]bool      // contents written and not yet synced
+	settle bool              // SettleNow was called: closed files are ready at once
+	lru    *lru.Cache[Ino, int64]
+	lruSum int64
+
+	safeWord string
+	leases   bool
+	wake     chan struct{}
+	stop     chan struct{}
+	bg       sync.WaitGroup
+}
+
+const schemaVersion = 1
+
+var metaKey = func(s string) []byte { return append([]byte("meta____"), s...) }
+
+// Open opens or makes the local truth in dir, replays its journal, and looks
+// again at every content that was dirty.
+func Open(dir string, o Options) (*Cache, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = time.Second
+	}
+	if o.ContentDir == "" {
+		o.ContentDir = filepath.Join(dir, "content")
+	}
+	for _, d := range []string{dir, o.ContentDir} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	db, err := kv.Open(dir, bucketNames, kv.Options{})
+	if errors.Is(err, kv.ErrLocked) {
+		return nil, ErrLocked
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{opt: o, log: o.Log, db: db, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
+		toSync: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	if err := c.start(); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cache) start() error {
+	for i := range 256 {
+		if err := os.MkdirAll(filepath.Join(c.opt.ContentDir, fmt.Sprintf("%02x", i)), 0o700); err != nil {
+			return err
+		}
+	}
+	var err error
+	if c.root, err = os.Open(c.opt.ContentDir); err != nil {
+		return err
+	}
+	for _, step := range []func() error{c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.restat} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	c.bg.Go(c.syncLoop)
+	return nil
+}
+
+// Close makes everything durable and closes the database.
+func (c *Cache) Close() error {
+	close(c.stop)
+	c.bg.Wait()
+	err := c.Sync()
+	return errors.Join(err, c.db.Close(), c.root.Close())
+}
+
+func (c *Cache) readMeta() error {
+	v, ok, err := c.db.Get(bMeta, metaKey("schema"))
+	if err != nil {
+		return err
+	}
+	var b kv.Batch
+	if !ok {
+		b.Put(bMeta, metaKey("schema"), binary.BigEndian.AppendUint64(nil, schemaVersion))
+	} else if binary.BigEndian.Uint64(v) > schemaVersion {
+		return ErrNewerHome
+	}
+	if v, ok, err = c.db.Get(bMeta, metaKey("next")); err != nil {
+		return err
+	}
+	c.next = 16
+	if ok {
+		c.next = binary.BigEndian.Uint64(v)
+	}
+	return c.db.Apply(&b)
+}
+
+// makeRoot makes the top directory of a new home. It waits for no commit: what
+// the bucket knows of it goes before.
+func (c *Cache) makeRoot() error {
+	if _, err := c.inode(Root); !errors.Is(err, ErrNotExist) {
+		return err
+	}
+	now := stampOf(time.Now())
+	var b kv.Batch
+	b.Put(bInode, inoKey(Root), encode(&inode{Mode: unix.S_IFDIR | 0o755, Nlink: 2, UID: uint32(os.Getuid()),
+		GID: uint32(os.Getgid()), Atime: now, Mtime: now, Ctime: now, Ver: 1}))
+	return c.db.Apply(&b)
+}
+
+// newIno takes the next inode number; the caller holds c.mu for writing.
+func (c *Cache) newIno(b *kv.Batch) Ino {
+	c.next++
+	b.Put(bMeta, metaKey("next"), binary.BigEndian.AppendUint64(nil, c.next))
+	return c.opt.InoBase | c.next
+}
+
+// Meta returns a value kept for package sync, nil if it was never set.
+func (c *Cache) Meta(key string) ([]byte, error) {
+	v, _, err := c.db.Get(bMeta, metaKey("sync:"+key))
+	return v, err
+}
+
+// SetMeta keeps a value for package sync.
+func (c *Cache) SetMeta(key string, value []byte) error {
+	var b kv.Batch
+	b.Put(bMeta, metaKey("sync:"+key), value)
+	return c.db.Apply(&b)
+}
+
+// keys lists the inode numbers that are the keys of a bucket.
+func (c *Cache) keys(b kv.Bucket) (inos []Ino, err error) {
+	err = c.db.Scan(b, nil, nil, func(k, _ []byte) bool {
+		inos = append(inos, keyIno(k))
+		return true
+	})
+	return inos, err
+}
+
+// sweepOrphans removes inodes that lost their last name while open, before a crash.
+func (c *Cache) sweepOrphans() error {
+	inos, err := c.keys(bOrphan)
+	for _, ino := range inos {
+		if err == nil {
+			err = c.purge(ino)
+		}
+	}
+	return err
+}
+
+// restat takes size and times of every dirty whole content from the content
+// file itself: through passthrough they change without an event.
+func (c *Cache) restat() error {
+	inos, err := c.keys(bUncut)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, ino := range inos {
+		c.closed[ino] = now
+		if err := c.refresh(ino); err != nil && !errors.Is(err, ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// refresh stores what fstat tells of a dirty whole content in the inode's row.
+func (c *Cache) refresh(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.inode(ino)
+	if err != nil {
+		return err
+	}
+	if !c.fromContent(ino, n) {
+		return nil
+	}
+	var b kv.Batch
+	b.Put(bInode, inoKey(ino), encode(n))
+	return c.db.Apply(&b)
+}
+
+// fromContent puts size and times of a dirty whole content into n; it reports
+// whether they differ from what n had, which makes another version of the row.
+func (c *Cache) fromContent(ino Ino, n *inode) bool {
+	if !n.dirty() {
+		return false
+	}
+	var h have
+	if ok, err := c.row(bHave, inoKey(ino), &h); err != nil || !ok || !h.Whole {
+		return false
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(c.contentPath(ino), &st); err != nil {
+		return false
+	}
+	if st.Size == n.Size && stampTS(st.Mtim) == n.Mtime {
+		return false
+	}
+	n.Size, n.Mtime = st.Size, stampTS(st.Mtim)
+	n.Ver++
+	if t := stampTS(st.Ctim); t.S > n.Ctime.S || t.S == n.Ctime.S && t.N > n.Ctime.N {
+		n.Ctime = t
+	}
+	return true
+}
+
+func (c *Cache) contentPath(ino Ino) string {
+	return filepath.Join(c.opt.ContentDir, fmt.Sprintf("%02x/%016x", byte(ino), ino))
+}
+
+// poke tells the worker that something changed.
+func (c *Cache) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Changed yields a value after something began to wait for the bucket.
+func (c *Cache) Changed() <-chan struct{} { return c.wake }

@@ -1,0 +1,353 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// Uncut lists the files whose content changed since it was last cut and that
+// have been quiet for settle; next is when to ask again, zero if nothing else
+// waits. Files still open for writing are named by neither.
+func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err error) {
+	inos, err := c.keys(bUncut)
+	if err != nil {
+		return nil, next, err
+	}
+	now := time.Now()
+	for _, ino := range inos {
+		if f := c.peek(ino); f != nil && f.isHeld() {
+			continue
+		}
+		c.fmu.Lock()
+		at, hurry := c.closed[ino].Add(settle), c.settle
+		c.fmu.Unlock()
+		switch {
+		case hurry || !at.After(now):
+			ready = append(ready, ino)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	return ready, next, nil
+}
+
+func (f *file) isHeld() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.handles > 0
+}
+
+// SettleNow ends, while on, the settle time of closed files.
+func (c *Cache) SettleNow(on bool) {
+	c.fmu.Lock()
+	c.settle = on
+	c.fmu.Unlock()
+	c.poke()
+}
+
+// Snapshot is a content held still for cutting. Its bytes may still change if
+// a program opens the file; SetRecipe then refuses.
+type Snapshot struct {
+	Ino  Ino
+	Size int64
+	Base *Recipe // what the content was when last cut; nil if never
+
+	c       *Cache
+	f       *file
+	h       *Handle
+	gen     uint64
+	st      unix.Stat_t
+	written extents
+	whole   bool
+	layout  *layout
+}
+
+// Snapshot begins a cut. ErrBusy if the file is open or mapped for writing,
+// ErrNotExist if it has no name any more.
+func (c *Cache) Snapshot(ino Ino) (*Snapshot, error) {
+	n, err := c.inode(ino)
+	if err != nil {
+		return nil, err
+	}
+	if n.Nlink == 0 {
+		return nil, ErrNotExist
+	}
+	// The generation is read before the writers are counted, and a writer is
+	// counted before it bumps: whoever opens from here on is seen by SetRecipe.
+	gen := n.Gen
+	if f := c.peek(ino); f != nil && f.isHeld() {
+		return nil, ErrBusy
+	}
+	if c.leases && !leaseFree(c.contentPath(ino)) {
+		return nil, ErrBusy
+	}
+	if err := c.refresh(ino); err != nil {
+		return nil, err
+	}
+	f, err := c.acquire(ino)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snapshot{Ino: ino, c: c, f: f, gen: gen, h: &Handle{c: c, f: f}}
+	if err := s.take(); err != nil {
+		c.release(f)
+		return nil, err
+	}
+	return s, nil
+}
+
+// take notes what the content is now.
+func (s *Snapshot) take() error {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.whole, s.written, s.Size = s.f.have.Whole, bytesWritten(s.f.have), s.f.size
+	if s.f.fd != nil {
+		if err := unix.Fstat(int(s.f.fd.Fd()), &s.st); err != nil {
+			return err
+		}
+		if s.whole {
+			s.Size = s.st.Size
+		}
+	}
+	base, err := s.c.recipe(s.Ino)
+	if err != nil {
+		return err
+	}
+	if base.Size > 0 || len(base.Parts) > 0 {
+		s.Base = base
+	}
+	if !s.whole {
+		if err := s.f.needLayout(context.Background()); err != nil {
+			return err
+		}
+		s.layout = s.f.layout
+	}
+	return nil
+}
+
+func bytesWritten(h have) extents { return append(extents(nil), h.Written...) }
+
+// ReadAt reads the content, fetching what is not here.
+func (s *Snapshot) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.h.ReadAt(context.Background(), p, off)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Kept reports whether the bytes [off, off+n) are as in Base and not here as a
+// whole: then part and partOff say which they are, and they need not be read.
+func (s *Snapshot) Kept(off, n int64) (part int, partOff int64, ok bool) {
+	if s.whole || s.layout == nil || off+n > s.layout.recipe.Size || s.written.touches(off, off+n) {
+		return 0, 0, false
+	}
+	sp := s.layout.at(off)
+	return sp.part, sp.partOff, sp.n >= n
+}
+
+// Close ends the cut.
+func (s *Snapshot) Close() {
+	s.h.ra.stop()
+	s.c.release(s.f)
+}
+
+// SetRecipe accepts a cut: r is what the content is made of. ErrChanged if the
+// file was opened for writing or changed since the snapshot; the cut is then void.
+func (s *Snapshot) SetRecipe(r Recipe) error {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(s.Ino)
+	if err != nil {
+		return err
+	}
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	if n.Gen != s.gen || s.f.writers > 0 || n.Nlink == 0 || s.moved() {
+		return ErrChanged
+	}
+	c.fromContent(s.Ino, n)
+	n.Cut, n.Size = n.Gen, r.Size
+	row := encode(&r)
+	old, _, err := c.db.Get(bRecipe, inoKey(s.Ino))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(row, old) {
+		x.b.Put(bRecipe, inoKey(s.Ino), row)
+		n.Ver++
+	}
+	if n.Ver != n.CVer {
+		x.b.Put(bPRow, inoKey(s.Ino), nil)
+	}
+	x.b.Delete(bUncut, inoKey(s.Ino))
+	x.owe(s.Ino, &r)
+	s.f.have.Written = nil
+	if !s.f.have.Whole {
+		s.f.have.Limit = r.Size
+		x.b.Put(bHave, inoKey(s.Ino), encode(&s.f.have))
+	}
+	s.f.layout, s.f.small = nil, nil
+	c.touchLRU(s.Ino, n.Size)
+	return x.apply()
+}
+
+// moved reports whether the content file changed under the snapshot.
+func (s *Snapshot) moved() bool {
+	if s.f.fd == nil || !s.whole {
+		return false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(s.f.fd.Fd()), &st); err != nil {
+		return true
+	}
+	return st.Size != s.st.Size || st.Mtim != s.st.Mtim
+}
+
+func (x *change) owe(ino Ino, r *Recipe) {
+	if r.Owes() {
+		x.b.Put(bOwed, inoKey(ino), nil)
+	} else {
+		x.b.Delete(bOwed, inoKey(ino))
+	}
+}
+
+// Owed lists the files of which a part is not in the bucket yet.
+func (c *Cache) Owed() ([]Ino, error) { return c.keys(bOwed) }
+
+// RecipeOf returns the recipe of a file as last cut, and whether the content is
+// still that.
+func (c *Cache) RecipeOf(ino Ino) (*Recipe, bool, error) {
+	n, err := c.inode(ino)
+	if err != nil {
+		return nil, false, err
+	}
+	r, err := c.recipe(ino)
+	return r, n.Gen == n.Cut, err
+}
+
+// Paid marks the parts of a file as uploaded and puts its row among those
+// waiting for a commit. ErrChanged if the file is not what was uploaded any more.
+func (s *Snapshot) Paid() error {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(s.Ino)
+	if err != nil {
+		return err
+	}
+	if n.Gen != s.gen || n.Cut != n.Gen {
+		return ErrChanged
+	}
+	r, err := c.recipe(s.Ino)
+	if err != nil {
+		return err
+	}
+	for i := range r.Parts {
+		r.Parts[i].Owed = false
+	}
+	x.b.Put(bRecipe, inoKey(s.Ino), encode(r))
+	x.owe(s.Ino, r)
+	x.wait(s.Ino, n)
+	return x.apply()
+}
+
+// Waiting counts what is not safe yet.
+type Waiting struct {
+	Files int   // regular files
+	Bytes int64 // of them, still to go to the bucket
+	Rows  int   // rows waiting for a commit
+	Open  int   // of Files, open for writing now
+	Total int   // regular files of the drive
+	Size  int64 // bytes of all regular files
+}
+
+// Waiting scans the marks.
+func (c *Cache) Waiting() (w Waiting, err error) {
+	waits := map[Ino]bool{}
+	for _, b := range []kv.Bucket{bUncut, bOwed, bPRow} {
+		inos, err := c.keys(b)
+		if err != nil {
+			return w, err
+		}
+		for _, ino := range inos {
+			waits[ino] = true
+		}
+		if b == bPRow {
+			w.Rows = len(inos)
+		}
+	}
+	for ino := range waits {
+		n, err := c.inode(ino)
+		if errors.Is(err, ErrNotExist) || err == nil && (!n.isFile() || n.Nlink == 0) {
+			continue
+		}
+		if err != nil {
+			return w, err
+		}
+		w.Files++
+		w.Bytes += c.waitingBytes(ino, n)
+		if f := c.peek(ino); f != nil && f.isHeld() {
+			w.Open++
+		}
+	}
+	err = c.db.Scan(bInode, nil, nil, func(_, v []byte) bool {
+		var n inode
+		if decMode.Unmarshal(v, &n) == nil && n.isFile() && n.Nlink > 0 {
+			w.Total++
+			w.Size += n.Size
+		}
+		return true
+	})
+	return w, err
+}
+
+func (c *Cache) waitingBytes(ino Ino, n *inode) int64 {
+	if n.dirty() {
+		a, _ := c.Attr(ino)
+		return a.Size
+	}
+	r, err := c.recipe(ino)
+	if err != nil {
+		return n.Size
+	}
+	var sum int64
+	for _, p := range r.Parts {
+		if p.Owed {
+			sum += p.Size
+		}
+	}
+	return sum
+}
+
+// CopyOpen copies a content that stays open for writing to dst, and reports
+// whether it held still meanwhile (size, mtime and ctime unchanged).
+func (c *Cache) CopyOpen(ino Ino, dst io.Writer) (still bool, err error) {
+	src, err := os.Open(c.contentPath(ino))
+	if err != nil {
+		return false, err
+	}
+	defer src.Close()
+	var before, after unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &before); err != nil {
+		return false, err
+	}
+	if _, err := io.Copy(dst, src); err != nil {
+		return false, err
+	}
+	if err := unix.Fstat(int(src.Fd()), &after); err != nil {
+		return false, err
+	}
+	return before.Size == after.Size && before.Mtim == after.Mtim && before.Ctim == after.Ctim, nil
+}

@@ -1,0 +1,205 @@
+package cache
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+// Blob names a stored sequence of bytes and its length.
+type Blob struct {
+	_    struct{} `cbor:",toarray"`
+	ID   [16]byte
+	Size int64
+}
+
+// Part is all bytes of one meaning in one file. An owed part has its blobs
+// known but not all of them uploaded; one with no blobs at all is owed by
+// another device.
+type Part struct {
+	_     struct{} `cbor:",toarray"`
+	Kind  string
+	Size  int64
+	Blobs []Blob
+	Owed  bool
+}
+
+// Run is the next Length bytes of part Part, an index into Recipe.Parts.
+type Run struct {
+	_      struct{} `cbor:",toarray"`
+	Part   int
+	Length int64
+}
+
+// Recipe says what a file is made of: its bytes are those of its runs in order.
+// More names the blob that continues Runs when they are long; it is fetched
+// when the file is first read.
+type Recipe struct {
+	_     struct{} `cbor:",toarray"`
+	Size  int64
+	Parts []Part
+	Runs  []Run
+	More  *Blob
+}
+
+// Owes reports whether a part of the recipe is not in the bucket yet.
+func (r *Recipe) Owes() bool {
+	for _, p := range r.Parts {
+		if p.Owed {
+			return true
+		}
+	}
+	return false
+}
+
+// stamp is a time as stat has it; any year fits.
+type stamp struct {
+	_ struct{} `cbor:",toarray"`
+	S int64
+	N int64
+}
+
+func stampOf(t time.Time) stamp     { return stamp{S: t.Unix(), N: int64(t.Nanosecond())} }
+func (s stamp) time() time.Time     { return time.Unix(s.S, s.N) }
+func stampTS(t unix.Timespec) stamp { return stamp{S: t.Sec, N: t.Nsec} }
+
+// inode is the row of one inode.
+type inode struct {
+	Mode      uint32            `cbor:"1,keyasint"`
+	Nlink     uint32            `cbor:"2,keyasint"`
+	UID       uint32            `cbor:"3,keyasint,omitempty"`
+	GID       uint32            `cbor:"4,keyasint,omitempty"`
+	Rdev      uint32            `cbor:"5,keyasint,omitempty"`
+	Size      int64             `cbor:"6,keyasint,omitempty"`
+	Atime     stamp             `cbor:"7,keyasint"`
+	Mtime     stamp             `cbor:"8,keyasint"`
+	Ctime     stamp             `cbor:"9,keyasint"`
+	Parent    Ino               `cbor:"10,keyasint,omitempty"` // directories
+	Name      string            `cbor:"11,keyasint,omitempty"` // directories
+	Target    string            `cbor:"12,keyasint,omitempty"` // symbolic links
+	Xattrs    map[string][]byte `cbor:"13,keyasint,omitempty"`
+	Gen       uint64            `cbor:"14,keyasint,omitempty"` // generation of the content
+	Cut       uint64            `cbor:"15,keyasint,omitempty"` // generation the recipe is of
+	Ver       uint64            `cbor:"16,keyasint,omitempty"` // version of this row
+	CVer      uint64            `cbor:"17,keyasint,omitempty"` // version last committed; 0: never
+	Base      string            `cbor:"18,keyasint,omitempty"` // commit that holds CVer
+	Succeeds  Ino               `cbor:"19,keyasint,omitempty"`
+	TakenOpen bool              `cbor:"20,keyasint,omitempty"`
+}
+
+func (n *inode) isDir() bool     { return n.Mode&unix.S_IFMT == unix.S_IFDIR }
+func (n *inode) isFile() bool    { return n.Mode&unix.S_IFMT == unix.S_IFREG }
+func (n *inode) dirty() bool     { return n.isFile() && n.Gen != n.Cut }
+func (n *inode) committed() bool { return n.CVer != 0 }
+
+func (n *inode) attr(ino Ino) Attr {
+	return Attr{Ino: ino, Mode: n.Mode, Nlink: n.Nlink, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Size: n.Size,
+		Blocks: (n.Size + 511) / 512, Atime: n.Atime.time(), Mtime: n.Mtime.time(), Ctime: n.Ctime.time()}
+}
+
+// have says which bytes of a content file are true.
+type have struct {
+	_       struct{} `cbor:",toarray"`
+	Whole   bool
+	Here    extents // present in the content file, if not whole
+	Written extents // of these, written since the last cut
+	Limit   int64   // the recipe's bytes count only below this offset
+}
+
+// name is the row of a name: the inode, and whether the bucket knows it.
+type name struct {
+	ino       Ino
+	committed bool
+}
+
+// The buckets, in the order the database knows them by.
+const (
+	bInode kv.Bucket = iota
+	bName
+	bRecipe
+	bHave
+	bUncut
+	bOwed
+	bPRow
+	bPName
+	bOrphan
+	bMeta
+)
+
+var bucketNames = []string{"inode", "name", "recipe", "have", "uncut", "owed", "prow", "pname", "orphan", "meta"}
+
+// strict in what we write; names are bytes, so text need not be UTF-8.
+var decMode, _ = cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: 16 << 20}.DecMode()
+
+func inoKey(ino Ino) []byte { return binary.BigEndian.AppendUint64(nil, ino) }
+
+func nameKey(parent Ino, n string) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(n)), parent), n...)
+}
+
+func keyIno(k []byte) Ino { return binary.BigEndian.Uint64(k) }
+
+func (n name) encode() []byte {
+	b := inoKey(n.ino)
+	if n.committed {
+		return append(b, 1)
+	}
+	return b
+}
+
+func decodeName(v []byte) name { return name{ino: keyIno(v), committed: len(v) > 8 && v[8] == 1} }
+
+func encode(v any) []byte {
+	b, err := cbor.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("cache: row cannot be encoded: %v", err)) // the types are ours
+	}
+	return b
+}
+
+// row reads one row into v; ok is false if there is none.
+func (c *Cache) row(b kv.Bucket, key []byte, v any) (ok bool, err error) {
+	p, ok, err := c.db.Get(b, key)
+	if err != nil || !ok {
+		return false, err
+	}
+	if err := decMode.Unmarshal(p, v); err != nil {
+		return false, fmt.Errorf("local database: row %s/%x: %w", bucketNames[b], key, err)
+	}
+	return true, nil
+}
+
+func (c *Cache) inode(ino Ino) (*inode, error) {
+	n := new(inode)
+	ok, err := c.row(bInode, inoKey(ino), n)
+	if err == nil && !ok {
+		err = ErrNotExist
+	}
+	return n, err
+}
+
+func (c *Cache) recipe(ino Ino) (*Recipe, error) {
+	r := new(Recipe)
+	_, err := c.row(bRecipe, inoKey(ino), r)
+	return r, err
+}
+
+func (c *Cache) name(parent Ino, n string) (name, bool, error) {
+	v, ok, err := c.db.Get(bName, nameKey(parent, n))
+	if err != nil || !ok {
+		return name{}, false, err
+	}
+	return decodeName(v), true, nil
+}
+
+func (n *inode) clone() *inode {
+	m := *n
+	m.Xattrs = maps.Clone(n.Xattrs)
+	return &m
+}
