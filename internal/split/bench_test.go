@@ -105,6 +105,20 @@ func TestTooManyTags(t *testing.T) {
 	}
 }
 
+// TestEndlessHeaders has header packets and streams that never end.
+func TestEndlessHeaders(t *testing.T) {
+	b := opusHead(1)[:47]
+	b = cat(b, page(0, 1, -1, false, text(255)), bytes.Repeat(page(1, 1, -1, false, text(255)), 70000))
+	if got := cut(t, b); got.PartSize(0) != 47+(1<<16)*283+28 {
+		t.Errorf("%d bytes of %v", got.PartSize(0), got.Parts[0])
+	}
+	b = opusHead(0)
+	for i := range 10000 {
+		b = append(b, page(2, i, 0, true, text(5))...)
+	}
+	cut(t, cat(b, page(0, 9999, 0, true, text(5))))
+}
+
 func BenchmarkSplit(b *testing.B) {
 	for name, file := range large(30 << 20) {
 		b.Run(name, func(b *testing.B) {

@@ -12,9 +12,9 @@ const (
 
 	minArt  = 1 << 10 // smaller pictures are not worth a part
 	maxArts = 256     // more are no album's
-	// maxTags bounds the part that is kept, compressed and patched as one
-	// piece. A file with more around its sound is opaque.
-	maxTags = 64 << 20
+	// maxApart bounds each of tags, index and seals, which are kept, compressed
+	// and patched as one piece. A file with more around its sound is opaque.
+	maxApart = 64 << 20
 	// maxSpans bounds memory (16 bytes each) on files of tiny Ogg pages: some
 	// 500,000 pages, or two gigabytes.
 	maxSpans = 1 << 21
@@ -116,7 +116,7 @@ func (c *cutter) layout() Layout {
 	}
 	l := a.sorted()
 	for i, k := range l.Parts {
-		if k == Tags && l.PartSize(i) > maxTags {
+		if (k == Tags || k == Index || k == Seals) && l.PartSize(i) > maxApart {
 			return opaque(c.f.size)
 		}
 	}

@@ -13,9 +13,13 @@ const (
 
 	oggContinued = 1 // the page begins inside a packet
 	oggFirst     = 2 // the page begins a logical stream
+	oggLast      = 4 // the page ends one
 
 	// maxResync bounds how much of a file is searched for lost pages.
 	maxResync = 4 << 20
+	// maxStreams bounds how many streams are followed. Links of a chain end, or
+	// ought to; when this many have not, they are forgotten.
+	maxStreams = 4096
 )
 
 func isOgg(magic []byte) bool { return string(magic[:5]) == oggMagic }
@@ -102,6 +106,9 @@ func (o *oggCutter) find(off, hi int64) int64 {
 // cut names the bytes of a page.
 func (o *oggCutter) cut(p oggPage) {
 	if p.flags&oggFirst != 0 {
+		if len(o.streams) == maxStreams {
+			clear(o.streams)
+		}
 		o.streams[p.serial] = o.begin(p)
 	}
 	s := o.streams[p.serial]
@@ -114,4 +121,7 @@ func (o *oggCutter) cut(p oggPage) {
 		o.upto(Index, p.body)
 	}
 	o.upto(Audio, p.end)
+	if p.flags&oggLast != 0 {
+		delete(o.streams, p.serial)
+	}
 }

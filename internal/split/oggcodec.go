@@ -23,8 +23,12 @@ var oggFLAC = oggCodec{"\x7fFLAC", 2, 0, func(b byte) bool { return b != 0xFF }}
 // oggSpeex has headers of its own number (Speex manual §7.3).
 var oggSpeex = oggCodec{"Speex   ", 2, 0, nil}
 
-// maxSpeexExtra bounds the number of further headers that is believed.
-const maxSpeexExtra = 16
+const (
+	// maxSpeexExtra bounds the number of further headers that is believed.
+	maxSpeexExtra = 16
+	// maxHeaderPages bounds how many pages a header packet may span.
+	maxHeaderPages = 1 << 16
+)
 
 var oggCodecs = []*oggCodec{
 	// Vorbis I §4.2.1: odd types are headers.
@@ -92,7 +96,7 @@ func (o *oggCutter) headers(s *oggStream, p oggPage) int64 {
 			at = min(at+int64(p.lacing[i]), p.end)
 			complete = p.lacing[i] < 255
 		}
-		if len(s.packet) == 0 && !o.isHeader(s, from) {
+		if len(s.packet) == maxHeaderPages || len(s.packet) == 0 && !o.isHeader(s, from) {
 			s.want = s.seen
 			return from
 		}

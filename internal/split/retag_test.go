@@ -133,6 +133,7 @@ var taggers = []tagger{
 // the sound's bytes.
 var beyond = map[string]string{
 	"fragments.m4a ffmpeg":        "puts the fragments together",
+	"chained.ogg ffmpeg":          "makes one stream of the links, header packets and all",
 	"fragments.m4a AtomicParsley": "does not edit fragments",
 	"rf64.wav mutagen":            "does not know RF64",
 	"rf64.wav kid3-cli":           "does not know RF64",

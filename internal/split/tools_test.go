@@ -124,6 +124,11 @@ var samples = []sample{
 	byTool("vorbis.ogg", "oggenc", "-Q", "-q", "6", "-t", "Title", "-o", "DST", "SRC"),
 	byFFmpeg("ffmpeg.ogg", "-c:a", "libvorbis", "-q:a", "6"),
 	byTool("opus.opus", "opusenc", "--quiet", "--bitrate", "128", "--title", "Title", "SRC", "DST"),
+	{"chained.ogg", "oggenc", func(t testing.TB, src, dst string) {
+		run(t, "oggenc", "-Q", "-q", "6", "-s", "1", "-o", dst+".1", src)
+		run(t, "oggenc", "-Q", "-q", "4", "-s", "2", "-o", dst+".2", src)
+		write(t, dst, cat(read(t, dst+".1"), read(t, dst+".2")))
+	}},
 	byFFmpeg("speex.spx", "-af", "aloop=1:size=352800", "-ar", "32000", "-c:a", "libspeex", "-b:a", "44k"),
 	byTool("flac.oga", "flac", "-s", "-f", "--ogg", "-o", "DST", "SRC"),
 	video("film.ogv", "-c:v", "libtheora", "-b:v", "200k", "-c:a", "libvorbis"),
