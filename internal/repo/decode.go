@@ -292,6 +292,9 @@ func (o *ObjectRow) validate() error {
 	}
 	var used int64
 	for _, f := range o.Frames {
+		if f.Packed < 1 {
+			return fmt.Errorf("%s: a frame of no bytes", o.Name)
+		}
 		used += f.Packed
 	}
 	for _, r := range o.Raw {

@@ -1,9 +1,16 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/tunesafe/tunesafe/internal/store"
 )
@@ -14,25 +21,313 @@ type ReaderOptions struct {
 	Packs  int64 // disk for packs of kinds other than tags and probe, in bytes; 1 GiB
 }
 
-// Reader reads blobs.
+// Reader reads blobs, by as few requests as it can. Sound is streamed: one GET
+// of the sealed chunks that cover the range. Of packs the unit is the frame,
+// kept in memory; the first frame asked of a pack is one GET, the second
+// fetches the whole pack to the disk. What many ask for at once is fetched
+// once. Safe to use at once from many goroutines.
+//
+// Errors: [ErrOwed] if the blob is placed nowhere, [ErrMissing], [ErrCorrupt],
+// and those of the store.
 type Reader struct {
-	st store.Store
-	k  *Keys
-	x  *Index
+	st  store.Store
+	k   *Keys
+	x   *Index
+	dir *packDir
+
+	ctx     context.Context // of requests that several wait for; ends with Close
+	cancel  context.CancelFunc
+	flights singleflight.Group
+	streams *lru.Cache[string, openStream] // by object
+	frames  *frameCache
+
+	mu    sync.Mutex
+	asked *lru.Cache[string, int64] // pack → offset of the frame that was fetched alone
 }
 
-// NewReader makes a reader.
+// NewReader makes a reader that finds blobs by x and keeps packs in packDir,
+// which it makes. If packDir cannot be used, it keeps none.
 func NewReader(st store.Store, k *Keys, x *Index, packDir string, opts ReaderOptions) *Reader {
-	return &Reader{st: st, k: k, x: x}
+	if opts.Frames == 0 {
+		opts.Frames = 32 << 20
+	}
+	if opts.Packs == 0 {
+		opts.Packs = 1 << 30
+	}
+	r := &Reader{st: st, k: k, x: x, frames: newFrameCache(opts.Frames)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.dir, _ = openPackDir(packDir, opts.Packs)
+	r.streams, _ = lru.New[string, openStream](4096)
+	r.asked, _ = lru.New[string, int64](1024)
+	return r
 }
+
+// Close ends requests under way.
+func (r *Reader) Close() { r.cancel() }
 
 // Blob reads a whole blob and verifies it by its id.
-func (r *Reader) Blob(ctx context.Context, id ID) ([]byte, error) { return nil, errors.ErrUnsupported }
+func (r *Reader) Blob(ctx context.Context, id ID) ([]byte, error) {
+	p, err := r.lookup(id)
+	if err != nil {
+		return nil, err
+	}
+	if p.FrameLen == 0 {
+		return r.rawBlob(ctx, id, p)
+	}
+	blob, err := r.packed(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if r.k.BlobID(blob) != id {
+		return nil, fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, id)
+	}
+	return bytes.Clone(blob), nil
+}
 
-// Range streams verified bytes of a blob.
+func (r *Reader) lookup(id ID) (*Placement, error) {
+	p, ok, err := r.x.Lookup(id)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("blob %s: %w", id, ErrOwed)
+	}
+	if p.Size > MaxBlob {
+		return nil, fmt.Errorf("%s: %w: blob of %d bytes", p.Object, ErrCorrupt, p.Size)
+	}
+	return &p, nil
+}
+
+func (r *Reader) rawBlob(ctx context.Context, id ID, p *Placement) ([]byte, error) {
+	body, err := r.rawRange(ctx, id, p, 0, p.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	blob := make([]byte, p.Size)
+	if _, err := io.ReadFull(body, blob); err != nil {
+		return nil, err
+	}
+	return blob, nil
+}
+
+// Range streams n bytes of the blob ref from offset off. Every byte is
+// authenticated before it is handed out; if the range is the whole blob, the
+// last of it also waits for the blob's id. A read error is final.
 func (r *Reader) Range(ctx context.Context, ref BlobRef, off, n int64) (io.ReadCloser, error) {
-	return nil, errors.ErrUnsupported
+	p, err := r.lookup(ref.ID)
+	if err != nil {
+		return nil, err
+	}
+	if p.Size != ref.Size {
+		return nil, fmt.Errorf("%s: %w: blob %s has %d bytes, want %d", p.Object, ErrCorrupt, ref.ID, p.Size, ref.Size)
+	}
+	if off < 0 || n < 0 || n > p.Size || off > p.Size-n {
+		return nil, fmt.Errorf("blob %s: no bytes %d to %d of %d", ref.ID, off, off+n, p.Size)
+	}
+	if p.FrameLen == 0 {
+		return r.rawRange(ctx, ref.ID, p, off, n)
+	}
+	blob, err := r.packed(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if n == p.Size && r.k.BlobID(blob) != ref.ID {
+		return nil, fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, ref.ID)
+	}
+	return io.NopCloser(bytes.NewReader(blob[off : off+n])), nil
+}
+
+func (r *Reader) rawRange(ctx context.Context, id ID, p *Placement, off, n int64) (io.ReadCloser, error) {
+	if n == 0 {
+		return io.NopCloser(bytes.NewReader(nil)), nil
+	}
+	body, err := r.openPlain(ctx, p, r.bucket(p), p.Off+off, n)
+	if err != nil {
+		return nil, err
+	}
+	if n == p.Size {
+		body.hash, body.want = r.k.NewHash(), id
+	}
+	return body, nil
+}
+
+// bucket reads the object of p from the store.
+func (r *Reader) bucket(p *Placement) source {
+	return func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+		return r.st.Get(ctx, p.Object, offset, length)
+	}
+}
+
+// packed gives the bytes of a blob of a pack. They are shared: not to be changed.
+func (r *Reader) packed(ctx context.Context, p *Placement) ([]byte, error) {
+	key := frameKey{p.Object, p.FrameOff}
+	frame, ok := r.frames.get(key)
+	if !ok {
+		var err error
+		wait := r.flights.DoChan(fmt.Sprintf("frame %d %s", p.FrameOff, p.Object), func() (any, error) { return r.loadFrame(p) })
+		if frame, err = await[[]byte](ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+	if p.Off > int64(len(frame)) || p.Size > int64(len(frame))-p.Off {
+		return nil, fmt.Errorf("%s: %w: a blob lies beyond its frame", p.Object, ErrCorrupt)
+	}
+	return frame[p.Off : p.Off+p.Size], nil
+}
+
+// loadFrame gets a frame from the pack on the disk, or else from the bucket.
+func (r *Reader) loadFrame(p *Placement) ([]byte, error) {
+	size, err := r.frameSize(p)
+	if err != nil {
+		return nil, err
+	}
+	frame, err := r.localFrame(p, size)
+	if err != nil {
+		frame, err = r.remoteFrame(p, size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.frames.add(frameKey{p.Object, p.FrameOff}, frame)
+	return frame, nil
+}
+
+// frameSize is the unpacked length of the frame that p lies in.
+func (r *Reader) frameSize(p *Placement) (int64, error) {
+	row, ok, err := r.x.Object(p.Object)
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, fmt.Errorf("%s: %w", p.Object, ErrOwed)
+	}
+	var off int64
+	for _, f := range row.Frames {
+		if off == p.FrameOff {
+			return f.Size(), nil
+		}
+		off += f.Packed
+	}
+	return 0, fmt.Errorf("%s: %w: no frame at %d", p.Object, ErrCorrupt, p.FrameOff)
+}
+
+var errNotKept = errors.New("pack is not kept")
+
+// localFrame reads a frame from packDir. A file that fails is dropped.
+func (r *Reader) localFrame(p *Placement, size int64) ([]byte, error) {
+	if r.dir == nil {
+		return nil, errNotKept
+	}
+	f := r.dir.open(p.Object, p.Kind)
+	if f == nil {
+		return nil, errNotKept
+	}
+	defer f.Close()
+	header := make([]byte, pinnedSize)
+	_, err := f.ReadAt(header, 0)
+	if err == nil {
+		_, err = r.newHeader(p, header)
+	}
+	var frame []byte
+	if err == nil {
+		frame, err = r.readFrame(p, fileSource(f), size)
+	}
+	if err != nil {
+		r.dir.drop(p.Object, p.Kind)
+	}
+	return frame, err
+}
+
+// remoteFrame gets a frame from the bucket: alone if it is the first asked of
+// its pack, else with the whole pack.
+func (r *Reader) remoteFrame(p *Placement, size int64) ([]byte, error) {
+	if r.firstAsked(p) {
+		return r.readFrame(p, r.bucket(p), size)
+	}
+	pack, err, _ := r.flights.Do("pack "+p.Object, func() (any, error) { return r.fetchPack(p) })
+	if err != nil {
+		return nil, err
+	}
+	return r.readFrame(p, bytesSource(pack.([]byte)), size)
+}
+
+// firstAsked tells whether no other frame of the pack was fetched alone.
+func (r *Reader) firstAsked(p *Placement) bool {
+	if r.dir == nil {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	off, ok := r.asked.Get(p.Object)
+	if !ok {
+		r.asked.Add(p.Object, p.FrameOff)
+	}
+	return !ok || off == p.FrameOff
+}
+
+// fetchPack reads a whole pack, verifies it and keeps it.
+func (r *Reader) fetchPack(p *Placement) ([]byte, error) {
+	body, err := r.st.Get(r.ctx, p.Object, 0, p.ObjectSize)
+	if err != nil {
+		return nil, rangeError(p.Object, err)
+	}
+	defer body.Close()
+	if _, err := plainSize(p.ObjectSize); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", p.Object, ErrCorrupt, err)
+	}
+	pack := make([]byte, p.ObjectSize)
+	if err := readAll(body, pack); err != nil {
+		return nil, rangeError(p.Object, err)
+	}
+	if err := verifyName(p.Object, pack); err != nil {
+		return nil, err
+	}
+	r.dir.keep(p.Object, p.Kind, pack) // if it fails, it is fetched again
+	return pack, nil
+}
+
+// readFrame reads and unpacks the frame of p from src.
+func (r *Reader) readFrame(p *Placement, src source, size int64) ([]byte, error) {
+	body, err := r.openPlain(r.ctx, p, src, p.FrameOff, p.FrameLen)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	packed := make([]byte, p.FrameLen)
+	if _, err := io.ReadFull(body, packed); err != nil {
+		return nil, err
+	}
+	frame, err := unpackFrame(packed, size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", p.Object, ErrCorrupt, err)
+	}
+	return frame, nil
 }
 
 // Keep stores a pack that was just uploaded, so that it need not be fetched.
-func (r *Reader) Keep(s *Sealed) error { return errors.ErrUnsupported }
+// Audio objects are not kept.
+func (r *Reader) Keep(s *Sealed) error {
+	if r.dir == nil || !strings.HasPrefix(s.Name, "meta/") {
+		return nil
+	}
+	row, _, err := r.x.Object(s.Name)
+	if err != nil {
+		return err
+	}
+	return r.dir.keep(s.Name, row.Kind, s.Body)
+}
+
+// await waits for a shared result, or for ctx.
+func await[T any](ctx context.Context, wait <-chan singleflight.Result) (T, error) {
+	var none T
+	select {
+	case res := <-wait:
+		if res.Err != nil {
+			return none, res.Err
+		}
+		return res.Val.(T), nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}

@@ -1,0 +1,211 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+func seqKey(device string, seq uint64) string { return fmt.Sprintf("%s:%d", device, seq) }
+
+// readLogs reads every commit of every device. Unlike [ReadLog] it goes on
+// behind a fault, to find what else is wrong.
+func (c *checker) readLogs(ctx context.Context) error {
+	for _, device := range slices.Sorted(maps.Keys(c.certs)) {
+		heads, err := c.logOf(ctx, device)
+		if err != nil {
+			return err
+		}
+		if err := c.readChain(ctx, device, heads); err != nil {
+			return err
+		}
+	}
+	for name := range c.condemned {
+		delete(c.objects, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
+		o := c.objects[name]
+		for _, b := range o.row.Blobs() {
+			c.placed[b.ID] = append(c.placed[b.ID], o)
+		}
+	}
+	return nil
+}
+
+// logOf lists the commits of a device, with gaps and forks as findings.
+func (c *checker) logOf(ctx context.Context, device string) ([]Head, error) {
+	var heads []Head
+	last := uint64(0)
+	for info, err := range c.st.List(ctx, logPrefix(device), "") {
+		if err != nil {
+			return nil, err
+		}
+		_, h, err := parseCommitName(info.Key)
+		if err != nil {
+			continue // found by listBucket
+		}
+		if h.Seq == last {
+			c.find(info.Key, ErrFork, "log is forked: there are two commits %d of device %s", h.Seq, device)
+		} else if h.Seq != last+1 {
+			c.find(info.Key, ErrChain, "commits %d to %d of device %s before it are missing", last+1, h.Seq-1, device)
+		}
+		last = h.Seq
+		heads = append(heads, h)
+	}
+	return heads, nil
+}
+
+// readChain reads the commits of a device and takes in their rows.
+func (c *checker) readChain(ctx context.Context, device string, heads []Head) error {
+	prev := Head{}
+	for batch := range slices.Chunk(heads, 4*parallelGets) {
+		results := make([]fetched, len(batch))
+		var g errgroup.Group
+		g.SetLimit(parallelGets)
+		for i, h := range batch {
+			g.Go(func() error {
+				commit, err := getCommit(ctx, c.st, c.k, c.certs, commitName(device, h))
+				results[i] = fetched{commit, err}
+				return nil
+			})
+		}
+		g.Wait()
+		for i, h := range batch {
+			if err := c.takeCommit(results[i], commitName(device, h), prev, h); err != nil {
+				return err
+			}
+			prev = h
+		}
+	}
+	return nil
+}
+
+func (c *checker) takeCommit(f fetched, name string, prev, h Head) error {
+	if f.err != nil {
+		return c.findError(name, f.err)
+	}
+	if h.Seq == prev.Seq+1 && f.commit.Prev != prev.SHA {
+		c.find(name, ErrChain, "does not follow commit %d", prev.Seq)
+	}
+	c.sum.Commits++
+	c.commits[seqKey(f.commit.Device, h.Seq)] = h.SHA
+	for _, row := range f.commit.Puts {
+		if c.objects[row.Name] == nil {
+			c.objects[row.Name] = &checkedObject{row: row}
+		}
+	}
+	for _, row := range f.commit.Condemned {
+		c.condemned[row.Name] = true
+	}
+	for i := range f.commit.Inodes {
+		c.takeInode(f.commit, &f.commit.Inodes[i])
+	}
+	return nil
+}
+
+// takeInode keeps the row if it is the inode's newest so far.
+func (c *checker) takeInode(commit *Commit, row *InodeRow) {
+	old, ok := c.inodes[row.Inode]
+	if ok && before(commit, &Commit{Time: old.time, Device: old.device, Seq: old.seq}) {
+		return
+	}
+	inode := checkedInode{time: commit.Time, device: commit.Device, seq: commit.Seq, live: !row.Gone && row.Type == "file"}
+	for _, p := range row.Parts {
+		if p.Owed() {
+			inode.owed++
+			inode.bytes += p.Size
+		}
+		for _, b := range p.Blobs {
+			inode.blobs = append(inode.blobs, b.ID)
+		}
+	}
+	if row.More != nil {
+		inode.blobs = append(inode.blobs, row.More.ID)
+	}
+	c.inodes[row.Inode] = inode
+}
+
+// readObjects reads every object that is there, if asked to.
+func (c *checker) readObjects(ctx context.Context) error {
+	if !c.opts.Read {
+		return nil
+	}
+	var all []*checkedObject
+	var total int64
+	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
+		if o := c.objects[name]; o.good {
+			all = append(all, o)
+			total += o.row.Size
+		}
+	}
+	var mu sync.Mutex // of findings, sum and Progress
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(3) // each holds an object sealed and open: up to 34 MiB
+	for _, o := range all {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			err := c.readObject(ctx, &o.row)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				o.good = false
+				return c.findError(o.row.Name, err)
+			}
+			c.sum.Read++
+			c.sum.ReadBytes += o.row.Size
+			if c.opts.Progress != nil {
+				c.opts.Progress(c.sum.Read, int64(len(all)), c.sum.ReadBytes, total)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// verifyObject verifies an object and every blob in it.
+func (k *Keys) verifyObject(row *ObjectRow, body []byte) error {
+	plain, err := k.OpenObject(row.Name, body)
+	if err != nil {
+		return err
+	}
+	if sha256.Sum256(body[:pinnedSize]) != row.Head {
+		return fmt.Errorf("%s: %w: its first %d bytes are not those that were written", row.Name, ErrCorrupt, pinnedSize)
+	}
+	if row.Raw != nil {
+		return k.verifyBlobs(row.Name, row.Raw, plain)
+	}
+	for _, f := range row.Frames {
+		if f.Packed > int64(len(plain)) {
+			return fmt.Errorf("%s: %w: cut short", row.Name, ErrCorrupt)
+		}
+		unpacked, err := unpackFrame(plain[:f.Packed], f.Size())
+		if err != nil {
+			return fmt.Errorf("%s: %w: %w", row.Name, ErrCorrupt, err)
+		}
+		if err := k.verifyBlobs(row.Name, f.Blobs, unpacked); err != nil {
+			return err
+		}
+		plain = plain[f.Packed:]
+	}
+	return nil
+}
+
+func (k *Keys) verifyBlobs(name string, refs []BlobRef, plain []byte) error {
+	for _, b := range refs {
+		if b.Size > int64(len(plain)) {
+			return fmt.Errorf("%s: %w: cut short", name, ErrCorrupt)
+		}
+		if k.BlobID(plain[:b.Size]) != b.ID {
+			return fmt.Errorf("%s: %w: blob %s is not what lies there", name, ErrCorrupt, b.ID)
+		}
+		plain = plain[b.Size:]
+	}
+	return nil
+}
