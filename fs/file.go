@@ -169,7 +169,7 @@ func (h *handle) Allocate(_ context.Context, off, size uint64, mode uint32) sysc
 
 // Lseek is asked only for SEEK_DATA and SEEK_HOLE.
 func (h *handle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
-	at, err := h.h.Seek(int64(off), whence)
+	at, err := h.h.Lseek(int64(off), whence)
 	return uint64(at), h.n.errno("lseek", err)
 }
 

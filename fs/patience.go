@@ -110,6 +110,11 @@ func dying(tid uint32) bool {
 	if err != nil {
 		return false
 	}
+	return killed(status)
+}
+
+// killed reads a thread's status file (proc_pid_status(5)).
+func killed(status []byte) bool {
 	_, rest, ok := bytes.Cut(status, []byte("\nSigPnd:"))
 	if !ok {
 		return false

@@ -1,0 +1,26 @@
+package fs
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/posixtest"
+)
+
+// exceptions are the tests of go-fuse's conformance suite that the drive does
+// not pass, with the reason.
+var exceptions = map[string]string{}
+
+func TestPosix(t *testing.T) {
+	inBoth(t, func(t *testing.T, dir string) {
+		for _, name := range slices.Sorted(maps.Keys(posixtest.All)) {
+			t.Run(name, func(t *testing.T) {
+				if why, ok := exceptions[name]; ok {
+					t.Skip(why)
+				}
+				posixtest.All[name](t, subdir(t, dir, name))
+			})
+		}
+	})
+}
