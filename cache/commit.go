@@ -180,6 +180,59 @@ func (g *gather) gone() error {
 	return nil
 }
 
+// Each yields every row as the bucket knows it, inodes by number, then names by
+// directory and name. It is the committed state only while [Cache.Idle] is true
+// and Version does not move.
+func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
+	inos, err := c.keys(bInode)
+	if err != nil {
+		return err
+	}
+	g := gather{c: c, b: &Batch{Vers: map[Ino]uint64{}}}
+	for _, ino := range inos {
+		n, err := c.inode(ino)
+		if err != nil {
+			return err
+		}
+		if ino == Root && !n.committed() {
+			continue
+		}
+		g.b.Rows = g.b.Rows[:0]
+		if err := g.inode(ino, n); err != nil {
+			return err
+		}
+		for _, r := range g.b.Rows {
+			if err := inode(r); err != nil {
+				return err
+			}
+		}
+	}
+	var names []NameRow
+	err = c.db.Scan(bName, nil, nil, func(k, v []byte) bool {
+		names = append(names, NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: decodeName(v).ino})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range names {
+		n, err := c.inode(r.Ino)
+		if err != nil {
+			return err
+		}
+		if n.isDir() {
+			continue
+		}
+		if err := nameOf(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Version moves with every change of the namespace.
+func (c *Cache) Version() uint64 { return c.version.Load() }
+
 // Committed marks the rows of a batch as known to the bucket, but for those that
 // changed since it was gathered. base names the commit.
 func (c *Cache) Committed(b *Batch, base string) error {

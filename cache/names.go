@@ -73,6 +73,7 @@ func (x *change) apply() error {
 	if err := x.c.db.Apply(&x.b); err != nil {
 		return err
 	}
+	x.c.version.Add(1)
 	x.c.poke()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -45,6 +46,7 @@ type Cache struct {
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
 
+	version  atomic.Uint64
 	safeWord string
 	leases   bool
 	wake     chan struct{}

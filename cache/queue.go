@@ -162,8 +162,16 @@ func (s *Snapshot) Close() {
 
 // SetRecipe accepts a cut: r is what the content is made of. ErrChanged if the
 // file was opened for writing or changed since the snapshot; the cut is then void.
+//
+// It may be called after Close: a cut is accepted once its small parts are
+// uploaded, and many wait for one pack.
 func (s *Snapshot) SetRecipe(r Recipe) error {
 	c := s.c
+	f, err := c.acquire(s.Ino)
+	if err != nil {
+		return err
+	}
+	defer c.release(f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.begin()
@@ -171,9 +179,9 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	if err != nil {
 		return err
 	}
-	s.f.mu.Lock()
-	defer s.f.mu.Unlock()
-	if n.Gen != s.gen || s.f.writers > 0 || n.Nlink == 0 || s.moved() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n.Gen != s.gen || f.writers > 0 || n.Nlink == 0 || s.moved(f) {
 		return ErrChanged
 	}
 	c.fromContent(s.Ino, n)
@@ -192,23 +200,23 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	}
 	x.b.Delete(bUncut, inoKey(s.Ino))
 	x.owe(s.Ino, &r)
-	s.f.have.Written = nil
-	if !s.f.have.Whole {
-		s.f.have.Limit = r.Size
-		x.b.Put(bHave, inoKey(s.Ino), encode(&s.f.have))
+	f.have.Written = nil
+	if !f.have.Whole {
+		f.have.Limit = r.Size
+		x.b.Put(bHave, inoKey(s.Ino), encode(&f.have))
 	}
-	s.f.layout, s.f.small = nil, nil
+	f.layout, f.small = nil, nil
 	c.touchLRU(s.Ino, n.Size)
 	return x.apply()
 }
 
 // moved reports whether the content file changed under the snapshot.
-func (s *Snapshot) moved() bool {
-	if s.f.fd == nil || !s.whole {
+func (s *Snapshot) moved(f *file) bool {
+	if f.fd == nil || !s.whole {
 		return false
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(s.f.fd.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(f.fd.Fd()), &st); err != nil {
 		return true
 	}
 	return st.Size != s.st.Size || st.Mtim != s.st.Mtim
@@ -263,6 +271,19 @@ func (s *Snapshot) Paid() error {
 	return x.apply()
 }
 
+// Recut marks a file as not cut: what its recipe names is not in the bucket.
+func (c *Cache) Recut(ino Ino) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(ino)
+	if err != nil {
+		return err
+	}
+	x.dirty(ino, n)
+	return x.apply()
+}
+
 // Waiting counts what is not safe yet.
 type Waiting struct {
 	Files int   // regular files
@@ -271,6 +292,17 @@ type Waiting struct {
 	Open  int   // of Files, open for writing now
 	Total int   // regular files of the drive
 	Size  int64 // bytes of all regular files
+}
+
+// Idle reports whether nothing at all waits for the bucket.
+func (c *Cache) Idle() (bool, error) {
+	for _, b := range []kv.Bucket{bUncut, bOwed, bPRow, bPName} {
+		empty := true
+		if err := c.db.Scan(b, nil, nil, func(_, _ []byte) bool { empty = false; return false }); err != nil || !empty {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // Waiting scans the marks.
