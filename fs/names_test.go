@@ -67,10 +67,16 @@ func TestRenameDirectory(t *testing.T) {
 func TestLargeDirectory(t *testing.T) {
 	const n = 10_000
 	inBoth(t, func(t *testing.T, dir string) {
+		// All are names of one file: that is fast, and a test of links too.
+		file := create(t, filepath.Join(dir, "..", filepath.Base(dir)+".file"))
+		defer file.Close()
 		var want []string
 		for i := range n {
 			want = append(want, fmt.Sprintf("%05d a song with a title of common length.mp3", i))
-			check(t, unix.Mknod(filepath.Join(dir, want[i]), unix.S_IFREG|0o644, 0))
+			check(t, os.Link(file.Name(), filepath.Join(dir, want[i])))
+		}
+		if got := stat(t, file).Nlink; got != n+1 {
+			t.Errorf("%d links, want %d", got, n+1)
 		}
 		entries, err := os.ReadDir(dir)
 		check(t, err)

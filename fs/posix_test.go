@@ -10,7 +10,12 @@ import (
 
 // exceptions are the tests of go-fuse's conformance suite that the drive does
 // not pass, with the reason.
-var exceptions = map[string]string{}
+var exceptions = map[string]string{
+	"FcntlFlockLocksFile": "wants two locks of one process to conflict, as they do where a server keeps them; " +
+		"here the kernel keeps them, and by POSIX they do not",
+	"RenameOpenDir": "asks fstat of an open directory that was replaced; a directory without a name is gone (go-fuse issue 55)",
+	"Tmpfile":       "O_TMPFILE is not offered",
+}
 
 func TestPosix(t *testing.T) {
 	inBoth(t, func(t *testing.T, dir string) {
