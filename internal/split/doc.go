@@ -24,11 +24,11 @@
 // image, behind its type and description, so that the same picture in an MP3,
 // an M4A and a FLAC is the same part; in Ogg it is the base64 text.
 //
-// The probe is the first 8 KiB and the last 4 KiB of the sound. For Ogg it is
-// the last 64 KiB of the sound: scanners look for the last page in the last
-// 64 KiB of the file, which never hold more sound than that. Both are counted
-// in bytes of sound, not of file, so that a retag does not move the cut. When
-// there is no more sound than that, all of it is probe.
+// The probe is the first 8 KiB and the last 4 KiB of the sound. In Ogg it is
+// the last 64 KiB: scanners look for the last page in the last 64 KiB of the
+// file, which never hold more sound than that. Both ends are counted in bytes
+// of sound, not of file, so that a retag does not move the cut. When there is
+// no more sound than that, all of it is probe.
 //
 // # Invariants
 //
