@@ -87,13 +87,12 @@ type Status struct {
 	UploadedBytes   int64 `json:"uploaded_bytes"`   // request bodies since init
 	UploadedObjects int64 `json:"uploaded_objects"` // requests with a body since init
 
-	Rate        float64        `json:"rate"`         // bytes a second, lately
-	LeftSeconds float64        `json:"left_seconds"` // estimated; 0 if unknown
-	Phase       string         `json:"phase"`
-	Errors      []StatusError  `json:"errors"`
-	LastCommit  *time.Time     `json:"last_commit,omitempty"`
-	Unsaved     bool           `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
-	Details     map[string]any `json:"details,omitempty"`    // what the worker tells beyond this, for inspection
+	Rate        float64       `json:"rate"`         // bytes a second, lately
+	LeftSeconds float64       `json:"left_seconds"` // estimated; 0 if unknown
+	Phase       string        `json:"phase"`
+	Errors      []StatusError `json:"errors"`
+	LastCommit  *time.Time    `json:"last_commit,omitempty"`
+	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
 }
 
 // Safe tells whether nothing waits.
@@ -163,12 +162,19 @@ type CheckProgress struct {
 	Objects      int64 `json:"objects"`
 	TotalObjects int64 `json:"total_objects"`
 	Bytes        int64 `json:"bytes"`
+	TotalBytes   int64 `json:"total_bytes"`
 }
 
 // CheckReport is the outcome.
 type CheckReport struct {
-	CheckProgress
-	Commits  int64    `json:"commits"`
-	Problems []string `json:"problems"`
-	Unused   int64    `json:"unused"` // objects that nothing names, left by interrupted uploads
+	Commits      int64    `json:"commits"`
+	Devices      int64    `json:"devices"`
+	Objects      int64    `json:"objects"`
+	Bytes        int64    `json:"bytes"`
+	Files        int64    `json:"files"`
+	Owed         int64    `json:"owed"`         // parts that are not in the bucket yet
+	Unreferenced int64    `json:"unreferenced"` // objects that nothing names, left by interrupted uploads
+	Read         int64    `json:"read"`         // objects read whole
+	Problems     []string `json:"problems"`
+	Notes        []string `json:"notes"` // what was found and harms nothing
 }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/fs"
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	tsync "github.com/tunesafe/tunesafe/sync"
+)
+
+// This file is where the words of the worker, the filesystem and the repository
+// are put into those of package control and of the messages.
+
+// fillStatus takes over what the worker tells.
+func fillStatus(s *control.Status, w tsync.Status) {
+	s.SafeFiles = int64(w.SafeFiles)
+	s.SafeBytes = w.SafeBytes
+	s.WaitingFiles = int64(w.WaitingFiles)
+	s.WaitingBytes = w.WaitingBytes
+	s.UploadedBytes = w.UploadedBytes
+	s.UploadedObjects = w.UploadedObjects
+	s.Rate = w.Rate
+	s.LeftSeconds = w.Left.Seconds()
+	s.Phase = w.Phase
+	s.Errors = []control.StatusError{}
+	for _, e := range w.Errors {
+		s.Errors = append(s.Errors, control.StatusError{Time: e.Time, Text: e.Text})
+	}
+	if !w.LastCommit.IsZero() {
+		s.LastCommit = &w.LastCommit
+	}
+}
+
+// newWorker makes the worker of an opened drive.
+func newWorker(d *drive, settle time.Duration) *tsync.Worker {
+	return tsync.New(tsync.Options{
+		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
+		Dir: d.home.StateDir(), Log: d.log, Settle: settle,
+	})
+}
+
+// timedOut words what a wait returns that ran out of time: what waits, and what
+// keeps it from going on if that is known.
+func timedOut(err error) error {
+	w, ok := errors.AsType[*tsync.WaitError](err)
+	if !ok {
+		return err
+	}
+	var s control.Status
+	fillStatus(&s, w.Status)
+	text := waitingText(s) + " still waiting"
+	if w.Err != nil {
+		text += ", as " + explain(w.Err).Text
+	}
+	return fmt.Errorf("%s: %w", text, errTimeout)
+}
+
+// mountDrive mounts, with the errors of the message table.
+func mountDrive(dir string, c *cache.Cache, o fs.Options) (*fs.Mounted, error) {
+	m, err := fs.Mount(dir, c, o)
+	if errors.Is(err, fs.ErrNoFUSE) {
+		return nil, fmt.Errorf("%w: %w", errNoFUSE, err)
+	}
+	return m, err
+}
+
+// unmountDrive unmounts, with the errors of the message table.
+func unmountDrive(m *fs.Mounted) error {
+	err := m.Unmount()
+	if errors.Is(err, fs.ErrBusy) {
+		return fmt.Errorf("%s is %w", m.Dir(), errInUse)
+	}
+	return err
+}
+
+// inodeBase gives a device inode numbers of its own: the first 31 bits of its
+// random id, above 32 bits of counter. Zero is left to the root directory.
+func inodeBase(d *repo.Device) (uint64, error) {
+	id, err := hex.DecodeString(d.ID)
+	if err != nil || len(id) != 8 {
+		return 0, fmt.Errorf("device id %q is malformed", d.ID)
+	}
+	var high uint64
+	for _, b := range id[:4] {
+		high = high<<8 | uint64(b)
+	}
+	return max(high>>1, 1) << 32, nil
+}
+
+// checkRepository runs the check.
+func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, progress func(control.CheckProgress)) (control.CheckReport, error) {
+	findings, sum, err := repo.Check(ctx, d.counted, d.keys, d.index, repo.CheckOptions{
+		Read: r.Read,
+		Progress: func(objects, of, bytes, all int64) {
+			progress(control.CheckProgress{Objects: objects, TotalObjects: of, Bytes: bytes, TotalBytes: all})
+		},
+	})
+	report := control.CheckReport{
+		Commits: int64(sum.Commits), Devices: int64(sum.Devices), Objects: sum.Objects, Bytes: sum.Bytes,
+		Files: sum.Files, Owed: sum.Owed, Unreferenced: sum.Unreferenced, Read: sum.Read,
+	}
+	for _, f := range findings {
+		text := f.Problem
+		if f.Object != "" {
+			text = f.Object + ": " + f.Problem
+		}
+		if f.Harmless {
+			report.Notes = append(report.Notes, text)
+		} else {
+			report.Problems = append(report.Problems, text)
+		}
+	}
+	return report, err
+}
+
+// restoreFiles runs the restore.
+func restoreFiles(ctx context.Context, d *drive, r control.RestoreRequest, progress func(control.RestoreProgress)) (last control.RestoreProgress, err error) {
+	paths := make([]string, len(r.Paths))
+	for i, p := range r.Paths {
+		paths[i] = string(p)
+	}
+	err = tsync.Restore(ctx, d.cache, paths, string(r.Dest), func(p tsync.RestoreProgress) {
+		last = control.RestoreProgress{
+			Files: int64(p.Files), Bytes: p.Bytes, TotalFiles: int64(p.TotalFiles), TotalBytes: p.TotalBytes,
+		}
+		progress(last)
+	})
+	return last, err
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
+	tsync "github.com/tunesafe/tunesafe/sync"
+)
+
+// localWord is what safe is called where the store is on the same machine.
+const localWord = "copied on this computer"
+
+// driveOptions are the flags that change how a drive is opened.
+type driveOptions struct {
+	cacheSize string // "20 GiB"; empty is the home's setting
+	settle    time.Duration
+	plain     bool // no passthrough
+	log       *slog.Logger
+}
+
+// drive is an opened home: everything but the mount. It holds the lock.
+//
+//	store ─ counted ─┬─ index ─ reader ─ cache ─ worker
+//	          keys ──┘
+type drive struct {
+	home    home.Home
+	config  home.Config
+	log     *slog.Logger
+	lock    *home.Lock
+	store   *home.OpenStore
+	counted *store.Counter
+	keys    *repo.Keys
+	device  *repo.Device
+	index   *repo.Index
+	reader  *repo.Reader
+	cache   *cache.Cache
+	worker  *tsync.Worker
+
+	closers []func() error // what Close undoes, from the last to the first
+}
+
+// openDrive opens a home whose lock the caller took. On an error the lock is
+// given up.
+func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions) (d *drive, err error) {
+	d = &drive{home: h, lock: lock, log: o.log}
+	d.onClose(lock.Unlock)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if err := d.readHome(); err != nil {
+		return nil, err
+	}
+	if err := d.openStore(ctx); err != nil {
+		return nil, err
+	}
+	return d, d.openState(o)
+}
+
+func (d *drive) onClose(f func() error) { d.closers = append(d.closers, f) }
+
+func (d *drive) readHome() (err error) {
+	if d.config, err = d.home.Config(); err != nil {
+		return err
+	}
+	if d.keys, err = d.home.Keys(); err != nil {
+		return err
+	}
+	d.device, err = d.home.Device()
+	return err
+}
+
+func (d *drive) openStore(ctx context.Context) error {
+	creds, err := d.home.Credentials()
+	if err != nil {
+		return err
+	}
+	if d.store, err = d.config.Store.Open(ctx, creds, d.log); err != nil {
+		return err
+	}
+	d.onClose(d.store.Close)
+	d.counted = store.Count(d.store)
+	return nil
+}
+
+func (d *drive) openState(o driveOptions) (err error) {
+	if d.index, err = repo.OpenIndex(d.home.IndexFile()); err != nil {
+		return err
+	}
+	d.onClose(d.index.Close)
+	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{})
+	options, err := d.cacheOptions(o)
+	if err != nil {
+		return err
+	}
+	if d.cache, err = cache.Open(d.home.StateDir(), options); err != nil {
+		return fmt.Errorf("%s: %w", d.home.StateDir(), err)
+	}
+	d.onClose(d.cache.Close)
+	d.cache.SetSafeWord(d.safeWord())
+	d.worker = newWorker(d, o.settle)
+	return nil
+}
+
+func (d *drive) cacheOptions(o driveOptions) (cache.Options, error) {
+	size := o.cacheSize
+	if size == "" {
+		size = d.config.CacheSize
+	}
+	limit, err := parseSize(size)
+	if err != nil {
+		return cache.Options{}, err
+	}
+	base, err := inodeBase(d.device)
+	if err != nil {
+		return cache.Options{}, err
+	}
+	return cache.Options{
+		Fetcher: tsync.NewFetcher(d.reader), ContentDir: d.home.ContentDir(), CacheSize: limit,
+		InoBase: base, Passthrough: !o.plain, Log: d.log,
+	}, nil
+}
+
+// parseSize reads "20 GiB"; "" is 0, the default.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return 0, misuse("%q is no size; write it as 20GiB", text)
+	}
+	return int64(n), nil
+}
+
+func (d *drive) safeWord() string {
+	if d.config.Store.Local() {
+		return localWord
+	}
+	return cache.StateSafe
+}
+
+// Close ends everything in the order opposite to opening. The worker no longer
+// runs and nothing is mounted.
+func (d *drive) Close() error {
+	var errs []error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i]())
+	}
+	d.closers = nil
+	return errors.Join(errs...)
+}
+
+// takeIn reads what the bucket has and this home lacks. A home that knows its
+// tree is shown without it too: an unreachable, emptied or foreign bucket never
+// makes files disappear, and what went wrong is a warning. A cold home has
+// nothing to show, so there it is an error.
+func (d *drive) takeIn(ctx context.Context) (pulled tsync.Pulled, warning, err error) {
+	pulled, err = d.worker.Pull(ctx)
+	switch {
+	case err == nil:
+		return pulled, nil, d.home.SetKnown()
+	case ctx.Err() == nil && d.home.Known():
+		d.log.Warn("the bucket was not taken in", "err", err)
+		return pulled, err, nil
+	}
+	return pulled, nil, err
+}
+
+// status describes the drive; the owner adds the mounts.
+func (d *drive) status() control.Status {
+	s := control.Status{
+		Version: versionText(), Home: string(d.home), Repository: d.config.Repository, Device: d.device.ID,
+		Store: d.config.Store.String(), SafeWord: d.safeWord(), Mounts: []control.Mount{},
+		Unsaved: d.unsaved(),
+	}
+	fillStatus(&s, d.worker.Status())
+	return s
+}
+
+// unsaved reads the configuration anew, as `recovery-key --saved` changes it
+// beside a running owner.
+func (d *drive) unsaved() bool {
+	c, err := d.home.Config()
+	return err == nil && !c.RecoveryKeySaved
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// entry is the way that init found into a repository.
+type entry struct {
+	keys       *repo.Keys
+	root       ed25519.PrivateKey // enrols the device, then is forgotten
+	device     *repo.Device
+	recovery   *age.X25519Identity // nil if the repository was there before
+	madeBucket bool
+}
+
+// enter makes a repository, or opens the one that is there with the key given.
+//
+// The recovery key is written before the repository is made: one made with a
+// key that is lost would be in the way for ever. An init that was cut short in
+// between is taken up again with the key it left.
+func enter(ctx context.Context, h home.Home, st store.Store, given age.Identity, where home.Store) (*entry, error) {
+	there, err := repo.Exists(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case given != nil && !there:
+		return nil, fmt.Errorf("%s %w", where, errNoRepoHere)
+	case given != nil:
+		return unlock(ctx, st, given)
+	case there:
+		return resume(ctx, h, st, where)
+	}
+	key, err := h.NewRecoveryKey()
+	if err != nil {
+		return nil, err
+	}
+	k, root, err := repo.Create(ctx, st, key)
+	return &entry{keys: k, root: root, recovery: key}, err
+}
+
+func unlock(ctx context.Context, st store.Store, key age.Identity) (*entry, error) {
+	k, root, err := repo.Unlock(ctx, st, key)
+	if err != nil {
+		return nil, err
+	}
+	if root == nil {
+		return nil, errNoRoot
+	}
+	return &entry{keys: k, root: root}, nil
+}
+
+// resume opens a repository without a key given: only one that an init of this
+// very home has made.
+func resume(ctx context.Context, h home.Home, st store.Store, where home.Store) (*entry, error) {
+	key, err := h.RecoveryKey()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s %w", where, errRepoHere)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in, err := unlock(ctx, st, key)
+	if errors.Is(err, repo.ErrWrongKey) {
+		return nil, fmt.Errorf("%s %w", where, errRepoHere)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in.recovery = key
+	return in, nil
+}
+
+func (in *entry) enrol(ctx context.Context, st store.Store, name string) (err error) {
+	if name == "" {
+		if name, err = os.Hostname(); err != nil {
+			name = "unnamed"
+		}
+	}
+	in.device, err = repo.Enrol(ctx, st, in.keys, in.root, name)
+	return err
+}
+
+// save writes what the home keeps, config.toml last.
+func (in *entry) save(h home.Home, where home.Store) error {
+	if err := h.SetKeys(in.keys); err != nil {
+		return err
+	}
+	if err := h.SetDevice(in.device); err != nil {
+		return err
+	}
+	if in.recovery != nil { // a new repository is empty: all of it is known
+		if err := h.SetKnown(); err != nil {
+			return err
+		}
+	}
+	return h.SetConfig(home.Config{
+		Repository:       in.keys.RepoID(),
+		Created:          time.Now().UTC().Truncate(time.Second),
+		RecoveryKeySaved: in.recovery == nil,
+		Store:            where,
+	})
+}
+
+// tell prints what was done and what comes next.
+func (in *entry) tell(w io.Writer, h home.Home, where home.Store, keepsCredentials bool) {
+	if in.madeBucket && !where.Local() {
+		fmt.Fprintf(w, "created the bucket of %s\n", where)
+	}
+	if in.recovery == nil {
+		fmt.Fprintf(w, "opened repository %s in %s\n", in.keys.RepoID(), where)
+	} else {
+		fmt.Fprintf(w, "created repository %s in %s\n", in.keys.RepoID(), where)
+	}
+	if where.Local() {
+		fmt.Fprintf(w, "this store is on the same machine: a copy, and not yet a backup (a bucket elsewhere is given with --store)\n")
+	} else if keepsCredentials {
+		fmt.Fprintf(w, "kept the store's credentials in %s\n", h.CredentialsFile())
+	}
+	if in.recovery != nil {
+		showRecoveryKey(w, h, in.recovery)
+	}
+	fmt.Fprintf(w, "next: tunesafe mount DIR%s\n", homeFlag(h))
+}
+
+// showRecoveryKey prints the key and what to do with it.
+func showRecoveryKey(w io.Writer, h home.Home, key *age.X25519Identity) {
+	fmt.Fprintf(w, "the recovery key, also in %s:\n\n    %s\n\n", h.RecoveryFile(), key)
+	fmt.Fprintf(w, "keep a copy of it elsewhere: whoever has it can read the backup, and without it nothing can be restored\n")
+	fmt.Fprintf(w, "when you have: tunesafe recovery-key --saved%s\n", homeFlag(h))
+}
+
+// homeFlag is what a command line needs to name h.
+func homeFlag(h home.Home) string {
+	if usual, err := chooseHome(""); err == nil && usual == h {
+		return ""
+	}
+	return " --home " + string(h)
+}

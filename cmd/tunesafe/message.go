@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/s3server"
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// Mistakes that only the command line can see.
+var (
+	errNoHomeDir     = errors.New("no home folder can be told")
+	errInHome        = errors.New("lies inside the home, which may be deleted")
+	errNoBucketRight = errors.New("no such bucket, and no right to create it")
+	errRepoHere      = errors.New("holds a repository already")
+	errNoRepoHere    = errors.New("holds no repository")
+	errNoStoreDir    = errors.New("no such folder")
+	errNoRoot        = errors.New("the key opens the repository's data but cannot enrol a new device")
+	errNoMountPoint  = errors.New("no such folder")
+	errNotFolder     = errors.New("is no folder")
+	errNotEmpty      = errors.New("the folder is not empty")
+	errMounted       = errors.New("something is mounted there already")
+	errMountDenied   = errors.New("the folder may not be written to")
+	errNotMounted    = errors.New("this home is not mounted there")
+	errInUse         = errors.New("in use")
+	errNoFUSE        = errors.New("FUSE is not available")
+	errAllowOther    = errors.New("--allow-other is not allowed for users other than root")
+	errStarting      = errors.New("the process that serves this home is still starting")
+	errDied          = errors.New("the background process ended before the drive was ready")
+	errTimeout       = errors.New("not everything is safe yet")
+	errNotOnDrive    = errors.New("not on the drive")
+	errOnDrive       = errors.New("lies on the drive itself")
+	errProblems      = errors.New("the repository has problems")
+	errNoRecoveryKey = errors.New("this home holds no recovery key")
+	errManyPaths     = errors.New("two paths would be restored under one name")
+)
+
+// message says what to do about an error, and how it is put.
+type message struct {
+	is   error // as by errors.Is
+	hint string
+	exit int // 0 stands for exitFailed
+}
+
+// messages is searched from the top; the first that fits is taken.
+var messages = []message{
+	{is: errNoHomeDir, hint: "give --home DIR"},
+	{is: errInHome, hint: "choose a folder outside it"},
+	{is: errNoBucketRight, hint: "check the bucket's name, or create it with your provider, or use credentials that may"},
+	{is: errRepoHere, hint: "to open it give --recovery-key FILE; to make another choose another prefix or folder"},
+	{is: errNoRepoHere, hint: "check bucket and prefix, or the folder; to make a new repository leave out --recovery-key"},
+	{is: errNoStoreDir, hint: "check the folder's name; a store elsewhere is named with --store s3://bucket/prefix"},
+	{is: errNoRoot, hint: "use the recovery key that was shown when the repository was created"},
+	{is: errNoMountPoint, hint: "create it: mkdir -p DIR"},
+	{is: errNotFolder, hint: "name an empty folder"},
+	{is: errNotEmpty, hint: "name an empty folder; what is in this one would be hidden by the drive"},
+	{is: errMounted, hint: "name another folder, or unmount what is there"},
+	{is: errMountDenied, hint: "name a folder of your own"},
+	{is: errNotMounted, hint: "tunesafe status names the mounts of a home; another home is named with --home DIR"},
+	{is: errInUse, hint: "close the programs that use the drive; fuser -vm DIR lists them"},
+	{is: errNoFUSE, hint: "install fuse3 and load the module (modprobe fuse); a container needs --device /dev/fuse --cap-add SYS_ADMIN"},
+	{is: errAllowOther, hint: "have user_allow_other set in /etc/fuse.conf, or mount without --allow-other"},
+	{is: errStarting, hint: "try again in a moment; tunesafe logs -f shows what it does"},
+	{is: errDied, hint: "see tunesafe logs"},
+	{is: errTimeout, hint: "tunesafe status shows the progress", exit: exitTimeout},
+	{is: errNotOnDrive, hint: "paths begin at the top of the drive; tunesafe ls lists it"},
+	{is: errOnDrive, hint: "restore to a folder elsewhere"},
+	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive"},
+	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},
+	{is: errManyPaths, hint: "restore them one by one"},
+
+	{is: home.ErrNone, hint: "run tunesafe init first, or name the home with --home DIR"},
+	{is: home.ErrExists, hint: "another home is named with --home DIR"},
+	{is: home.ErrForeign, hint: "name an empty or new folder with --home DIR"},
+	{is: home.ErrConfig, hint: "correct the file by hand"},
+	{is: home.ErrRecoveryFile, hint: "the file needs a line that begins with AGE-SECRET-KEY-1"},
+
+	{is: repo.ErrWrongKey, hint: "give the recovery key that was shown when this repository was created"},
+	{is: repo.ErrNewerFormat, hint: "install a newer version of tunesafe"},
+	{is: repo.ErrExists, hint: "to open it give --recovery-key FILE; to make another choose another prefix"},
+	{is: repo.ErrNoRepository, hint: "check the store in the home's config.toml; the bucket may have been emptied or replaced"},
+	{is: repo.ErrCorrupt, hint: "run tunesafe check"},
+	{is: repo.ErrMissing, hint: "run tunesafe check"},
+	{is: repo.ErrSignature, hint: "run tunesafe check; somebody else may have written to the bucket"},
+	{is: repo.ErrFork, hint: "this home may be a copy of another; make a new one with tunesafe init --recovery-key FILE"},
+	{is: repo.ErrChain, hint: "the bucket may have been rolled back; run tunesafe check"},
+	{is: repo.ErrOwed, hint: "it is still on its way from the device that has it"},
+
+	{is: cache.ErrLocked, hint: "end the other process first"},
+	{is: cache.ErrNewerHome, hint: "install a newer version of tunesafe"},
+	{is: cache.ErrOwed, hint: "it is still on its way from the device that has it"},
+	{is: cache.ErrUnavailable, hint: "check the network and try again"},
+
+	{is: s3server.ErrNoXattr, hint: "choose a folder on a filesystem such as ext4, xfs or btrfs"},
+	{is: syscall.EADDRINUSE, hint: "choose another address with --listen HOST:PORT"},
+
+	{is: store.ErrClock, hint: "set this machine's clock; timedatectl set-ntp true keeps it right"},
+	{is: store.ErrNoBucket, hint: "check the bucket's name and the endpoint"},
+	{is: store.ErrDenied, hint: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the home's credentials.toml, and their rights on the bucket"},
+	{is: store.ErrFull, hint: "make room in the store or raise its quota"},
+	{is: store.ErrUnavailable, hint: "check the network and the endpoint, then try again"},
+
+	{is: syscall.ENOSPC, hint: "free some space on the disk that holds the folder named"},
+	{is: syscall.EDQUOT, hint: "free some space, or have your quota raised"},
+	{is: syscall.EROFS, hint: "the disk is mounted read-only"},
+	{is: fs.ErrPermission, hint: "run as the user who owns it"},
+	{is: control.ErrEnded, hint: "see tunesafe logs"},
+	{is: context.Canceled, hint: "nothing is lost; the command can be given again"},
+}
+
+// explain makes an error ready for people.
+func explain(err error) *control.Fault {
+	if f, ok := errors.AsType[*control.Fault](err); ok {
+		return f
+	}
+	if u, ok := errors.AsType[*usageError](err); ok {
+		return &control.Fault{Text: oneLine(u.text), Hint: usageHint(u.command), Exit: exitUsage}
+	}
+	if b, ok := errors.AsType[*home.BusyError](err); ok {
+		return &control.Fault{Text: b.Error(), Hint: "wait until it ends, or unmount its drive with tunesafe unmount DIR", Exit: exitFailed}
+	}
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %w", context.Canceled)
+	}
+	for _, m := range messages {
+		if errors.Is(err, m.is) {
+			return &control.Fault{Text: put(err, m.is), Hint: m.hint, Exit: max(m.exit, exitFailed)}
+		}
+	}
+	return &control.Fault{Text: oneLine(err.Error()), Exit: exitFailed}
+}
+
+func usageHint(command string) string {
+	if command == "" {
+		return "tunesafe help lists the commands"
+	}
+	return "see tunesafe help " + command
+}
+
+// put words an error: up to what the sentinel says, as behind that the S3
+// client tells of request ids and attempts, and the system's reason if there is
+// one. The whole is in the log.
+func put(err, is error) string {
+	text := err.Error()
+	said := is.Error()
+	if i := strings.Index(text, said); i >= 0 {
+		text = text[:i+len(said)]
+	}
+	if is == store.ErrUnavailable {
+		text = withReason(text, err)
+	}
+	return oneLine(strings.TrimSuffix(text, ": "+context.Canceled.Error()))
+}
+
+// withReason adds why a store could not be reached.
+func withReason(text string, err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return text + ": no address of " + dns.Name
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
+		if errno, ok := errors.AsType[syscall.Errno](op.Err); ok {
+			return text + ": " + op.Addr.String() + ": " + errno.Error()
+		}
+		return text + ": " + op.Addr.String()
+	}
+	return text
+}
+
+// oneLine keeps a message on one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// report prints an error and gives the exit code.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	f := explain(err)
+	fmt.Fprintf(w, "error: %s\n", f.Text)
+	if f.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", f.Hint)
+	}
+	return f.Exit
+}
+
+// warn prints what went wrong without ending the command.
+func warn(w io.Writer, f *control.Fault) {
+	fmt.Fprintf(w, "warning: %s\n", f.Text)
+	if f.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", f.Hint)
+	}
+}

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/fs"
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+)
+
+var mountCommand = &command{
+	name:    "mount",
+	args:    "DIR",
+	summary: "show the drive at an empty folder",
+	text: `Shows the drive at DIR and returns when it is ready. A process stays in the
+background, uploads what is written, and ends when the drive is unmounted, by
+tunesafe unmount or fusermount3 -u. Its log is read with tunesafe logs.
+
+The folder must be empty. It loses the right to be written to (mode 0500), so
+that nothing lands in it while the drive is away.
+
+A drive mounted by root is open to all users, as far as the modes of its files
+allow; one mounted by another user is theirs alone, unless --allow-other is given
+and /etc/fuse.conf has the line user_allow_other.`,
+	bind: bindMount,
+}
+
+// mountOptions are the flags of mount.
+type mountOptions struct {
+	foreground    bool
+	allowOther    bool
+	readOnly      bool
+	noPassthrough bool
+	debug         bool
+	cacheSize     string
+	settle        time.Duration
+	readyFD       int
+}
+
+func bindMount(f *pflag.FlagSet) action {
+	var o mountOptions
+	f.BoolVar(&o.foreground, "foreground", false, "stay in the foreground, and log to the terminal")
+	f.BoolVar(&o.allowOther, "allow-other", os.Geteuid() == 0, "let other users in (default for root)")
+	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write")
+	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml, else 10GiB or a tenth of the disk, the smaller)")
+	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file must be left alone before it is uploaded, such as 10s (default the worker's own)")
+	f.BoolVar(&o.noPassthrough, "no-passthrough", false, "have every read and write pass through tunesafe, for inspection")
+	f.BoolVar(&o.debug, "debug", false, "log every request of the kernel and to the store")
+	f.IntVar(&o.readyFD, readyFlag, -1, "")
+	_ = f.MarkHidden(readyFlag)
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := want(args, 1, 1, "DIR"); err != nil {
+			return err
+		}
+		if _, err := parseSize(o.cacheSize); err != nil {
+			return err
+		}
+		return mount(ctx, e, o, args[0])
+	}
+}
+
+func mount(ctx context.Context, e *env, o mountOptions, dir string) error {
+	switch {
+	case o.readyFD >= 0:
+		s := pipeStarter(o.readyFD)
+		err := serveMount(ctx, e, o, dir, s, e.stderr)
+		s.end(err) // no more than a word, if the drive was ready before
+		return err
+	case o.foreground:
+		p := newProgress(e.stderr)
+		defer p.clear()
+		return serveMount(ctx, e, o, dir, screenStarter(p), e.stderr)
+	}
+	if err := checkMount(ctx, e.home, o, dir); err != nil {
+		return err
+	}
+	path, err := resolve(dir)
+	if err != nil {
+		return err
+	}
+	if err := startBackground(ctx, e.home, o.again(e.home, path), newProgress(e.stderr)); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "the drive is at %s\n", path)
+	return nil
+}
+
+// again is the command line of the process in the background.
+func (o mountOptions) again(h home.Home, path string) []string {
+	args := []string{"mount", "--home", string(h),
+		fmt.Sprintf("--%s=%d", readyFlag, readyDescriptor), fmt.Sprintf("--allow-other=%t", o.allowOther)}
+	for name, set := range map[string]bool{
+		"--read-only": o.readOnly, "--no-passthrough": o.noPassthrough, "--debug": o.debug,
+	} {
+		if set {
+			args = append(args, name)
+		}
+	}
+	if o.cacheSize != "" {
+		args = append(args, "--cache-size", o.cacheSize)
+	}
+	if o.settle != 0 {
+		args = append(args, "--settle", o.settle.String())
+	}
+	return append(args, "--", path)
+}
+
+// checkMount finds the usual mistakes without starting anything.
+func checkMount(ctx context.Context, h home.Home, o mountOptions, dir string) error {
+	if _, err := h.Config(); err != nil {
+		return err
+	}
+	if err := refuseSecond(ctx, h); err != nil {
+		return err
+	}
+	p, err := openMountPoint(dir, h)
+	if err != nil {
+		return err
+	}
+	p.Close()
+	return checkFUSE(o.allowOther)
+}
+
+// refuseSecond tells of a process that serves the home already.
+func refuseSecond(ctx context.Context, h home.Home) error {
+	client, err := control.Dial(ctx, h.RunDir())
+	if errors.Is(err, control.ErrNoOwner) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s, err := client.Status(ctx)
+	if err != nil {
+		return nil // it is about to end; the lock decides
+	}
+	return &home.BusyError{Home: h, PID: s.PID}
+}
+
+// serveMount is the life of a mount: from the lock to the last upload it may
+// make. ctx is ended by SIGTERM and SIGINT.
+func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *starter, logTo io.Writer) (err error) {
+	if err := checkMount(ctx, e.home, o, dir); err != nil {
+		return err
+	}
+	lock, err := e.home.LockWithin(ctx, lockPatience)
+	if err != nil {
+		return err
+	}
+	log := newLog(logTo, o.debug)
+	log.Info("start", "version", versionText(), "pid", os.Getpid(), "home", e.home, "mount", dir)
+	defer func() { log.Info("end", "pid", os.Getpid(), "err", err) }()
+	d, err := openDrive(ctx, e.home, lock, driveOptions{
+		cacheSize: o.cacheSize, settle: o.settle, plain: o.noPassthrough, log: log,
+	})
+	if err != nil {
+		return err
+	}
+	own := &owner{drive: d, serves: true, readOnly: o.readOnly, phase: "starting"}
+	err = own.serve(ctx, o, dir, s)
+	if err == nil {
+		own.farewell(e.stderr)
+	}
+	return errors.Join(err, d.Close())
+}
+
+func newLog(w io.Writer, debug bool) *slog.Logger {
+	level := slog.LevelInfo
+	if debug {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// serve answers clients, takes in the bucket, mounts, and uploads until the
+// drive is unmounted.
+func (o *owner) serve(ctx context.Context, opts mountOptions, dir string, s *starter) error {
+	l, err := control.Listen(o.home.RunDir())
+	if err != nil {
+		return err
+	}
+	server := control.NewServer(o, explain)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+
+	err = o.show(ctx, opts, dir, s)
+	return errors.Join(err, server.Close(), <-served)
+}
+
+func (o *owner) show(ctx context.Context, opts mountOptions, dir string, s *starter) error {
+	if !o.home.Known() {
+		s.note("reading what is in %s", o.config.Store)
+	}
+	pulled, warning, err := o.takeIn(ctx)
+	if err != nil {
+		return err
+	}
+	if warning != nil {
+		s.warn(warning)
+	}
+	for _, other := range pulled.OtherDevices {
+		o.log.Warn("another device wrote lately", "device", other)
+	}
+	if err := o.mountAt(dir, opts); err != nil {
+		return err
+	}
+	stop := o.work(context.WithoutCancel(ctx))
+	defer stop()
+	s.end(nil)
+	o.untilUnmounted(ctx)
+	return nil
+}
+
+// mountAt mounts the drive.
+func (o *owner) mountAt(dir string, opts mountOptions) error {
+	p, err := openMountPoint(dir, o.home)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if err := p.open(); err != nil {
+		return err
+	}
+	m, err := mountDrive(p.path, o.cache, fs.Options{
+		ID: o.config.Repository, AllowOther: opts.allowOther, ReadOnly: opts.readOnly,
+		Passthrough: !opts.noPassthrough, Debug: opts.debug, Log: o.log,
+	})
+	if err != nil {
+		return errors.Join(err, p.restore())
+	}
+	if err := p.seal(); err != nil {
+		o.log.Warn("the folder below the drive keeps its mode", "err", err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mounted, o.phase = m, ""
+	return nil
+}
+
+// busyPatience is how long a signal waits for programs to let go of the drive.
+const busyPatience = 2 * time.Second
+
+// untilUnmounted returns when the drive is unmounted, by whomever, or makes it
+// so when ctx ends. Programs that do not let go then lose the drive: what they
+// have written is kept.
+func (o *owner) untilUnmounted(ctx context.Context) {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		o.mounted.Wait()
+	}()
+	select {
+	case <-gone:
+		return
+	case <-ctx.Done():
+	}
+	deadline := time.Now().Add(busyPatience)
+	err := unmountDrive(o.mounted)
+	for errors.Is(err, errInUse) && time.Now().Before(deadline) {
+		time.Sleep(100 * time.Millisecond)
+		err = unmountDrive(o.mounted)
+	}
+	if err == nil {
+		return
+	}
+	o.log.Warn("the drive is taken from programs that use it", "err", err)
+	if err := detach(o.mounted.Dir()); err != nil {
+		o.log.Error("the drive stays in the mount table", "err", err)
+	}
+}
+
+// farewell says what is still waiting, now that nothing can be added.
+func (o *owner) farewell(w io.Writer) {
+	s, _ := o.Status(context.Background())
+	o.log.Info("unmounted", "waiting_files", s.WaitingFiles, "waiting_bytes", s.WaitingBytes)
+	if isTerminal(w) {
+		fmt.Fprintln(w, farewellText(s))
+	}
+}
+
+func farewellText(s control.Status) string {
+	if s.Safe() {
+		return fmt.Sprintf("unmounted; everything is %s", s.SafeWord)
+	}
+	return fmt.Sprintf("unmounted; still waiting to be uploaded: %s; they are kept, and go up at the next mount", waitingText(s))
+}

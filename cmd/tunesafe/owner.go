@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/fs"
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+)
+
+// statusPause is between reports of progress.
+const statusPause = 500 * time.Millisecond
+
+// lockPatience is how long a short command waits for another to end.
+const lockPatience = 3 * time.Second
+
+// owner does what commands ask of a drive. In the process that serves a mount
+// it answers clients; in any other command it is used directly.
+type owner struct {
+	*drive
+	serves bool // this process is the one that clients reach
+
+	mu       sync.Mutex
+	mounted  *fs.Mounted // nil before and after
+	readOnly bool
+	phase    string // until the worker has one
+}
+
+var _ control.Owner = (*owner)(nil)
+
+// withOwner calls f with the process that serves the home, or, if there is
+// none, with the home opened in this process for as long as f takes.
+func withOwner(ctx context.Context, e *env, f func(control.Owner) error) error {
+	if err := e.home.Check(); err != nil {
+		return err
+	}
+	client, err := control.Dial(ctx, e.home.RunDir())
+	if err == nil {
+		return f(client)
+	}
+	if !errors.Is(err, control.ErrNoOwner) {
+		return err
+	}
+	lock, err := e.home.LockWithin(ctx, lockPatience)
+	if err != nil {
+		return err
+	}
+	d, err := openDrive(ctx, e.home, lock, driveOptions{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(&owner{drive: d}), d.Close())
+}
+
+// Status implements [control.Owner].
+func (o *owner) Status(context.Context) (control.Status, error) {
+	s := o.drive.status()
+	if o.serves {
+		s.PID = os.Getpid()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.mounted != nil {
+		s.Mounts = append(s.Mounts, control.Mount{Dir: o.mounted.Dir(), ReadOnly: o.readOnly})
+	}
+	if o.phase != "" {
+		s.Phase = o.phase
+	}
+	return s, nil
+}
+
+// Wait implements [control.Owner]. Without an owner this process uploads.
+func (o *owner) Wait(ctx context.Context, r control.WaitRequest, progress func(control.Status)) (control.Status, error) {
+	if !o.serves {
+		stop := o.work(ctx)
+		defer stop()
+	}
+	waiting := ctx
+	if r.Timeout > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, r.Timeout)
+		defer cancel()
+	}
+	done := make(chan error, 1)
+	go func() { done <- o.worker.Wait(waiting) }()
+	tick := time.NewTicker(statusPause)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			s, _ := o.Status(ctx)
+			return s, o.waitEnded(ctx, err)
+		case <-tick.C:
+			s, _ := o.Status(ctx)
+			progress(s)
+		}
+	}
+}
+
+// waitEnded tells a time-out from an interruption.
+func (o *owner) waitEnded(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errTimeout
+	}
+	return timedOut(err)
+}
+
+// work runs the worker until stop, which returns when it has ended.
+func (o *owner) work(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := o.worker.Run(ctx); err != nil && ctx.Err() == nil {
+			o.log.Error("the worker ended", "err", err)
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// Unmount implements [control.Owner].
+func (o *owner) Unmount(ctx context.Context, r control.UnmountRequest, progress func(control.Status)) (control.Status, error) {
+	o.mu.Lock()
+	m := o.mounted
+	o.mu.Unlock()
+	if m == nil || m.Dir() != string(r.Dir) {
+		return control.Status{}, fmt.Errorf("%s: %w", r.Dir, errNotMounted)
+	}
+	if r.Wait {
+		if s, err := o.Wait(ctx, control.WaitRequest{}, progress); err != nil {
+			return s, err
+		}
+	}
+	s, err := o.Status(ctx)
+	return s, errors.Join(err, unmountDrive(m))
+}
+
+// Restore implements [control.Owner].
+func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress func(control.RestoreProgress)) (control.RestoreProgress, error) {
+	if err := o.learn(ctx); err != nil {
+		return control.RestoreProgress{}, err
+	}
+	if o.onMount(string(r.Dest)) { // this process would wait for itself
+		return control.RestoreProgress{}, fmt.Errorf("%s %w", r.Dest, errOnDrive)
+	}
+	names := map[string]bool{}
+	for i, p := range r.Paths {
+		clean := o.onDrive(string(p))
+		if _, err := o.find(clean); err != nil {
+			return control.RestoreProgress{}, err
+		}
+		if base := path.Base(clean); names[base] {
+			return control.RestoreProgress{}, fmt.Errorf("%s: %w", base, errManyPaths)
+		} else if base != "/" {
+			names[base] = true
+		}
+		r.Paths[i] = []byte(clean)
+	}
+	return restoreFiles(ctx, o.drive, r, progress)
+}
+
+// List implements [control.Owner].
+func (o *owner) List(ctx context.Context, r control.ListRequest, entry func(control.Entry)) error {
+	if err := o.learn(ctx); err != nil {
+		return err
+	}
+	name := o.onDrive(string(r.Path))
+	a, err := o.find(name)
+	if err != nil {
+		return err
+	}
+	if a.Mode&modeType != modeDir {
+		e, err := o.entry(path.Base(name), a)
+		if err != nil {
+			return err
+		}
+		entry(e)
+		return nil
+	}
+	entries, err := o.cache.ReadDir(a.Ino)
+	if err != nil {
+		return err
+	}
+	for _, d := range entries {
+		a, err := o.cache.Attr(d.Ino)
+		if errors.Is(err, cache.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		e, err := o.entry(d.Name, a)
+		if err != nil {
+			return err
+		}
+		entry(e)
+	}
+	return nil
+}
+
+// Check implements [control.Owner].
+func (o *owner) Check(ctx context.Context, r control.CheckRequest, progress func(control.CheckProgress)) (control.CheckReport, error) {
+	if err := o.learn(ctx); err != nil {
+		return control.CheckReport{}, err
+	}
+	return checkRepository(ctx, o.drive, r, progress)
+}
+
+// learn takes in the bucket, once, where nobody did so before: a cold home that
+// was not mounted yet.
+func (o *owner) learn(ctx context.Context) error {
+	if o.home.Known() {
+		return nil
+	}
+	_, _, err := o.takeIn(ctx)
+	return err
+}
+
+// The type bits of st_mode, inode(7).
+const (
+	modeType = 0o170000
+	modeDir  = 0o040000
+	modeFile = 0o100000
+	modeLink = 0o120000
+)
+
+func (o *owner) entry(name string, a cache.Attr) (e control.Entry, err error) {
+	e = control.Entry{Name: []byte(name), Mode: a.Mode, UID: a.UID, GID: a.GID, Size: a.Size, Mtime: a.Mtime}
+	switch a.Mode & modeType {
+	case modeFile:
+		e.State, err = o.cache.State(a.Ino)
+	case modeLink:
+		var target string
+		target, err = o.cache.Readlink(a.Ino)
+		e.Target = []byte(target)
+	}
+	return e, err
+}
+
+// onDrive gives the path from the top of the drive, with a slash in front, of
+// one that may also be given as seen through the mount.
+func (o *owner) onDrive(name string) string {
+	if clean := filepath.Clean(name); filepath.IsAbs(clean) && o.onMount(clean) {
+		name = strings.TrimPrefix(clean, o.mounted.Dir())
+	}
+	return path.Clean("/" + name)
+}
+
+// onMount tells whether a path of this machine leads on to the drive.
+func (o *owner) onMount(name string) bool {
+	o.mu.Lock()
+	m := o.mounted
+	o.mu.Unlock()
+	return m != nil && within(name, m.Dir())
+}
+
+// find looks a cleaned path up.
+func (o *owner) find(name string) (cache.Attr, error) {
+	a, err := o.cache.Attr(cache.Root)
+	for part := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
+		if part == "" || err != nil {
+			break
+		}
+		a, err = o.cache.Lookup(a.Ino, part)
+	}
+	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrNotDir) {
+		return a, fmt.Errorf("%s: %w", name, errNotOnDrive)
+	}
+	return a, err
+}
+
+// waitGone returns when nobody owns the home any more, or patience ends.
+func waitGone(ctx context.Context, h home.Home, patience time.Duration) {
+	if lock, err := h.LockWithin(ctx, patience); err == nil {
+		lock.Unlock()
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/internal/control"
+)
+
+var restoreCommand = &command{
+	name:    "restore",
+	args:    "PATH… DEST",
+	summary: "copy files and folders out of the backup, without mounting",
+	text: `Copies what is at each PATH on the drive into the folder DEST, with times, modes
+and extended attributes. PATH begins at the top of the drive; / is all of it.
+Every byte is verified. DEST is made if it is missing, nothing is written outside
+it, and no file that is there already is replaced.`,
+	bind: bindRestore,
+}
+
+func bindRestore(*pflag.FlagSet) action {
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := want(args, 2, -1, "PATH or DEST"); err != nil {
+			return err
+		}
+		dest, err := resolve(args[len(args)-1])
+		if err != nil {
+			return err
+		}
+		if info, err := os.Stat(dest); err == nil && !info.IsDir() {
+			return fmt.Errorf("%s %w", dest, errNotFolder)
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		r := control.RestoreRequest{Dest: []byte(dest)}
+		for _, p := range args[:len(args)-1] {
+			r.Paths = append(r.Paths, []byte(p))
+		}
+		return restore(ctx, e, r)
+	}
+}
+
+func restore(ctx context.Context, e *env, r control.RestoreRequest) error {
+	p := newProgress(e.stderr)
+	return withOwner(ctx, e, func(o control.Owner) error {
+		last, err := o.Restore(ctx, r, func(now control.RestoreProgress) { p.draw(restoreLine(now)) })
+		p.clear()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stdout, "restored %s (%s) to %s\n", count(last.Files, "file"), size(last.Bytes), r.Dest)
+		return nil
+	})
+}
+
+func restoreLine(p control.RestoreProgress) string {
+	if p.TotalFiles == 0 {
+		return fmt.Sprintf("restored %s (%s)", count(p.Files, "file"), size(p.Bytes))
+	}
+	return fmt.Sprintf("restored %d of %s (%s of %s)", p.Files, count(p.TotalFiles, "file"), size(p.Bytes), size(p.TotalBytes))
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+)
+
+var statusCommand = &command{
+	name:    "status",
+	summary: "show what is safe, what waits, and what went wrong",
+	text: `Shows what is safe in the store, what still waits, and what went wrong lately.
+On a terminal it is drawn anew while something is uploaded; Ctrl-C ends that, and
+not the upload. Where the store is on this machine the word is "copied on this
+computer", as that is not safe.
+
+With --json one object is printed, with at least pid (of the process that serves
+the drive, 0 if there is none), safe_files, waiting_files, waiting_bytes,
+uploaded_bytes and uploaded_objects (request bodies since init).`,
+	bind: bindStatus,
+}
+
+func bindStatus(f *pflag.FlagSet) action {
+	asJSON := f.Bool("json", false, "print one JSON object")
+	watch := f.Bool("watch", false, "go on drawing, also when everything is safe")
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := want(args, 0, 0, ""); err != nil {
+			return err
+		}
+		if *asJSON && *watch {
+			return misuse("--json and --watch exclude each other")
+		}
+		return withOwner(ctx, e, func(o control.Owner) error {
+			s, err := o.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				out := json.NewEncoder(e.stdout)
+				out.SetIndent("", "  ")
+				return out.Encode(s)
+			}
+			return showStatus(ctx, e, o, s, *watch)
+		})
+	}
+}
+
+// showStatus prints once, or as long as there is something to see.
+func showStatus(ctx context.Context, e *env, o control.Owner, s control.Status, watch bool) error {
+	live := s.PID != 0 && isTerminal(e.stdout)
+	if !live || !watch && s.Safe() {
+		_, err := fmt.Fprint(e.stdout, statusText(s, e.home, time.Now()))
+		return err
+	}
+	screen := newProgress(e.stdout)
+	for {
+		screen.draw(statusText(s, e.home, time.Now()))
+		if s.Safe() && !watch {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(statusPause):
+		}
+		var err error
+		if s, err = o.Status(ctx); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// shownErrors is how many of the latest errors people see.
+const shownErrors = 5
+
+// statusText is the view for people.
+func statusText(s control.Status, h home.Home, now time.Time) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	row := func(name, format string, a ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, a...)) }
+	row("drive", "%s", driveText(s))
+	row("store", "%s", s.Store)
+	row(s.SafeWord, "%s (%s)", count(s.SafeFiles, "file"), size(s.SafeBytes))
+	row("waiting", "%s", strings.TrimPrefix(uploadLine(s), "waiting: "))
+	row("uploaded", "%s in %s since init", size(s.UploadedBytes), count(s.UploadedObjects, "object"))
+	if s.LastCommit != nil {
+		row("last commit", "%s", humanize.RelTime(*s.LastCommit, now, "ago", "from now"))
+	}
+	if s.Phase != "" && s.PID != 0 {
+		row("now", "%s", s.Phase)
+	}
+	t.Flush()
+	for i, e := range s.Errors[max(len(s.Errors)-shownErrors, 0):] {
+		if i == 0 {
+			fmt.Fprintln(&b, "\nwent wrong lately:")
+		}
+		fmt.Fprintf(&b, "  %s  %s\n", e.Time.Local().Format(time.DateTime), oneLine(e.Text))
+	}
+	if s.SafeWord == localWord {
+		fmt.Fprintln(&b, "\nthe store is on this computer: a copy, and not yet a backup")
+	}
+	if s.Unsaved {
+		fmt.Fprintf(&b, "\nkeep a copy of %s elsewhere; when you have: tunesafe recovery-key --saved%s\n", h.RecoveryFile(), homeFlag(h))
+	}
+	return b.String()
+}
+
+func driveText(s control.Status) string {
+	if s.PID == 0 {
+		return "not mounted"
+	}
+	var dirs []string
+	for _, m := range s.Mounts {
+		dir := m.Dir
+		if m.ReadOnly {
+			dir += " (read-only)"
+		}
+		dirs = append(dirs, dir)
+	}
+	if len(dirs) == 0 {
+		dirs = []string{"not mounted yet"}
+	}
+	return fmt.Sprintf("%s, process %d", strings.Join(dirs, ", "), s.PID)
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/internal/control"
+)
+
+var waitCommand = &command{
+	name:    "wait",
+	summary: "return when everything is safe",
+	text: `Returns when everything on the drive is safe in the store: with 0 then, with 3
+when the time is over before. Files that are closed are uploaded at once, without
+the usual time of rest; a file that a program has open for writing is waited for.`,
+	bind: bindWait,
+}
+
+func bindWait(f *pflag.FlagSet) action {
+	timeout := f.Duration("timeout", 0, "give up after a `TIME` such as 10m (default never)")
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := want(args, 0, 0, ""); err != nil {
+			return err
+		}
+		if *timeout < 0 {
+			return misuse("--timeout is negative")
+		}
+		p := newProgress(e.stderr)
+		return withOwner(ctx, e, func(o control.Owner) error {
+			s, err := o.Wait(ctx, control.WaitRequest{Timeout: *timeout}, p.uploading)
+			p.clear()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(e.stdout, "everything is %s: %s (%s)\n", s.SafeWord, count(s.SafeFiles, "file"), size(s.SafeBytes))
+			return nil
+		})
+	}
+}
