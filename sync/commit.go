@@ -1,0 +1,342 @@
+package sync
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/repo"
+)
+
+// ErrCloned: the bucket has commits of this device that this home does not
+// know. The home was restored from a backup, or copied and used elsewhere.
+var ErrCloned = errors.New("this home was restored or copied: the bucket has newer commits of the same device")
+
+// outgoing is a sealed commit on its way: it lies on this disk before it is
+// sent, so that a retry, also of a later process, sends the same bytes.
+type outgoing struct {
+	Name  string
+	Body  []byte
+	Batch cache.Batch // without Rows
+	Base  string
+}
+
+func (w *Worker) outgoingPath() string { return filepath.Join(w.o.Dir, "outgoing-commit") }
+
+// commitAll commits everything that can be, and makes a checkpoint if one is due.
+func (w *Worker) commitAll(ctx context.Context) error {
+	if err := w.commitRows(ctx); err != nil {
+		return err
+	}
+	w.sent, w.commitDue = 0, time.Time{}
+	return w.checkpointIfDue(ctx)
+}
+
+func (w *Worker) commitRows(ctx context.Context) error {
+	for {
+		b, more, err := w.cache.Pending(rowsOfCommit)
+		if err != nil {
+			return err
+		}
+		if b.Empty() {
+			if len(b.Done) > 0 {
+				err = w.cache.Committed(b, "")
+			}
+			w.version = w.cache.Version()
+			return err
+		}
+		w.setPhase(phaseCommit)
+		if err := w.commit(ctx, b); err != nil {
+			return err
+		}
+		w.version = w.cache.Version()
+		if !more {
+			return nil
+		}
+	}
+}
+
+// commit builds, sends and takes in one commit of changes.
+func (w *Worker) commit(ctx context.Context, b *cache.Batch) error {
+	c := &repo.Commit{Kind: repo.Changes}
+	if err := w.placed(b); err != nil {
+		return err
+	}
+	for _, r := range b.Rows {
+		c.Inodes = append(c.Inodes, toRepo(r))
+	}
+	for _, n := range b.Names {
+		c.Names = append(c.Names, repo.NameRow{In: n.Parent, Name: n.Name, Inode: n.Ino})
+	}
+	if len(c.Inodes)+len(c.Names) == 0 {
+		return nil
+	}
+	return w.publish(ctx, c, b)
+}
+
+// placed takes from the batch every file that names a blob which no acknowledged
+// object holds, and has it cut again. It should never find one; nothing in the
+// log may depend on that.
+func (w *Worker) placed(b *cache.Batch) error {
+	kept := b.Rows[:0]
+	for _, r := range b.Rows {
+		missing, err := w.missing(r.Recipe)
+		if err != nil {
+			return err
+		}
+		if !missing {
+			kept = append(kept, r)
+			continue
+		}
+		w.log.Warn("a file names a blob that is not in the bucket; it is uploaded again", "ino", r.Ino)
+		delete(b.Vers, r.Ino)
+		if err := w.cache.Recut(r.Ino); err != nil {
+			return err
+		}
+	}
+	b.Rows = kept
+	return nil
+}
+
+func (w *Worker) missing(r *cache.Recipe) (bool, error) {
+	if r == nil {
+		return false, nil
+	}
+	var ids []cache.Blob
+	for _, p := range r.Parts {
+		if !p.Owed {
+			ids = append(ids, p.Blobs...)
+		}
+	}
+	if r.More != nil {
+		ids = append(ids, *r.More)
+	}
+	for _, b := range ids {
+		if _, ok, err := w.o.Index.Lookup(b.ID); err != nil || !ok {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// publish completes a commit with what the device knows, seals it, and sends it.
+func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) error {
+	heads, err := w.o.Index.Heads()
+	if err != nil {
+		return err
+	}
+	own := heads[w.o.Device.ID]
+	if err := w.checkHead(ctx, own); err != nil {
+		return err
+	}
+	delete(heads, w.o.Device.ID)
+	c.Seq, c.Prev, c.Seen = own.Seq+1, own.SHA, heads
+	c.Puts = append(c.Puts, w.unplaced(c.Puts)...)
+	if own.Seq == 0 {
+		if c.Repo, err = repo.RepoHash(ctx, w.o.Store, w.o.Keys); err != nil {
+			return err
+		}
+	}
+	if c.Time, err = w.stamp(); err != nil {
+		return err
+	}
+	s, err := repo.EncodeCommit(w.o.Keys, w.o.Device, c)
+	if err != nil {
+		return err
+	}
+	out := outgoing{Name: s.Name, Body: s.Body, Base: fmt.Sprintf("%s:%d", w.o.Device.ID, c.Seq)}
+	if b != nil {
+		out.Batch = *b
+		out.Batch.Rows = nil
+	}
+	if err := w.keep(&out); err != nil {
+		return err
+	}
+	return w.deliver(ctx, &out)
+}
+
+// unplaced lists the acknowledged objects that no commit places yet, but for
+// those that the commit puts anyway.
+func (w *Worker) unplaced(puts []repo.ObjectRow) (rows []repo.ObjectRow) {
+	has := map[string]bool{}
+	for _, p := range puts {
+		has[p.Name] = true
+	}
+	for _, r := range w.o.Index.Unplaced() {
+		if !has[r.Name] {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// checkHead compares our newest commit in the bucket with the one we remember.
+func (w *Worker) checkHead(ctx context.Context, own repo.Head) error {
+	newer, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own)
+	if err != nil {
+		return err
+	}
+	if len(newer) > 0 {
+		return fmt.Errorf("%w (%s)", ErrCloned, newer[len(newer)-1].Key)
+	}
+	return nil
+}
+
+// stamp is the time of the next commit: the clock's, but later than any commit seen.
+func (w *Worker) stamp() (time.Time, error) {
+	now := w.o.Now().UTC().Truncate(time.Millisecond)
+	b, err := w.cache.Meta("newest")
+	if err != nil {
+		return now, err
+	}
+	if b != nil {
+		var last time.Time
+		if err := last.UnmarshalText(b); err == nil && !now.After(last) {
+			now = last.Add(time.Millisecond)
+		}
+	}
+	return now, nil
+}
+
+// seen remembers the time of a commit for stamp.
+func (w *Worker) seen(t time.Time) error {
+	b, err := t.MarshalText()
+	if err != nil {
+		return err
+	}
+	if old, err := w.cache.Meta("newest"); err != nil || string(old) >= string(b) {
+		return err
+	}
+	return w.cache.SetMeta("newest", b)
+}
+
+// keep writes the sealed commit to this disk, durably.
+func (w *Worker) keep(out *outgoing) error {
+	p, err := cbor.Marshal(out)
+	if err != nil {
+		return err
+	}
+	tmp := w.outgoingPath() + ".tmp"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(tmp, w.outgoingPath())
+	}
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(w.o.Dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// resend sends a commit again that a failure or the death of the program left
+// between sealing and taking in.
+func (w *Worker) resend(ctx context.Context) error {
+	p, err := os.ReadFile(w.outgoingPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var out outgoing
+	if err := cbor.Unmarshal(p, &out); err != nil {
+		return fmt.Errorf("%s: %w", w.outgoingPath(), err)
+	}
+	return w.deliver(ctx, &out)
+}
+
+// deliver sends a sealed commit and takes it in once it is acknowledged.
+func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
+	if err := w.send(ctx, out.Name, out.Body); err != nil {
+		return err
+	}
+	d := w.o.Device
+	certs := map[string]repo.Certificate{d.ID: {Device: d.ID, Name: d.Name, Key: d.Key.Public().(ed25519.PublicKey)}}
+	c, err := repo.DecodeCommit(w.o.Keys, certs, out.Name, out.Body)
+	if err != nil {
+		return err
+	}
+	if c.Kind == repo.CheckpointCommit {
+		if err := w.hint(ctx, c); err != nil {
+			return err
+		}
+	}
+	if err := w.o.Index.Apply(c); err != nil {
+		return err
+	}
+	if err := w.cache.Committed(&out.Batch, out.Base); err != nil {
+		return err
+	}
+	if err := errors.Join(w.seen(c.Time), w.logged(c, int64(len(out.Body)))); err != nil {
+		return err
+	}
+	if err := w.cache.Sync(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.last = c.Time
+	w.mu.Unlock()
+	w.log.Info("committed", "seq", c.Seq, "kind", c.Kind, "inodes", len(c.Inodes), "names", len(c.Names), "objects", len(c.Puts), "bytes", len(out.Body))
+	return os.Remove(w.outgoingPath())
+}
+
+// chain is how far the log has grown since the last checkpoint.
+type chain struct {
+	Commits int   `json:"commits"`
+	Bytes   int64 `json:"bytes"` // of commits since
+	Size    int64 `json:"size"`  // of the last checkpoint
+}
+
+func (w *Worker) chain() (ch chain, err error) {
+	b, err := w.cache.Meta("chain")
+	if err == nil && b != nil {
+		err = json.Unmarshal(b, &ch)
+	}
+	return ch, err
+}
+
+func (w *Worker) setChain(ch chain) error {
+	b, err := json.Marshal(ch)
+	if err != nil {
+		return err
+	}
+	return w.cache.SetMeta("chain", b)
+}
+
+// logged counts a commit of ours.
+func (w *Worker) logged(c *repo.Commit, n int64) error {
+	ch, err := w.chain()
+	if err != nil {
+		return err
+	}
+	if c.Kind == repo.CheckpointCommit {
+		ch = chain{Size: sizeOf(c.Rows)}
+	} else {
+		ch.Commits++
+		ch.Bytes += n
+	}
+	return w.setChain(ch)
+}
+
+func sizeOf(refs []repo.BlobRef) (n int64) {
+	for _, r := range refs {
+		n += r.Size
+	}
+	return n
+}

@@ -1,0 +1,286 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/split"
+)
+
+// moreRuns is how many runs a recipe may have before those behind the first
+// sound go into a blob: an Ogg file has four for each page.
+const moreRuns = 64
+
+// cutFile is one accepted piece of work of a round: what a file is made of.
+type cutFile struct {
+	snap   *cache.Snapshot
+	recipe cache.Recipe
+}
+
+// round cuts the files that are ready, uploads their small parts, and hands
+// their recipes to the cache.
+func (w *Worker) round(ctx context.Context, inos []cache.Ino) error {
+	var cuts []cutFile
+	for len(inos) > 0 {
+		w.setPhase(phaseTags)
+		w.small = 0
+		n := 0
+		cuts = cuts[:0]
+		for n < len(inos) && n < roundFiles && w.small < roundSmall {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			c, err := w.cut(ctx, inos[n])
+			if err != nil {
+				return err
+			}
+			if c != nil {
+				cuts = append(cuts, *c)
+			}
+			n++
+		}
+		inos = inos[n:]
+		if err := w.finishRound(ctx, cuts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishRound uploads the packs and, once they are acknowledged, accepts the cuts.
+func (w *Worker) finishRound(ctx context.Context, cuts []cutFile) error {
+	w.setPhase(phaseLabour)
+	if err := w.finishPacks(ctx); err != nil {
+		return err
+	}
+	for _, c := range cuts {
+		err := c.snap.SetRecipe(c.recipe)
+		if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) {
+			continue // it waits again, or is gone
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut finds out what a file is made of. It returns nil if the file cannot be
+// cut now: it is in use, gone, or could not be read.
+func (w *Worker) cut(ctx context.Context, ino cache.Ino) (*cutFile, error) {
+	snap, err := w.cache.Snapshot(ino)
+	switch {
+	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		w.report(fmt.Errorf("inode %x: %w", ino, err))
+		return nil, nil
+	}
+	defer snap.Close()
+	r, err := w.recipe(ctx, snap)
+	var up *uploadError
+	switch {
+	case errors.As(err, &up):
+		return nil, up.err
+	case err != nil:
+		if ctx.Err() == nil {
+			w.report(fmt.Errorf("reading inode %x: %w", ino, err))
+		}
+		return nil, ctx.Err()
+	}
+	return &cutFile{snap, *r}, nil
+}
+
+// uploadError is an error of the store in the midst of cutting.
+type uploadError struct{ err error }
+
+func (e *uploadError) Error() string { return e.err.Error() }
+
+func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recipe, error) {
+	l, err := split.Split(snap, snap.Size)
+	if err != nil {
+		return nil, err
+	}
+	r := &cache.Recipe{Size: snap.Size}
+	for i, kind := range l.Parts {
+		p, err := w.part(ctx, snap, l, i, kind.String())
+		if err != nil {
+			return nil, err
+		}
+		r.Parts = append(r.Parts, p)
+	}
+	for _, run := range l.Runs {
+		r.Runs = append(r.Runs, cache.Run{Part: run.Part, Length: run.Length})
+	}
+	if len(r.Runs) > moreRuns {
+		err = w.shorten(ctx, r)
+	}
+	return r, err
+}
+
+// part names the blobs of a part. Small ones go into packs at once; sound that
+// the bucket lacks is owed.
+func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout, i int, kind string) (cache.Part, error) {
+	size := l.PartSize(i)
+	if p, ok := kept(snap, l, i, kind); ok {
+		return p, nil
+	}
+	p := cache.Part{Kind: kind, Size: size}
+	src := &partReader{r: snap, l: l, part: i}
+	if kind == repo.Audio || kind == repo.Data && size >= packedBelow {
+		return w.heavyPart(ctx, p, src)
+	}
+	for blob, err := range blobs(src, kind, size) {
+		if err != nil {
+			return p, err
+		}
+		id := w.o.Keys.BlobID(blob)
+		p.Blobs = append(p.Blobs, cache.Blob{ID: id, Size: int64(len(blob))})
+		if err := w.add(ctx, kind, id, blob); err != nil {
+			return p, &uploadError{err}
+		}
+	}
+	return p, nil
+}
+
+// kept finds the part unread when it is untouched in a file that is only partly
+// here: its bytes lie where a part of the old recipe lies.
+func kept(snap *cache.Snapshot, l split.Layout, i int, kind string) (cache.Part, bool) {
+	base, want := -1, int64(0)
+	for off, n := range l.Extents(i) {
+		for n > 0 {
+			part, partOff, k := snap.Kept(off, n)
+			if k == 0 || partOff != want || base >= 0 && part != base {
+				return cache.Part{}, false
+			}
+			base, want = part, want+k
+			off, n = off+k, n-k
+		}
+	}
+	if base < 0 {
+		return cache.Part{}, false
+	}
+	p := snap.Base.Parts[base]
+	return p, p.Kind == kind && p.Size == want && len(p.Blobs) > 0
+}
+
+// heavyPart hashes a part that is uploaded on its own.
+func (w *Worker) heavyPart(ctx context.Context, p cache.Part, src io.Reader) (cache.Part, error) {
+	if p.Kind == repo.Audio && p.Size <= repo.MaxBlob {
+		h := w.o.Keys.NewHash()
+		if _, err := io.CopyBuffer(h, src, make([]byte, min(p.Size, 1<<20))); err != nil {
+			return p, err
+		}
+		p.Blobs = []cache.Blob{{ID: h.Sum(), Size: p.Size}}
+		return p, w.markOwed(&p)
+	}
+	for blob, err := range blobs(src, p.Kind, p.Size) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return p, err
+		}
+		p.Blobs = append(p.Blobs, cache.Blob{ID: w.o.Keys.BlobID(blob), Size: int64(len(blob))})
+	}
+	return p, w.markOwed(&p)
+}
+
+// markOwed looks whether the bucket has the blobs.
+func (w *Worker) markOwed(p *cache.Part) error {
+	for _, b := range p.Blobs {
+		_, ok, err := w.o.Index.Lookup(b.ID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			p.Owed = true
+			return nil
+		}
+	}
+	return nil
+}
+
+// blobs cuts the bytes of a part into blobs, FORMAT.md §4. A blob is valid until
+// the next is asked for.
+func blobs(r io.Reader, kind string, size int64) iter.Seq2[[]byte, error] {
+	switch {
+	case kind == repo.Data && size < repo.LargeData:
+		return repo.Chunks(r, repo.DataMin, repo.DataNormal, repo.DataMax)
+	case kind == repo.Audio && size > repo.MaxBlob:
+		return repo.Chunks(r, repo.AudioMin, repo.AudioNormal, repo.AudioMax)
+	case size > repo.MaxBlob || kind == repo.Data:
+		return repo.Chunks(r, repo.LargeMin, repo.LargeNormal, repo.LargeMax)
+	}
+	return func(yield func([]byte, error) bool) {
+		b := make([]byte, size)
+		_, err := io.ReadFull(r, b)
+		yield(b, err)
+	}
+}
+
+// shorten moves the runs behind the first sound into a blob of its own.
+func (w *Worker) shorten(ctx context.Context, r *cache.Recipe) error {
+	at := firstSound(r)
+	if at <= 0 || len(r.Runs)-at <= moreRuns {
+		return nil
+	}
+	raw := encodeRuns(r.Runs[at:])
+	if len(raw) > repo.MaxBlob {
+		return nil
+	}
+	id := w.o.Keys.BlobID(raw)
+	r.More = &cache.Blob{ID: id, Size: int64(len(raw))}
+	if err := w.add(ctx, repo.IndexPart, id, raw); err != nil {
+		return &uploadError{err}
+	}
+	return nil
+}
+
+func firstSound(r *cache.Recipe) int {
+	for i, run := range r.Runs {
+		if k := r.Parts[run.Part].Kind; k == repo.Probe || k == repo.Audio {
+			return i
+		}
+	}
+	return -1
+}
+
+// partReader reads the bytes of a part in order.
+type partReader struct {
+	r    io.ReaderAt
+	l    split.Layout
+	part int
+	run  int   // the next run to look at
+	off  int64 // its offset in the file
+	at   int64 // where to read, and
+	left int64 // how much of the run is left
+}
+
+func (p *partReader) Read(b []byte) (int, error) {
+	for p.left == 0 {
+		if p.run == len(p.l.Runs) {
+			return 0, io.EOF
+		}
+		r := p.l.Runs[p.run]
+		if r.Part == p.part {
+			p.at, p.left = p.off, r.Length
+		}
+		p.off += r.Length
+		p.run++
+	}
+	b = b[:min(int64(len(b)), p.left)]
+	n, err := p.r.ReadAt(b, p.at)
+	p.at, p.left = p.at+int64(n), p.left-int64(n)
+	if n == len(b) {
+		err = nil
+	} else if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}

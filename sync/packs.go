@@ -1,0 +1,102 @@
+package sync
+
+import (
+	"context"
+	"maps"
+	gosync "sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tunesafe/tunesafe/internal/repo"
+)
+
+// pack is a pack being filled.
+type pack = repo.PackBuilder
+
+// add puts a blob into the pack of its kind unless the bucket has it; a full
+// pack is uploaded. Only the goroutine of Run calls it.
+func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) error {
+	_, ok, err := w.o.Index.Lookup(id)
+	if err != nil || ok {
+		return err
+	}
+	p := w.packs[kind]
+	if p != nil && p.Has(id) {
+		return nil
+	}
+	if p != nil && !p.Fits(int64(len(blob))) {
+		if err := w.finishPack(ctx, p); err != nil {
+			return err
+		}
+		p = nil
+	}
+	if p == nil {
+		p = repo.NewPack(w.o.Keys, kind)
+		w.packs[kind] = p
+	}
+	p.Add(id, blob)
+	w.small += int64(len(blob))
+	return nil
+}
+
+// finishPacks uploads every pack that holds something. After an error all are
+// dropped: the cuts that needed them are not accepted, and made again.
+func (w *Worker) finishPacks(ctx context.Context) error {
+	packs := maps.Clone(w.packs)
+	clear(w.packs)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.line.transfers())
+	for _, p := range packs {
+		g.Go(func() error { return w.finishPack(ctx, p) })
+	}
+	return g.Wait()
+}
+
+func (w *Worker) finishPack(ctx context.Context, p *pack) error {
+	n := min(2*p.Len(), inFlight)
+	if err := w.flight.Acquire(ctx, n); err != nil {
+		return err
+	}
+	defer w.flight.Release(n)
+	s, row, err := p.Finish()
+	if err != nil {
+		return err
+	}
+	defer s.Release()
+	return w.put(ctx, s, row)
+}
+
+// line measures how fast the bucket takes bytes.
+type line struct {
+	mu   gosync.Mutex
+	rate float64 // bytes a second of one transfer, smoothed; 0: not known
+}
+
+func (l *line) note(n int, d time.Duration) {
+	if n < 64<<10 || d <= 0 {
+		return // too short to tell
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := float64(n) / d.Seconds()
+	if l.rate > 0 {
+		r = 0.7*l.rate + 0.3*r
+	}
+	l.rate = r
+}
+
+func (l *line) get() float64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rate
+}
+
+// transfers is how many uploads go at once: one on a slow line, where more would
+// only make each interruption cost more.
+func (l *line) transfers() int {
+	if r := l.get(); r > 0 && r*transfers < slowLine {
+		return 1
+	}
+	return transfers
+}

@@ -1,0 +1,158 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/repo"
+)
+
+// Pulled says what a Pull took in.
+type Pulled struct {
+	Commits      int
+	Inodes       int       // rows of inodes
+	Newest       time.Time // of the newest commit taken in
+	OtherDevices []string  // names of other devices that committed within the last day
+}
+
+// absorbAtOnce is how many rows are taken in with one transaction.
+const absorbAtOnce = 20000
+
+// Pull takes in the commits of the bucket that this home does not know: at a
+// cold start all of them, behind the newest checkpoint, later those of other
+// devices. It must run before the drive is mounted and before Run.
+func (w *Worker) Pull(ctx context.Context) (Pulled, error) {
+	p := puller{w: w}
+	err := p.pull(ctx)
+	return p.Pulled, err
+}
+
+type puller struct {
+	Pulled
+	w     *Worker
+	certs map[string]repo.Certificate
+	rows  []cache.Row
+	names []cache.NameRow
+	other map[string]bool
+}
+
+func (p *puller) pull(ctx context.Context) error {
+	w := p.w
+	var bad []error
+	var err error
+	if p.certs, bad, err = repo.Devices(ctx, w.o.Store, w.o.Keys); err != nil {
+		return err
+	}
+	for _, e := range bad {
+		w.report(e)
+	}
+	heads, err := w.o.Index.Heads()
+	if err != nil {
+		return err
+	}
+	// A first taking-in that was interrupted begins again: rows of a checkpoint
+	// may be missing that no later commit repeats.
+	begun, err := w.cache.Meta("pulling")
+	if err != nil {
+		return err
+	}
+	if len(heads) == 0 || len(begun) > 0 {
+		if err := w.cache.SetMeta("pulling", []byte("1")); err != nil {
+			return err
+		}
+		if heads, err = p.checkpoint(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.log(ctx, heads); err != nil {
+		return err
+	}
+	if err := w.cache.SetMeta("pulling", nil); err != nil {
+		return err
+	}
+	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
+	return w.cache.Sync()
+}
+
+// checkpoint takes in the newest checkpoint and returns the heads that it stands for.
+func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
+	w := p.w
+	c, err := repo.LatestCheckpoint(ctx, w.o.Store, w.o.Keys, p.certs)
+	if err != nil || c == nil {
+		return map[string]repo.Head{}, err
+	}
+	if err := w.o.Index.Apply(&repo.Commit{Puts: c.Puts}); err != nil {
+		return nil, err
+	}
+	var puts []repo.ObjectRow
+	err = repo.ReadCheckpoint(ctx, w.o.Reader, c, func(row repo.Row) error {
+		switch r := row.(type) {
+		case repo.ObjectRow:
+			puts = append(puts, r)
+		case repo.InodeRow:
+			p.rows = append(p.rows, fromRepo(r))
+		case repo.NameRow:
+			p.names = append(p.names, cache.NameRow{Parent: r.In, Name: r.Name, Ino: r.Inode})
+		}
+		if len(puts) >= absorbAtOnce {
+			if err := w.o.Index.Apply(&repo.Commit{Puts: puts}); err != nil {
+				return err
+			}
+			puts = puts[:0]
+		}
+		return p.flushIfMany("")
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.o.Index.Apply(&repo.Commit{Puts: puts}); err != nil {
+		return nil, err
+	}
+	p.Newest = c.Time
+	return c.Heads, p.flush("")
+}
+
+// log takes in the commits behind heads.
+func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
+	dayAgo := p.w.o.Now().Add(-24 * time.Hour)
+	p.other = map[string]bool{}
+	return repo.ReadLog(ctx, p.w.o.Store, p.w.o.Keys, p.certs, heads, func(c *repo.Commit) error {
+		p.Commits++
+		if c.Time.After(p.Newest) {
+			p.Newest = c.Time
+		}
+		if c.Device != p.w.o.Device.ID && c.Time.After(dayAgo) {
+			p.other[p.certs[c.Device].Name] = true
+		}
+		for _, r := range c.Inodes {
+			p.rows = append(p.rows, fromRepo(r))
+		}
+		for _, r := range c.Names {
+			p.names = append(p.names, cache.NameRow{Parent: r.In, Name: r.Name, Ino: r.Inode})
+		}
+		if err := p.flush(fmt.Sprintf("%s:%d", c.Device, c.Seq)); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+		return errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time))
+	})
+}
+
+func (p *puller) flushIfMany(base string) error {
+	if len(p.rows)+len(p.names) < absorbAtOnce {
+		return nil
+	}
+	return p.flush(base)
+}
+
+// flush hands the gathered rows to the cache.
+func (p *puller) flush(base string) error {
+	p.Inodes += len(p.rows)
+	err := p.w.cache.Absorb(p.rows, p.names, base)
+	p.rows, p.names = nil, nil
+	return err
+}

@@ -1,0 +1,332 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/cache"
+)
+
+// RestoreProgress counts what a restore has written so far.
+type RestoreProgress struct {
+	Files, TotalFiles int
+	Bytes, TotalBytes int64
+	Failed            int // files that could not be read; the error names them
+}
+
+// restoreAtOnce is how many files are written at the same time.
+const restoreAtOnce = 4
+
+// Restore copies paths of the drive into the folder dest, which it makes:
+// names, bytes, modes, times, extended attributes, links, and owners where the
+// user may. Every byte is verified on its way. It never writes outside dest. A
+// file appears under its name only when it is complete. Files that cannot be
+// read are named by the error; the others are restored all the same.
+func Restore(ctx context.Context, c *cache.Cache, paths []string, dest string, progress func(RestoreProgress)) error {
+	if err := os.MkdirAll(dest, 0o777); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dest)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	r := &restore{c: c, root: root, dest: dest, links: map[cache.Ino]string{}, progress: progress}
+	for _, p := range paths {
+		if err := r.plan(p); err != nil {
+			return err
+		}
+	}
+	return r.run(ctx)
+}
+
+type restore struct {
+	c        *cache.Cache
+	root     *os.Root
+	dest     string
+	items    []restoreItem
+	links    map[cache.Ino]string // first path of an inode with several names
+	done     RestoreProgress
+	progress func(RestoreProgress)
+}
+
+type restoreItem struct {
+	path string // below dest
+	attr cache.Attr
+}
+
+// Resolve finds the inode of a slash-separated path of the drive.
+func Resolve(c *cache.Cache, p string) (cache.Attr, error) {
+	a, err := c.Attr(cache.Root)
+	for _, n := range strings.Split(path.Clean("/"+p), "/") {
+		if n != "" && err == nil {
+			a, err = c.Lookup(a.Ino, n)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", p, err)
+	}
+	return a, err
+}
+
+// plan lists what lies at and below a path of the drive.
+func (r *restore) plan(p string) error {
+	a, err := Resolve(r.c, p)
+	if err != nil {
+		return err
+	}
+	name := path.Base(path.Clean("/" + p))
+	if a.Ino == cache.Root {
+		name = "."
+	}
+	return r.walk(name, a)
+}
+
+func (r *restore) walk(p string, a cache.Attr) error {
+	r.items = append(r.items, restoreItem{p, a})
+	switch a.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		r.done.TotalFiles++
+		r.done.TotalBytes += a.Size
+		return nil
+	case unix.S_IFDIR:
+	default:
+		return nil
+	}
+	list, err := r.c.ReadDir(a.Ino)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		b, err := r.c.Attr(e.Ino)
+		if errors.Is(err, cache.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.walk(path.Join(p, e.Name), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run makes the folders, then everything in them, and last the folders' own
+// times, which writing into them changes.
+func (r *restore) run(ctx context.Context) error {
+	for _, it := range r.items {
+		if it.attr.Mode&unix.S_IFMT == unix.S_IFDIR {
+			if err := r.root.MkdirAll(it.path, 0o700); err != nil {
+				return err
+			}
+		}
+	}
+	failed, err := r.files(ctx)
+	if err != nil {
+		return err
+	}
+	for i := len(r.items) - 1; i >= 0; i-- {
+		if it := r.items[i]; it.attr.Mode&unix.S_IFMT == unix.S_IFDIR && it.path != "." {
+			if err := r.attributes(it.path, it.attr); err != nil {
+				return err
+			}
+		}
+	}
+	return failed
+}
+
+func (r *restore) files(ctx context.Context) (failed, err error) {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(restoreAtOnce)
+	results := make(chan restoreResult)
+	collected := make(chan error)
+	go func() { collected <- r.collect(results) }()
+	for _, it := range r.items {
+		if it.attr.Mode&unix.S_IFMT == unix.S_IFDIR || gctx.Err() != nil {
+			continue
+		}
+		if first, ok := r.links[it.attr.Ino]; ok {
+			if err := g.Wait(); err != nil { // the first name has to be there
+				break
+			}
+			g.Go(func() error { return r.link(first, it.path) })
+			continue
+		}
+		if it.attr.Nlink > 1 {
+			r.links[it.attr.Ino] = it.path
+		}
+		g.Go(func() error {
+			err := r.item(gctx, it)
+			results <- restoreResult{it, err}
+			if isLocal(err) {
+				return err // this disk is full, or may not be written
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	close(results)
+	return <-collected, errors.Join(err, ctx.Err())
+}
+
+type restoreResult struct {
+	it  restoreItem
+	err error
+}
+
+// collect counts results and gathers the files that could not be read.
+func (r *restore) collect(results <-chan restoreResult) error {
+	var failed []error
+	for res := range results {
+		if res.err != nil {
+			r.done.Failed++
+			failed = append(failed, fmt.Errorf("%s: %w", res.it.path, res.err))
+		} else if res.it.attr.Mode&unix.S_IFMT == unix.S_IFREG {
+			r.done.Files++
+			r.done.Bytes += res.it.attr.Size
+		}
+		if r.progress != nil {
+			r.progress(r.done)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// isLocal tells a failure of this disk from one of the source.
+func isLocal(err error) bool {
+	var pe *os.PathError
+	var le *os.LinkError
+	return errors.As(err, &pe) || errors.As(err, &le)
+}
+
+func (r *restore) link(first, p string) error {
+	if err := r.root.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return r.root.Link(first, p)
+}
+
+func (r *restore) item(ctx context.Context, it restoreItem) error {
+	switch it.attr.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return r.file(ctx, it)
+	case unix.S_IFLNK:
+		target, err := r.c.Readlink(it.attr.Ino)
+		if err != nil {
+			return err
+		}
+		if err := r.root.Remove(it.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := r.root.Symlink(target, it.path); err != nil {
+			return err
+		}
+		return r.attributes(it.path, it.attr)
+	}
+	return nil // devices, fifos and sockets hold nothing
+}
+
+// file writes a file beside its place and renames it there when it is complete.
+func (r *restore) file(ctx context.Context, it restoreItem) error {
+	h, err := r.c.OpenFile(it.attr.Ino, cache.OpenFlags{Read: true})
+	if err != nil {
+		return err
+	}
+	defer h.Release()
+	tmp := fmt.Sprintf("%s/.tunesafe-%x", path.Dir(it.path), it.attr.Ino)
+	f, err := r.root.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, &handleReader{ctx: ctx, h: h, left: it.attr.Size}, make([]byte, 1<<20))
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = r.attributes(tmp, it.attr)
+	}
+	if err == nil {
+		err = r.root.Rename(tmp, it.path)
+	}
+	if err != nil {
+		r.root.Remove(tmp)
+	}
+	return err
+}
+
+// handleReader reads an open file of the drive from its start.
+type handleReader struct {
+	ctx  context.Context
+	h    *cache.Handle
+	off  int64
+	left int64
+}
+
+func (r *handleReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.h.ReadAt(r.ctx, p[:min(int64(len(p)), r.left)], r.off)
+	if n == 0 && err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	r.off, r.left = r.off+int64(n), r.left-int64(n)
+	return n, err
+}
+
+// attributes sets owner, extended attributes, mode and times, in the order in
+// which one does not undo another.
+func (r *restore) attributes(p string, a cache.Attr) error {
+	if err := r.root.Lchown(p, int(a.UID), int(a.GID)); err != nil && !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	full := filepath.Join(r.dest, p)
+	if err := r.xattrs(full, a.Ino); err != nil {
+		return err
+	}
+	if a.Mode&unix.S_IFMT == unix.S_IFLNK {
+		ts := unix.NsecToTimespec(a.Mtime.UnixNano())
+		return unix.UtimesNanoAt(unix.AT_FDCWD, full, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err := r.root.Chmod(p, fileMode(a.Mode)); err != nil {
+		return err
+	}
+	return r.root.Chtimes(p, a.Mtime, a.Mtime)
+}
+
+func (r *restore) xattrs(full string, ino cache.Ino) error {
+	names, err := r.c.ListXattr(ino)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		v, err := r.c.GetXattr(ino, n)
+		if err != nil {
+			return err
+		}
+		err = unix.Lsetxattr(full, n, v, 0)
+		if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) {
+			return &os.PathError{Op: "setxattr " + n, Path: full, Err: err}
+		}
+	}
+	return nil
+}
+
+// fileMode turns permission bits of st_mode into Go's.
+func fileMode(m uint32) os.FileMode {
+	f := os.FileMode(m & 0o777)
+	for bit, mode := range map[uint32]os.FileMode{unix.S_ISUID: os.ModeSetuid, unix.S_ISGID: os.ModeSetgid, unix.S_ISVTX: os.ModeSticky} {
+		if m&bit != 0 {
+			f |= mode
+		}
+	}
+	return f
+}

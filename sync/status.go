@@ -1,0 +1,71 @@
+package sync
+
+import (
+	"time"
+)
+
+// Status is what the worker knows of how safe the drive is. Sizes are bytes.
+type Status struct {
+	Phase           string        `json:"phase"`
+	SafeFiles       int           `json:"safe_files"`
+	SafeBytes       int64         `json:"safe_bytes"`
+	WaitingFiles    int           `json:"waiting_files"`
+	WaitingBytes    int64         `json:"waiting_bytes"`
+	OpenFiles       int           `json:"open_files"`       // of the waiting, in use now
+	WaitingRows     int           `json:"waiting_rows"`     // names and attributes
+	UploadedBytes   int64         `json:"uploaded_bytes"`   // request bodies since init
+	UploadedObjects int64         `json:"uploaded_objects"` // requests that had one
+	Rate            float64       `json:"rate"`             // bytes a second of the line, 0 if not known
+	Left            time.Duration `json:"left"`             // nanoseconds; 0 if not known
+	LastCommit      time.Time     `json:"last_commit,omitzero"`
+	Errors          []StatusError `json:"errors,omitempty"`
+}
+
+// StatusError is something that went wrong, newest last.
+type StatusError struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
+}
+
+const keptErrors = 20
+
+// Safe reports whether nothing waits.
+func (s Status) Safe() bool { return s.WaitingFiles == 0 && s.WaitingRows == 0 }
+
+// Status tells what is safe and what waits.
+func (w *Worker) Status() Status {
+	var s Status
+	if q, err := w.cache.Waiting(); err != nil {
+		w.report(err)
+	} else {
+		s.WaitingFiles, s.WaitingBytes, s.OpenFiles, s.WaitingRows = q.Files, q.Bytes, q.Open, q.Rows
+		s.SafeFiles, s.SafeBytes = q.Total-q.Files, q.Size-q.Bytes
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.Phase = w.phase
+	s.UploadedBytes, s.UploadedObjects = w.up.Bytes, w.up.Objects
+	s.LastCommit = w.last
+	s.Errors = append(s.Errors, w.errors...)
+	if r := w.line.get(); r > 0 {
+		s.Rate = r * float64(w.line.transfers())
+		s.Left = time.Duration(float64(s.WaitingBytes) / s.Rate * float64(time.Second))
+	}
+	return s
+}
+
+// report keeps an error for people to see. One that repeats is kept once.
+func (w *Worker) report(err error) {
+	w.log.Error(err.Error())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := StatusError{Time: time.Now(), Text: err.Error()}
+	if n := len(w.errors); n > 0 && w.errors[n-1].Text == e.Text {
+		w.errors[n-1] = e
+		return
+	}
+	w.errors = append(w.errors, e)
+	if len(w.errors) > keptErrors {
+		w.errors = w.errors[1:]
+	}
+}

@@ -1,0 +1,388 @@
+// Package sync is the worker between the local truth and the bucket, both ways.
+//
+// The [Worker] takes what waits in package cache (contents that changed, rows
+// that no commit holds), cuts it, uploads what the bucket lacks and commits. The
+// [Fetcher] brings back what is not here. [Worker.Pull] takes in the commits of
+// other devices, and at a cold start all of them.
+//
+// # The order of durability
+//
+// This order is law; the code follows it in [Worker.round] and [Worker.commit]:
+//
+//  1. a snapshot of a quiet file is cut; the parts it lacks go into objects
+//  2. an object is acknowledged by the store, then journalled ([repo.Index.Acked])
+//  3. the cut is accepted if nobody opened the file for writing meanwhile
+//  4. a commit is built only of blobs that an acknowledged object holds
+//  5. the sealed commit is on this disk before it is sent, so that a retry sends
+//     the same bytes under the same name
+//  6. the commit is acknowledged, then the index takes it in, and only then are
+//     rows marked clean, and only those unchanged since
+//
+// A crash anywhere leaves at worst objects that no commit names.
+//
+// # What goes first
+//
+// Small parts (tags, art, index, seals, probes) and names of everything that
+// waits go before sound: when much sound waits, a commit says of it only how
+// long it is. Such parts are "owed".
+//
+// One goroutine owns the schedule ([Worker.Run]); the others only transfer.
+package sync
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	gosync "sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// Options are what a Worker works with; all but the last group are needed.
+type Options struct {
+	Cache  *cache.Cache
+	Store  store.Store
+	Keys   *repo.Keys
+	Device *repo.Device
+	Index  *repo.Index
+	Reader *repo.Reader
+	Dir    string // of the home, for the commit being sent
+
+	Log        *slog.Logger
+	Settle     time.Duration    // quiet time before a closed file is cut; default 3 s
+	Now        func() time.Time // the clock of commits; default time.Now
+	Checkpoint int              // commits between checkpoints; default 1,000
+}
+
+// The schedule's figures.
+const (
+	defaultSettle  = 3 * time.Second
+	longestSettle  = time.Minute      // nothing waits longer for the rest to settle
+	commitBytes    = 256 << 20        // or after so many bytes of sound
+	labourFirst    = 64 << 20         // bytes of sound from which names and tags get a commit of their own
+	roundFiles     = 4000             // files cut before their packs are finished
+	roundSmall     = 64 << 20         // or bytes of small parts
+	sliceOfSound   = 10 * time.Second // of uploading sound before looking for new labour
+	rowsOfCommit   = 20000
+	packedBelow    = 256 << 10 // bytes; smaller sound shares an object
+	inFlight       = 32 << 20  // bytes of objects being sealed and sent
+	firstBackoff   = 2 * time.Second
+	longestBackoff = 5 * time.Minute
+	slowLine       = 256 << 10 // bytes a second; below it one transfer at a time
+	transfers      = 4
+	openTooLong    = 10 * time.Minute // from then on a file is copied while it is open
+)
+
+// Worker carries what waits to the bucket.
+type Worker struct {
+	o     Options
+	cache *cache.Cache
+	log   *slog.Logger
+
+	flight *semaphore.Weighted
+	packs  map[string]*pack // being filled, by kind
+	once   singleflight.Group
+	line   line
+
+	mu      gosync.Mutex
+	cond    gosync.Cond // the state below changed
+	waiters int         // calls of Wait under way
+	rounds  uint64      // finished passes
+	phase   string
+	trouble error // what keeps the worker from going on
+	errors  []StatusError
+	last    time.Time // of the last commit
+	up      uploaded
+	kick    chan struct{}
+
+	small     int64     // bytes of small parts in this round
+	sent      int64     // bytes of sound since the last commit
+	commitDue time.Time // by then a commit is made; zero: nothing waits
+	version   uint64    // of the cache's namespace when last looked at
+	changed   time.Time // when it was last seen to have moved
+}
+
+// New makes a worker; it does nothing before Run.
+func New(o Options) *Worker {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Settle == 0 {
+		o.Settle = defaultSettle
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Checkpoint == 0 {
+		o.Checkpoint = 1000
+	}
+	w := &Worker{o: o, cache: o.Cache, log: o.Log, flight: semaphore.NewWeighted(inFlight),
+		packs: map[string]*pack{}, kick: make(chan struct{}, 1), phase: phaseIdle}
+	w.cond.L = &w.mu
+	w.loadUploaded()
+	return w
+}
+
+// What the worker is doing, for people.
+const (
+	phaseIdle    = "idle"
+	phaseTags    = "reading tags"
+	phaseLabour  = "uploading tags and names"
+	phaseSound   = "uploading audio"
+	phaseCommit  = "committing"
+	phaseWaiting = "waiting for the store"
+)
+
+// Run works until ctx ends. What is under way then is given up and done again
+// by the next Run; acknowledged objects are not sent again.
+func (w *Worker) Run(ctx context.Context) error {
+	backoff := firstBackoff
+	for ctx.Err() == nil {
+		next, err := w.pass(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		w.passed(err)
+		wait := time.Until(next)
+		if err != nil {
+			w.report(err)
+			wait = backoff
+			backoff = min(2*backoff, longestBackoff)
+		} else {
+			backoff = firstBackoff
+		}
+		if !w.sleep(ctx, wait, next.IsZero() && err == nil, err != nil) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// sleep waits for the time, or without end, until something changes. After an
+// error only the time ends it: a failing store is not asked more often.
+func (w *Worker) sleep(ctx context.Context, d time.Duration, endless, failed bool) bool {
+	var timer <-chan time.Time
+	if !endless {
+		timer = time.After(max(d, 0))
+	}
+	changed := w.cache.Changed()
+	if failed {
+		changed = nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer:
+	case <-changed:
+	case <-w.kick:
+	}
+	return true
+}
+
+// passed tells waiters how a pass ended.
+func (w *Worker) passed(err error) {
+	w.mu.Lock()
+	w.rounds++
+	w.trouble = err
+	w.phase = phaseIdle
+	if err != nil {
+		w.phase = phaseWaiting
+	}
+	w.cond.Broadcast()
+	w.mu.Unlock()
+}
+
+func (w *Worker) setPhase(p string) {
+	w.mu.Lock()
+	w.phase = p
+	w.mu.Unlock()
+}
+
+// pass does all that can be done now; next is when to look again, zero for not
+// before something changes.
+func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
+	if err := w.resend(ctx); err != nil {
+		return next, err
+	}
+	for {
+		ready, later, err := w.ready()
+		if err != nil {
+			return next, err
+		}
+		next = later
+		if err := w.round(ctx, ready); err != nil {
+			return next, err
+		}
+		done, err := w.sound(ctx)
+		if err != nil {
+			return next, err
+		}
+		w.version = w.cache.Version() // our own changes are no news
+		if done && len(ready) == 0 {
+			break
+		}
+		if w.sent >= commitBytes || w.overdue() {
+			if err := w.commitAll(ctx); err != nil {
+				return next, err
+			}
+		}
+	}
+	if !next.IsZero() && !w.urgent() && !w.overdue() {
+		return next, nil
+	}
+	return next, w.commitAll(ctx)
+}
+
+// ready lists the files to cut now, and when to ask again. What settles one
+// after another, as the files of a copy or a retag under way do, is waited for
+// together, up to longestSettle.
+func (w *Worker) ready() ([]cache.Ino, time.Time, error) {
+	now := time.Now()
+	if v := w.cache.Version(); v != w.version {
+		w.version, w.changed = v, now
+	}
+	inos, next, err := w.cache.Uncut(w.o.Settle)
+	if err != nil || w.urgent() {
+		return inos, next, err
+	}
+	if quiet := w.changed.Add(w.o.Settle); quiet.After(now) && (next.IsZero() || quiet.Before(next)) {
+		next = quiet
+	}
+	idle, err := w.cache.Idle()
+	if err != nil || idle {
+		return nil, time.Time{}, err
+	}
+	if w.commitDue.IsZero() {
+		w.commitDue = now.Add(longestSettle)
+	}
+	if next.IsZero() || w.overdue() || len(inos) >= roundFiles {
+		return inos, next, nil
+	}
+	return nil, next, nil
+}
+
+func (w *Worker) overdue() bool { return !w.commitDue.IsZero() && time.Now().After(w.commitDue) }
+
+func (w *Worker) urgent() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiters > 0
+}
+
+// Wait ends the settle time of closed files and returns nil once everything is
+// safe, with the commit and a due checkpoint. If ctx ends first it returns a
+// *WaitError.
+func (w *Worker) Wait(ctx context.Context) error {
+	w.mu.Lock()
+	w.waiters++
+	seen := w.rounds
+	w.mu.Unlock()
+	w.cache.SettleNow(true)
+	defer func() {
+		w.mu.Lock()
+		w.waiters--
+		last := w.waiters == 0
+		w.mu.Unlock()
+		if last {
+			w.cache.SettleNow(false)
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { w.mu.Lock(); w.cond.Broadcast(); w.mu.Unlock() })
+	defer stop()
+	for {
+		w.poke()
+		w.mu.Lock()
+		for w.rounds <= seen && ctx.Err() == nil {
+			w.cond.Wait()
+		}
+		seen = w.rounds
+		trouble := w.trouble
+		w.mu.Unlock()
+		idle, err := w.cache.Idle()
+		if err != nil || idle && trouble == nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return &WaitError{Status: w.Status(), Err: trouble}
+		}
+		if trouble == nil { // a file is open or mapped; look again soon
+			select {
+			case <-ctx.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// poke makes Run look again now.
+func (w *Worker) poke() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// WaitError says that not all became safe in time.
+type WaitError struct {
+	Status Status
+	Err    error // what keeps the worker from going on; nil if it was only slow
+}
+
+func (e *WaitError) Error() string {
+	if e.Err != nil {
+		return e.Err.Error()
+	}
+	return "time ran out"
+}
+
+func (e *WaitError) Unwrap() error { return e.Err }
+
+// uploaded counts the bodies sent since init.
+type uploaded struct {
+	Bytes   int64 `json:"bytes"`
+	Objects int64 `json:"objects"`
+}
+
+func (w *Worker) loadUploaded() {
+	if b, err := w.cache.Meta("uploaded"); err == nil && b != nil {
+		_ = json.Unmarshal(b, &w.up) // a damaged count starts again at 0
+	}
+}
+
+// put uploads one object and journals its acknowledgement.
+func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) error {
+	began := time.Now()
+	if err := w.send(ctx, s.Name, s.Body); err != nil {
+		return err
+	}
+	w.line.note(len(s.Body), time.Since(began))
+	if err := w.o.Index.Acked(row, s.Header); err != nil {
+		return err
+	}
+	if row.Kind == repo.Audio {
+		return nil
+	}
+	return w.o.Reader.Keep(s)
+}
+
+// send puts bytes under a name and counts them.
+func (w *Worker) send(ctx context.Context, name string, body []byte) error {
+	if err := w.o.Store.Put(ctx, name, body); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.up.Bytes += int64(len(body))
+	w.up.Objects++
+	b, err := json.Marshal(w.up)
+	w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return w.cache.SetMeta("uploaded", b)
+}
