@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,8 +63,9 @@ func serve(spec string) int {
 	if err := json.Unmarshal([]byte(spec), &o); err != nil {
 		return fail(err)
 	}
+	b := newBucket()
 	c, err := cache.Open(o.Home, cache.Options{
-		InoBase: 1 << 40, Passthrough: o.Passthrough, Log: log, CacheSize: 1 << 30,
+		Fetcher: b, InoBase: 1 << 40, Passthrough: o.Passthrough, Log: log, CacheSize: 1 << 30,
 	})
 	if err != nil {
 		return fail(err)
@@ -78,7 +80,7 @@ func serve(spec string) int {
 
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
-		if err := command(m, c, strings.Fields(in.Text())); err != nil {
+		if err := command(m, c, b, strings.Fields(in.Text())); err != nil {
 			fmt.Println("error:", err)
 		} else {
 			fmt.Println("ok")
@@ -103,7 +105,7 @@ func serve(spec string) int {
 
 // command does what is asked of a child. What changes the drive does so behind
 // the kernel's back, as another device's commit would.
-func command(m *Mounted, c *cache.Cache, words []string) error {
+func command(m *Mounted, c *cache.Cache, b *bucket, words []string) error {
 	switch words[0] {
 	case "unmount":
 		return m.Unmount()
@@ -122,6 +124,18 @@ func command(m *Mounted, c *cache.Cache, words []string) error {
 		}
 		perm := uint32(0o700)
 		_, err = c.SetAttr(a.Ino, cache.Change{Mode: &perm})
+		return err
+	case "plant":
+		size, err := strconv.ParseInt(words[2], 10, 64)
+		if err != nil {
+			return err
+		}
+		return plant(c, words[1], size)
+	case "bucket":
+		b.set(words[1])
+		return nil
+	case "evict":
+		_, err := c.EvictAll()
 		return err
 	case "invalidate":
 		a, err := c.Lookup(cache.Root, words[1])
