@@ -250,6 +250,7 @@ func (h *Handle) Release() error {
 	if h.flags.Write {
 		f.writers--
 	}
+	last := f.handles == 0
 	f.mu.Unlock()
 	var err error
 	if h.flags.Write {
@@ -260,9 +261,11 @@ func (h *Handle) Release() error {
 		h.c.toSync[f.ino] = true
 		h.c.closed[f.ino] = time.Now()
 		h.c.fmu.Unlock()
-		h.c.poke()
 	}
 	h.c.release(f)
+	if last {
+		h.c.poke() // an upload may have waited for the file
+	}
 	return err
 }
 

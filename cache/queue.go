@@ -144,14 +144,19 @@ func (s *Snapshot) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// Kept reports whether the bytes [off, off+n) are as in Base and not here as a
-// whole: then part and partOff say which they are, and they need not be read.
-func (s *Snapshot) Kept(off, n int64) (part int, partOff int64, ok bool) {
-	if s.whole || s.layout == nil || off+n > s.layout.recipe.Size || s.written.touches(off, off+n) {
-		return 0, 0, false
+// Kept reports how many bytes from off on, at most n, are as in Base and need not
+// be read: they are at partOff of part. 0 if the first byte was written, or if
+// the whole content is here and what was written is not known.
+func (s *Snapshot) Kept(off, n int64) (part int, partOff, k int64) {
+	if s.whole || s.layout == nil || off >= s.layout.recipe.Size {
+		return 0, 0, 0
+	}
+	k, written := s.written.at(off, off+n)
+	if written {
+		return 0, 0, 0
 	}
 	sp := s.layout.at(off)
-	return sp.part, sp.partOff, sp.n >= n
+	return sp.part, sp.partOff, min(k, sp.n)
 }
 
 // Close ends the cut.

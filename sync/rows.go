@@ -51,10 +51,8 @@ func toRepo(r cache.Row) repo.InodeRow {
 			runs = runs[:at]
 		}
 	}
-	if len(row.Parts) != 1 || row.More != nil {
-		for _, run := range runs {
-			row.Runs = append(row.Runs, repo.Run{Part: run.Part, Length: run.Length})
-		}
+	for _, run := range runs {
+		row.Runs = append(row.Runs, repo.Run{Part: run.Part, Length: run.Length})
 	}
 	return row
 }
@@ -77,9 +75,6 @@ func fromRepo(r repo.InodeRow) cache.Row {
 	}
 	for _, run := range r.Runs {
 		rec.Runs = append(rec.Runs, cache.Run{Part: run.Part, Length: run.Length})
-	}
-	if len(r.Parts) == 1 && len(r.Runs) == 0 && r.More == nil {
-		rec.Runs = []cache.Run{{Length: r.Size}}
 	}
 	if r.More != nil {
 		rec.More = &cache.Blob{ID: r.More.ID, Size: r.More.Size}

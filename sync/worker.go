@@ -73,7 +73,7 @@ const (
 	packedBelow    = 256 << 10 // bytes; smaller sound shares an object
 	inFlight       = 32 << 20  // bytes of objects being sealed and sent
 	firstBackoff   = 2 * time.Second
-	longestBackoff = 5 * time.Minute
+	longestBackoff = time.Minute
 	slowLine       = 256 << 10 // bytes a second; below it one transfer at a time
 	transfers      = 4
 	openTooLong    = 10 * time.Minute // from then on a file is copied while it is open
@@ -295,8 +295,8 @@ func (w *Worker) Wait(ctx context.Context) error {
 	}()
 	stop := context.AfterFunc(ctx, func() { w.mu.Lock(); w.cond.Broadcast(); w.mu.Unlock() })
 	defer stop()
+	w.poke()
 	for {
-		w.poke()
 		w.mu.Lock()
 		for w.rounds <= seen && ctx.Err() == nil {
 			w.cond.Wait()
@@ -311,12 +311,14 @@ func (w *Worker) Wait(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return &WaitError{Status: w.Status(), Err: trouble}
 		}
-		if trouble == nil { // a file is open or mapped; look again soon
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
-			}
+		if trouble != nil {
+			continue // the worker tries again in its own time
 		}
+		select { // a file is open or mapped; look again soon
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+		w.poke()
 	}
 }
 
