@@ -251,10 +251,18 @@ func TestEvictedWhileUsed(t *testing.T) {
 	for range 3 {
 		wg.Go(func() {
 			for time.Now().Before(end) && !t.Failed() {
-				got, err := os.ReadFile(filepath.Join(c.Dir, "song"))
+				f, err := os.Open(filepath.Join(c.Dir, "song"))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := io.ReadAll(f)
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%d bytes, %v", len(got), err)
 				}
+				// Without this the kernel's pages would serve all readers.
+				unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+				f.Close()
 				time.Sleep(rand.N(6 * time.Millisecond)) // or it is never closed by all
 			}
 		})
