@@ -160,7 +160,9 @@ func serveAt(ctx context.Context, c Config, dir, addr string) error {
 }
 
 func newBackend(dir string) (*durable, error) {
-	var opts posix.PosixOpts
+	// One process owns the folder, so that locks within it are enough and no
+	// lock files need be written.
+	opts := posix.PosixOpts{ForceNoObjLockFile: true}
 	opts.SetNewDirPerm(0o700)
 	opts.SetNewFilePerm(0o600)
 	p, err := posix.New(dir, meta.XattrMeta{}, opts)

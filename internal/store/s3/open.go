@@ -40,9 +40,9 @@ type Config struct {
 	// environment, shared files, single sign-on, instance roles.
 	Credentials Credentials
 
-	// Patience is how long retries go on while no byte moves: a network that
-	// is down is reported after this and at most one attempt (8 s to connect)
-	// and one pause (5 s) more. 0 means 20 s.
+	// Patience is how long retries go on without progress: a network that is
+	// down is reported after this and at most one pause (5 s) and one attempt
+	// (8 s to connect) more. 0 means 20 s.
 	Patience time.Duration
 
 	// Stall is how long one request may make no progress. 0 means 60 s.

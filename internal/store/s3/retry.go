@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,9 @@ import (
 )
 
 const (
-	maxAttempts = 8
-	maxBackoff  = 5 * time.Second
+	maxAttempts  = 8
+	firstBackoff = 200 * time.Millisecond // a server that closed an idle connection is asked again soon
+	maxBackoff   = 5 * time.Second
 )
 
 // newRetryer is the SDK's standard retryer with what it lacks for S3: the
@@ -26,7 +28,7 @@ const (
 func newRetryer(patience time.Duration) aws.Retryer {
 	standard := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
-		o.MaxBackoff = maxBackoff
+		o.Backoff = retry.BackoffDelayerFunc(backoff)
 		o.Retryables = append(o.Retryables,
 			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
 			retry.RetryableErrorCode{Codes: map[string]struct{}{
@@ -36,9 +38,16 @@ func newRetryer(patience time.Duration) aws.Retryer {
 	return &patientRetryer{RetryerV2: standard, patience: patience}
 }
 
-// patientRetryer ends the retries of a call in which no byte has moved for
-// patience. A long upload that breaks late may so be tried again, while a
-// network that is down is reported soon.
+// backoff doubles from firstBackoff with every attempt, and takes a random
+// half off, so that many clients do not come back at once.
+func backoff(attempt int, _ error) (time.Duration, error) {
+	pause := min(firstBackoff<<min(max(attempt-1, 0), maxAttempts), maxBackoff)
+	return pause/2 + rand.N(pause/2), nil
+}
+
+// patientRetryer ends the retries of a call that made no progress for patience.
+// A long upload that breaks late may so be tried again, while a network that is
+// down is reported soon.
 type patientRetryer struct {
 	aws.RetryerV2
 	patience time.Duration
@@ -53,14 +62,14 @@ func (r *patientRetryer) GetRetryToken(ctx context.Context, err error) (func(err
 	return r.RetryerV2.GetRetryToken(ctx, err)
 }
 
-// pulse remembers when bytes of a call last moved.
+// pulse remembers when a call began or its upload last moved.
 type pulse struct{ last atomic.Int64 } // Unix nanoseconds
 
 type pulseKey struct{}
 
 func withPulse(ctx context.Context) context.Context {
 	p := new(pulse)
-	p.beat(1)
+	p.beat()
 	return context.WithValue(ctx, pulseKey{}, p)
 }
 
@@ -70,15 +79,11 @@ func pulseOf(ctx context.Context) *pulse {
 		return p
 	}
 	p := new(pulse)
-	p.beat(1)
+	p.beat()
 	return p
 }
 
-func (p *pulse) beat(n int) {
-	if n > 0 {
-		p.last.Store(time.Now().UnixNano())
-	}
-}
+func (p *pulse) beat() { p.last.Store(time.Now().UnixNano()) }
 
 func (p *pulse) quiet() time.Duration { return time.Since(time.Unix(0, p.last.Load())) }
 

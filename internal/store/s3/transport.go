@@ -24,6 +24,10 @@ const (
 	kernelBuffer = 4 << 20
 	slowLine     = 32 << 10
 
+	// someProgress is how much of a body must have gone out before an attempt
+	// counts as progress: less than that any socket takes, even to nowhere.
+	someProgress = 256 << 10
+
 	idlePerHost = 32
 )
 
@@ -162,6 +166,7 @@ func (w *watch) explain(err error) error {
 type sentBody struct {
 	io.ReadCloser
 	watch *watch
+	sent  int
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
@@ -169,7 +174,9 @@ func (b *sentBody) Read(p []byte) (int, error) {
 		b.watch.arm()
 	}
 	n, err := b.ReadCloser.Read(p)
-	b.watch.pulse.beat(n)
+	if b.sent += n; b.sent > someProgress {
+		b.watch.pulse.beat()
+	}
 	return n, err
 }
 
@@ -182,7 +189,6 @@ func (b *readBody) Read(p []byte) (int, error) {
 	b.watch.arm()
 	n, err := b.ReadCloser.Read(p)
 	b.watch.pause()
-	b.watch.pulse.beat(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.watch.explain(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tunesafe/tunesafe/internal/s3server"
 )
 
@@ -29,6 +31,11 @@ func init() {
 }
 
 func serveChild(addr, dir string) int {
+	// Under strace the test is not the parent, and a killed strace lets go.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err := s3server.Run(ctx, s3server.Config{
@@ -44,12 +51,22 @@ func serveChild(addr, dir string) int {
 // StartEmbedded starts Tunesafe's own server on an empty folder.
 func StartEmbedded(t testing.TB) *Server {
 	t.Helper()
-	return start(t, "/", EmbeddedCommand)
+	return start(t, "/", embeddedCommand)
 }
 
-// EmbeddedCommand returns the command that serves dir at addr as [StartEmbedded]
-// does, for a test that runs it under another program such as strace.
-func EmbeddedCommand(addr, dir string) *exec.Cmd {
+// StartEmbeddedUnder starts it under another program, such as strace, that runs
+// the command given behind its own arguments.
+func StartEmbeddedUnder(t testing.TB, program string, args ...string) *Server {
+	t.Helper()
+	return start(t, "/", func(addr, dir string) *exec.Cmd {
+		inner := embeddedCommand(addr, dir)
+		cmd := exec.Command(program, append(args, inner.Path)...)
+		cmd.Env = inner.Env
+		return cmd
+	})
+}
+
+func embeddedCommand(addr, dir string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]

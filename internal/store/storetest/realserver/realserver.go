@@ -104,7 +104,7 @@ func start(t testing.TB, probe string, build func(addr, dir string) *exec.Cmd) *
 
 // Kill ends the server as a power cut would end its process: at once.
 func (s *Server) Kill() {
-	_ = s.process.cmd.Process.Kill() // fails only if it ended already
+	s.process.signal(syscall.SIGKILL)
 	<-s.process.done
 }
 
@@ -128,7 +128,8 @@ type process struct {
 func launch(cmd *exec.Cmd, probe string) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.WaitDelay = time.Second // should something outlive it that holds its output
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func launch(cmd *exec.Cmd, probe string) (*process, error) {
 		close(p.done)
 	}()
 	if err := p.awaitReady(probe); err != nil {
-		_ = cmd.Process.Kill()
+		p.signal(syscall.SIGKILL)
 		<-p.done
 		return nil, fmt.Errorf("%s: %w; it printed:\n%s", cmd.Path, err, p.output.String())
 	}
@@ -176,13 +177,22 @@ func answers(ctx context.Context, url string) bool {
 	return resp.Body.Close() == nil && resp.StatusCode < http.StatusInternalServerError
 }
 
+// signal reaches the whole process group, as strace keeps SIGTERM to itself.
+func (p *process) signal(s syscall.Signal) {
+	select {
+	case <-p.done: // its number may be another's by now
+	default:
+		_ = syscall.Kill(-p.cmd.Process.Pid, s) // fails only if it ended just now
+	}
+}
+
 func (p *process) stop(t testing.TB) {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails only if it ended already
+	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(stopLimit):
 		t.Errorf("%s did not end within %v of SIGTERM", p.cmd.Path, stopLimit)
-		_ = p.cmd.Process.Kill()
+		p.signal(syscall.SIGKILL)
 		<-p.done
 	}
 	if t.Failed() {

@@ -1,0 +1,223 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/store"
+	"github.com/tunesafe/tunesafe/internal/store/s3"
+	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
+)
+
+func TestParseURL(t *testing.T) {
+	for _, c := range []struct {
+		raw, bucket, prefix string
+		bad                 bool
+	}{
+		{raw: "s3://music", bucket: "music"},
+		{raw: "s3://music/", bucket: "music"},
+		{raw: "s3://music/some/where/", bucket: "music", prefix: "some/where"},
+		{raw: "s3:///x", bad: true},
+		{raw: "music", bad: true},
+		{raw: "https://music/x", bad: true},
+		{raw: "s3://key:secret@music", bad: true},
+		{raw: "s3://music?region=x", bad: true},
+		{raw: "s3://\x7f", bad: true},
+	} {
+		bucket, prefix, err := s3.ParseURL(c.raw)
+		if bucket != c.bucket || prefix != c.prefix || (err != nil) != c.bad {
+			t.Errorf("%q: %q, %q, %v", c.raw, bucket, prefix, err)
+		}
+	}
+}
+
+// TestRequests counts what a call costs, because requests cost money.
+func TestRequests(t *testing.T) {
+	s := openBucket(t, config(realserver.StartEmbedded(t)))
+	absent := func(err error) error {
+		if !errors.Is(err, store.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	big := make([]byte, 5<<20)
+	for _, c := range []struct {
+		name string
+		want int64
+		do   func(ctx context.Context) error
+	}{
+		{"put", 1, func(ctx context.Context) error { return s.Put(ctx, "object", []byte("abc")) }},
+		{"put large", 1, func(ctx context.Context) error { return s.Put(ctx, "large", big) }},
+		{"get", 1, func(ctx context.Context) error { return read(ctx, s, 0, -1) }},
+		{"range", 1, func(ctx context.Context) error { return read(ctx, s, 1, 1) }},
+		{"list", 1, func(ctx context.Context) error { return list(ctx, s) }},
+		{"stat", 1, func(ctx context.Context) error { _, err := s.Stat(ctx, "object"); return err }},
+		{"delete", 1, func(ctx context.Context) error { return s.Delete(ctx, "object") }},
+		{"get absent", 1, func(ctx context.Context) error { return absent(read(ctx, s, 0, -1)) }},
+		{"stat absent", 2, func(ctx context.Context) error { _, err := s.Stat(ctx, "object"); return absent(err) }},
+	} {
+		before := s.Requests()
+		if err := c.do(t.Context()); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if n := s.Requests() - before; n != c.want {
+			t.Errorf("%s: %d requests, want %d", c.name, n, c.want)
+		}
+	}
+}
+
+// TestChecksumOnTheWire: an upload carries its hash as payload hash and as
+// checksum, in plain headers that every server understands.
+func TestChecksumOnTheWire(t *testing.T) {
+	c := serverWithObject(t, nil)
+	var header http.Header
+	s, _ := through(t, c, func(_ int64, w http.ResponseWriter, r *http.Request, pass http.HandlerFunc) {
+		header = r.Header.Clone()
+		pass(w, r)
+	})
+	body := []byte("some bytes")
+	if err := s.Put(t.Context(), "object", body); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(body)
+	for name, want := range map[string]string{
+		"X-Amz-Content-Sha256":  hex.EncodeToString(sum[:]),
+		"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum[:]),
+		"Content-Encoding":      "",
+		"X-Amz-Trailer":         "",
+		"X-Amz-Checksum-Crc32":  "",
+	} {
+		if got := header.Get(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestClockOffset(t *testing.T) {
+	c := serverWithObject(t, nil)
+	const ahead = 90 * time.Minute
+	s, _ := through(t, c, func(_ int64, w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusNotModified)
+	})
+	if s.ClockOffset() != 0 {
+		t.Error("an offset before the first answer")
+	}
+	_ = s.Delete(t.Context(), "object") // only the answer's date matters
+	if d := s.ClockOffset() - ahead; d < -time.Second || d > time.Second {
+		t.Errorf("offset %v, want %v", s.ClockOffset(), ahead)
+	}
+}
+
+// TestSlowButMoving: what moves is not stalled, however long it takes, and a
+// reader that takes its time is not a stalled line.
+func TestSlowButMoving(t *testing.T) {
+	want := bytes.Repeat([]byte("slow"), 250_000)
+	c := serverWithObject(t, nil)
+	c.Stall = 700 * time.Millisecond
+	s, p := through(t, c, func(_ int64, w http.ResponseWriter, r *http.Request, pass http.HandlerFunc) {
+		r.Body = &slowReader{r.Body}
+		pass(&slowWriter{w}, r)
+	})
+	if err := s.Put(t.Context(), "object", want); err != nil {
+		t.Fatal(err)
+	}
+	body, err := s.Get(t.Context(), "object", 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	got, err := io.ReadAll(body)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
+	if p.attempts.Load() != 2 {
+		t.Errorf("%d requests, want 2", p.attempts.Load())
+	}
+}
+
+type slowReader struct{ io.ReadCloser }
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	time.Sleep(50 * time.Millisecond)
+	return r.ReadCloser.Read(p)
+}
+
+type slowWriter struct{ http.ResponseWriter }
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	time.Sleep(50 * time.Millisecond)
+	n, err := w.ResponseWriter.Write(p)
+	return n, errors.Join(err, http.NewResponseController(w.ResponseWriter).Flush())
+}
+
+func TestCredentials(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "from-environment")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_SESSION_TOKEN", "token")
+	for _, want := range []s3.Credentials{
+		{AccessKey: "given", SecretKey: "too"},
+		{AccessKey: "from-environment", SecretKey: "secret", SessionToken: "token"},
+	} {
+		given := want
+		if want.SessionToken != "" {
+			given = s3.Credentials{}
+		}
+		s := open(t, s3.Config{Bucket: "bucket", Endpoint: "http://127.0.0.1:1", Credentials: given})
+		if got, err := s.Credentials(t.Context()); err != nil || got != want {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+}
+
+func TestNoCredentials(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	s := open(t, s3.Config{Bucket: "bucket", Endpoint: "http://127.0.0.1:1"})
+	expectOnly(t, s.Put(t.Context(), "object", nil), store.ErrDenied)
+}
+
+// TestPrefixes: stores below different prefixes of a bucket do not meet.
+func TestPrefixes(t *testing.T) {
+	c := config(realserver.StartEmbedded(t))
+	outer := openBucket(t, c)
+	c.Prefix = "/inner/"
+	inner := open(t, c)
+	if created, err := inner.EnsureBucket(t.Context()); created || err != nil {
+		t.Errorf("a bucket that is there: %v, %v", created, err)
+	}
+	if err := inner.Put(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := outer.Put(t.Context(), "b", nil); err != nil {
+		t.Fatal(err)
+	}
+	for s, want := range map[*s3.Store][]string{inner: {"a"}, outer: {"b", "inner/a"}} {
+		var got []string
+		for info, err := range s.List(t.Context(), "", "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, info.Key)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
