@@ -95,23 +95,38 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 		c.forget(ino)
 		return 0, nil
 	}
-	if err != nil || n.dirty() || !n.committed() || c.isOpen(ino) {
+	if err != nil || n.dirty() || !n.committed() {
 		return 0, err
 	}
 	owed, err := c.marked(bOwed, ino)
 	if err != nil || owed || c.leases && !leaseFree(c.contentPath(ino)) {
 		return 0, err
 	}
-	var b kv.Batch
-	b.Delete(bHave, inoKey(ino))
-	if err := c.db.Apply(&b); err != nil {
+	if gone, err := c.dropContent(ino); !gone || err != nil {
 		return 0, err
 	}
 	c.forget(ino)
-	if err := os.Remove(c.contentPath(ino)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return 0, err
-	}
 	return n.Size, nil
+}
+
+// dropContent removes a content that nobody uses. It holds fmu throughout, as
+// acquire does while it looks for the content: an opening that came between
+// would write to a file that has no name.
+func (c *Cache) dropContent(ino Ino) (gone bool, err error) {
+	c.fmu.Lock()
+	defer c.fmu.Unlock()
+	if c.files[ino] != nil {
+		return false, nil
+	}
+	var b kv.Batch
+	b.Delete(bHave, inoKey(ino))
+	if err := c.db.Apply(&b); err != nil {
+		return false, err
+	}
+	if err := os.Remove(c.contentPath(ino)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, err
+	}
+	return true, nil
 }
 
 // EvictAll removes every content that the bucket has; it returns the bytes freed.
