@@ -23,6 +23,8 @@ func fillStatus(s *control.Status, w tsync.Status) {
 	s.SafeBytes = w.SafeBytes
 	s.WaitingFiles = int64(w.WaitingFiles)
 	s.WaitingBytes = w.WaitingBytes
+	s.WaitingRows = int64(w.WaitingRows)
+	s.OpenFiles = int64(w.OpenFiles)
 	s.UploadedBytes = w.UploadedBytes
 	s.UploadedObjects = w.UploadedObjects
 	s.Rate = w.Rate
@@ -125,11 +127,26 @@ func restoreFiles(ctx context.Context, d *drive, r control.RestoreRequest, progr
 	for i, p := range r.Paths {
 		paths[i] = string(p)
 	}
+	failed := 0
 	err = tsync.Restore(ctx, d.cache, paths, string(r.Dest), func(p tsync.RestoreProgress) {
 		last = control.RestoreProgress{
 			Files: int64(p.Files), Bytes: p.Bytes, TotalFiles: int64(p.TotalFiles), TotalBytes: p.TotalBytes,
 		}
+		failed = p.Failed
 		progress(last)
 	})
+	if failed > 0 {
+		d.log.Error("restore", "err", err)
+		err = fmt.Errorf("%s could not be restored, such as %w", count(int64(failed), "file"), err)
+	}
 	return last, err
+}
+
+// find looks up a path from the top of the drive.
+func find(c *cache.Cache, name string) (cache.Attr, error) {
+	a, err := tsync.Resolve(c, name)
+	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrNotDir) {
+		return a, fmt.Errorf("%s: %w", name, errNotOnDrive)
+	}
+	return a, err
 }

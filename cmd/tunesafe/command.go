@@ -46,7 +46,7 @@ func commands() []*command {
 	}
 }
 
-func find(name string) *command {
+func lookUp(name string) *command {
 	for _, c := range commands() {
 		if c.name == name {
 			return c
@@ -101,7 +101,7 @@ func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		printOverview(stderr)
 		return &usageError{text: "no command given"}
 	}
-	c := find(rest[0])
+	c := lookUp(rest[0])
 	if c == nil {
 		return &usageError{text: fmt.Sprintf("unknown command %q", rest[0])}
 	}

@@ -51,24 +51,26 @@ type drive struct {
 
 // openDrive opens a home whose lock the caller took. On an error the lock is
 // given up.
-func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions) (d *drive, err error) {
-	d = &drive{home: h, lock: lock, log: o.log}
-	d.onClose(lock.Unlock)
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.Close())
-		}
-	}()
+func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions) (*drive, error) {
+	d := &drive{home: h, lock: lock, log: o.log}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	d.onClose(lock.Unlock)
+	if err := d.open(ctx, o); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *drive) open(ctx context.Context, o driveOptions) error {
 	if err := d.readHome(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.openStore(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return d, d.openState(o)
+	return d.openState(o)
 }
 
 func (d *drive) onClose(f func() error) { d.closers = append(d.closers, f) }

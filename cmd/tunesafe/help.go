@@ -29,7 +29,7 @@ func helpCommand() *command {
 				if len(args) == 0 {
 					return printOverview(e.stdout)
 				}
-				c := find(args[0])
+				c := lookUp(args[0])
 				if c == nil {
 					return &usageError{text: fmt.Sprintf("unknown command %q", args[0])}
 				}

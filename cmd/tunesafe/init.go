@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"filippo.io/age"
@@ -70,6 +71,10 @@ func bindInit(f *pflag.FlagSet) action {
 	}
 }
 
+// bucketName follows "General purpose bucket naming rules" of the Amazon S3 user
+// guide, in what all servers agree on.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
 // where makes sense of the flags that name the store.
 func (o *initOptions) where(h home.Home) (home.Store, error) {
 	switch {
@@ -80,8 +85,12 @@ func (o *initOptions) where(h home.Home) (home.Store, error) {
 	case o.store == "":
 		return o.local(h)
 	}
-	if _, _, err := s3.ParseURL(o.store); err != nil {
+	bucket, _, err := s3.ParseURL(o.store)
+	if err != nil {
 		return home.Store{}, misuse("--store: %v", err)
+	}
+	if !bucketName.MatchString(bucket) {
+		return home.Store{}, misuse("--store: a bucket cannot be called %q: 3 to 63 lower-case letters, digits, hyphens and dots", bucket)
 	}
 	if u, err := url.Parse(o.endpoint); o.endpoint != "" && (err != nil || u.Host == "" || !strings.HasPrefix(u.Scheme, "http")) {
 		return home.Store{}, misuse("--endpoint: %q is not of the form https://host:port", o.endpoint)

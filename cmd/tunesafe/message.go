@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -41,6 +42,7 @@ var (
 	errTimeout       = errors.New("not everything is safe yet")
 	errNotOnDrive    = errors.New("not on the drive")
 	errOnDrive       = errors.New("lies on the drive itself")
+	errOtherDevice   = errors.New("another device wrote within the last day")
 	errProblems      = errors.New("the repository has problems")
 	errNoRecoveryKey = errors.New("this home holds no recovery key")
 	errManyPaths     = errors.New("two paths would be restored under one name")
@@ -76,6 +78,7 @@ var messages = []message{
 	{is: errTimeout, hint: "tunesafe status shows the progress", exit: exitTimeout},
 	{is: errNotOnDrive, hint: "paths begin at the top of the drive; tunesafe ls lists it"},
 	{is: errOnDrive, hint: "restore to a folder elsewhere"},
+	{is: errOtherDevice, hint: "where both change the same file the newer change wins; the older one stays in the repository"},
 	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive"},
 	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},
 	{is: errManyPaths, hint: "restore them one by one"},
@@ -148,19 +151,24 @@ func usageHint(command string) string {
 	return "see tunesafe help " + command
 }
 
-// put words an error: up to what the sentinel says, as behind that the S3
-// client tells of request ids and attempts, and the system's reason if there is
-// one. The whole is in the log.
+// storeErrors come with what the S3 client tells of request ids and attempts.
+var storeErrors = []error{
+	store.ErrClock, store.ErrNoBucket, store.ErrDenied, store.ErrFull, store.ErrUnavailable,
+}
+
+// put words an error. Of a store's only what comes up to the sentinel is for
+// people, and why it could not be reached; the whole is in the log.
 func put(err, is error) string {
-	text := err.Error()
+	text := strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error())
 	said := is.Error()
-	if i := strings.Index(text, said); i >= 0 {
+	ofStore := slices.ContainsFunc(storeErrors, func(s error) bool { return errors.Is(err, s) })
+	if i := strings.Index(text, said); i >= 0 && ofStore {
 		text = text[:i+len(said)]
 	}
 	if is == store.ErrUnavailable {
 		text = withReason(text, err)
 	}
-	return oneLine(strings.TrimSuffix(text, ": "+context.Canceled.Error()))
+	return oneLine(text)
 }
 
 // withReason adds why a store could not be reached.

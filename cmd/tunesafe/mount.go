@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -68,22 +69,22 @@ func bindMount(f *pflag.FlagSet) action {
 }
 
 func mount(ctx context.Context, e *env, o mountOptions, dir string) error {
+	path, err := resolve(dir) // now: a local store's server changes the working directory
+	if err != nil {
+		return err
+	}
 	switch {
 	case o.readyFD >= 0:
 		s := pipeStarter(o.readyFD)
-		err := serveMount(ctx, e, o, dir, s, e.stderr)
+		err := serveMount(ctx, e, o, path, s, e.stderr)
 		s.end(err) // no more than a word, if the drive was ready before
 		return err
 	case o.foreground:
 		p := newProgress(e.stderr)
 		defer p.clear()
-		return serveMount(ctx, e, o, dir, screenStarter(p), e.stderr)
+		return serveMount(ctx, e, o, path, screenStarter(p), e.stderr)
 	}
-	if err := checkMount(ctx, e.home, o, dir); err != nil {
-		return err
-	}
-	path, err := resolve(dir)
-	if err != nil {
+	if err := checkMount(ctx, e.home, o, path); err != nil {
 		return err
 	}
 	if err := startBackground(ctx, e.home, o.again(e.home, path), newProgress(e.stderr)); err != nil {
@@ -206,8 +207,8 @@ func (o *owner) show(ctx context.Context, opts mountOptions, dir string, s *star
 	if warning != nil {
 		s.warn(warning)
 	}
-	for _, other := range pulled.OtherDevices {
-		o.log.Warn("another device wrote lately", "device", other)
+	if len(pulled.OtherDevices) > 0 {
+		s.warn(fmt.Errorf("%s: %w", strings.Join(pulled.OtherDevices, ", "), errOtherDevice))
 	}
 	if err := o.mountAt(dir, opts); err != nil {
 		return err

@@ -178,9 +178,11 @@ func unescapeMount(s string) string {
 	return b.String()
 }
 
-// stale tells whether path is a mount of ours whose process is gone.
+// stale tells whether path is a mount of ours whose process is gone. It asks for
+// what the kernel does not remember: it knows the attributes for much longer.
 func stale(path string) bool {
-	_, err := os.Stat(path)
+	var space unix.Statfs_t
+	err := unix.Statfs(path, &space)
 	if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
 		return false
 	}

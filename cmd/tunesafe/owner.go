@@ -149,7 +149,7 @@ func (o *owner) Unmount(ctx context.Context, r control.UnmountRequest, progress 
 
 // Restore implements [control.Owner].
 func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress func(control.RestoreProgress)) (control.RestoreProgress, error) {
-	if err := o.learn(ctx); err != nil {
+	if err := o.learn(ctx, true); err != nil {
 		return control.RestoreProgress{}, err
 	}
 	if o.onMount(string(r.Dest)) { // this process would wait for itself
@@ -158,7 +158,7 @@ func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress 
 	names := map[string]bool{}
 	for i, p := range r.Paths {
 		clean := o.onDrive(string(p))
-		if _, err := o.find(clean); err != nil {
+		if _, err := find(o.cache, clean); err != nil {
 			return control.RestoreProgress{}, err
 		}
 		if base := path.Base(clean); names[base] {
@@ -173,11 +173,11 @@ func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress 
 
 // List implements [control.Owner].
 func (o *owner) List(ctx context.Context, r control.ListRequest, entry func(control.Entry)) error {
-	if err := o.learn(ctx); err != nil {
+	if err := o.learn(ctx, false); err != nil {
 		return err
 	}
 	name := o.onDrive(string(r.Path))
-	a, err := o.find(name)
+	a, err := find(o.cache, name)
 	if err != nil {
 		return err
 	}
@@ -212,16 +212,20 @@ func (o *owner) List(ctx context.Context, r control.ListRequest, entry func(cont
 
 // Check implements [control.Owner].
 func (o *owner) Check(ctx context.Context, r control.CheckRequest, progress func(control.CheckProgress)) (control.CheckReport, error) {
-	if err := o.learn(ctx); err != nil {
+	if err := o.learn(ctx, true); err != nil {
 		return control.CheckReport{}, err
 	}
 	return checkRepository(ctx, o.drive, r, progress)
 }
 
-// learn takes in the bucket, once, where nobody did so before: a cold home that
-// was not mounted yet.
-func (o *owner) learn(ctx context.Context) error {
-	if o.home.Known() {
+// learn takes in what the bucket has, as the mount did in a process that serves
+// one. Without a mount a cold home must; fresh says that any home should.
+func (o *owner) learn(ctx context.Context, fresh bool) error {
+	known := o.home.Known()
+	switch {
+	case o.serves && !known:
+		return errStarting
+	case o.serves, known && !fresh:
 		return nil
 	}
 	_, _, err := o.takeIn(ctx)
@@ -264,21 +268,6 @@ func (o *owner) onMount(name string) bool {
 	m := o.mounted
 	o.mu.Unlock()
 	return m != nil && within(name, m.Dir())
-}
-
-// find looks a cleaned path up.
-func (o *owner) find(name string) (cache.Attr, error) {
-	a, err := o.cache.Attr(cache.Root)
-	for part := range strings.SplitSeq(strings.Trim(name, "/"), "/") {
-		if part == "" || err != nil {
-			break
-		}
-		a, err = o.cache.Lookup(a.Ino, part)
-	}
-	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrNotDir) {
-		return a, fmt.Errorf("%s: %w", name, errNotOnDrive)
-	}
-	return a, err
 }
 
 // waitGone returns when nobody owns the home any more, or patience ends.

@@ -91,7 +91,14 @@ func waitingText(s control.Status) string {
 	if s.Safe() {
 		return "nothing"
 	}
-	return fmt.Sprintf("%s (%s)", count(s.WaitingFiles, "file"), size(s.WaitingBytes))
+	if s.WaitingFiles == 0 {
+		return count(s.WaitingRows, "change") + " of names and attributes"
+	}
+	text := fmt.Sprintf("%s (%s)", count(s.WaitingFiles, "file"), size(s.WaitingBytes))
+	if s.OpenFiles > 0 {
+		text += fmt.Sprintf(", %d of them open", s.OpenFiles)
+	}
+	return text
 }
 
 // count is "1 file", "2,000 files".

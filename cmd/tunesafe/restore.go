@@ -18,8 +18,8 @@ var restoreCommand = &command{
 	summary: "copy files and folders out of the backup, without mounting",
 	text: `Copies what is at each PATH on the drive into the folder DEST, with times, modes
 and extended attributes. PATH begins at the top of the drive; / is all of it.
-Every byte is verified. DEST is made if it is missing, nothing is written outside
-it, and no file that is there already is replaced.`,
+Every byte is verified. DEST is made if it is missing, and nothing is written
+outside it. A file of the same name in it is replaced, once its successor is whole.`,
 	bind: bindRestore,
 }
 

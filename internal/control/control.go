@@ -84,6 +84,8 @@ type Status struct {
 	SafeBytes       int64 `json:"safe_bytes"`
 	WaitingFiles    int64 `json:"waiting_files"`
 	WaitingBytes    int64 `json:"waiting_bytes"`
+	WaitingRows     int64 `json:"waiting_rows"`     // names and attributes that no commit holds yet
+	OpenFiles       int64 `json:"open_files"`       // of the waiting, open for writing now
 	UploadedBytes   int64 `json:"uploaded_bytes"`   // request bodies since init
 	UploadedObjects int64 `json:"uploaded_objects"` // requests with a body since init
 
@@ -96,7 +98,7 @@ type Status struct {
 }
 
 // Safe tells whether nothing waits.
-func (s Status) Safe() bool { return s.WaitingFiles == 0 && s.WaitingBytes == 0 }
+func (s Status) Safe() bool { return s.WaitingFiles == 0 && s.WaitingRows == 0 }
 
 // Mount is one place where the drive is shown.
 type Mount struct {
