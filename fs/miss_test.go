@@ -184,8 +184,6 @@ func TestUnreachable(t *testing.T) {
 	if n := strings.Count(c.log.String(), "path=song"); n != 1 {
 		t.Errorf("%d lines in the log of the file, want 1:\n%s", n, c.log.String())
 	}
-	c.cmd = exec.Command("true")
-	check(t, c.cmd.Start()) // for the clean-up
 }
 
 // A signal that does not kill does not end a read; one that does, does.

@@ -157,6 +157,7 @@ type child struct {
 	in          io.WriteCloser
 	out         *bufio.Reader
 	log         bytes.Buffer
+	stopped     bool
 }
 
 // start runs a child; its error is the child's first line where it could not mount.
@@ -217,6 +218,10 @@ func (c *child) tell(t *testing.T, command string) {
 
 // stop ends the child, which unmounts first.
 func (c *child) stop() error {
+	if c.stopped {
+		return nil
+	}
+	c.stopped = true
 	c.in.Close()
 	said, _ := io.ReadAll(c.out)
 	if err := c.cmd.Wait(); err != nil {
