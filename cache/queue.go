@@ -208,6 +208,8 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	f.have.Written = nil
 	if !f.have.Whole {
 		f.have.Limit = r.Size
+	}
+	if f.fd != nil {
 		x.b.Put(bHave, inoKey(s.Ino), encode(&f.have))
 	}
 	f.layout, f.small = nil, nil
