@@ -89,8 +89,12 @@ func openServed(ctx context.Context, endpoint string, c Credentials, log *slog.L
 	})
 }
 
-// Close ends what Open started. No request may be under way.
-func (o *OpenStore) Close() error { return o.stop() }
+// Close ends what Open started. No request may be under way. The connections
+// are closed first: the server of a local store waits for those never used.
+func (o *OpenStore) Close() error {
+	o.Store.Close()
+	return o.stop()
+}
 
 // CheckClock compares the clocks, as seen in the last answer: [store.ErrClock]
 // if they are too far apart.
