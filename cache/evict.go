@@ -99,7 +99,12 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 		return 0, err
 	}
 	owed, err := c.marked(bOwed, ino)
-	if err != nil || owed || c.leases && !leaseFree(c.contentPath(ino)) {
+	if err != nil || owed {
+		return 0, err
+	}
+	// Until a commit holds the row, what was uploaded may have to be found again.
+	waits, err := c.marked(bPRow, ino)
+	if err != nil || waits || c.leases && !leaseFree(c.contentPath(ino)) {
 		return 0, err
 	}
 	if gone, err := c.dropContent(ino); !gone || err != nil {
