@@ -36,6 +36,7 @@ var (
 	errNotMounted    = errors.New("this home is not mounted there")
 	errInUse         = errors.New("in use")
 	errNoFUSE        = errors.New("FUSE is not available")
+	errFUSEDenied    = errors.New("this user may not use FUSE")
 	errAllowOther    = errors.New("--allow-other is not allowed for users other than root")
 	errStarting      = errors.New("the process that serves this home is still starting")
 	errDied          = errors.New("the background process ended before the drive was ready")
@@ -72,6 +73,7 @@ var messages = []message{
 	{is: errNotMounted, hint: "tunesafe status names the mounts of a home; another home is named with --home DIR"},
 	{is: errInUse, hint: "close the programs that use the drive; fuser -vm DIR lists them"},
 	{is: errNoFUSE, hint: "install fuse3 and load the module (modprobe fuse); a container needs --device /dev/fuse --cap-add SYS_ADMIN"},
+	{is: errFUSEDenied, hint: "have root allow it: chmod 666 /dev/fuse, as most systems do"},
 	{is: errAllowOther, hint: "have user_allow_other set in /etc/fuse.conf, or mount without --allow-other"},
 	{is: errStarting, hint: "try again in a moment; tunesafe logs -f shows what it does"},
 	{is: errDied, hint: "see tunesafe logs"},

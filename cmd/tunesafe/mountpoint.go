@@ -219,12 +219,17 @@ func detach(path string) error {
 
 // checkFUSE tells early and clearly what a mount would fail by.
 func checkFUSE(allowOther bool) error {
-	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
+	root := os.Geteuid() == 0
+	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0) // fusermount3 does it as its caller, too
+	switch {
+	case err == nil:
+		f.Close()
+	case !root && errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", errFUSEDenied, err)
+	default:
 		return fmt.Errorf("%w: %w", errNoFUSE, err)
 	}
-	f.Close()
-	if os.Geteuid() == 0 {
+	if root {
 		return nil
 	}
 	if _, err := exec.LookPath("fusermount3"); err != nil {

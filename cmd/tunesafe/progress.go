@@ -78,6 +78,9 @@ func (p *progress) uploading(s control.Status) { p.draw(uploadLine(s)) }
 // uploadLine is one line on what waits.
 func uploadLine(s control.Status) string {
 	line := fmt.Sprintf("waiting: %s", waitingText(s))
+	if s.Safe() {
+		return line
+	}
 	if s.Rate > 0 {
 		line += fmt.Sprintf(", %s/s", size(int64(s.Rate)))
 	}

@@ -97,7 +97,7 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if s.LastCommit != nil {
 		row("last commit", "%s", humanize.RelTime(*s.LastCommit, now, "ago", "from now"))
 	}
-	if s.Phase != "" && s.PID != 0 {
+	if s.Phase != "" && s.PID != 0 && !s.Safe() {
 		row("now", "%s", s.Phase)
 	}
 	t.Flush()
