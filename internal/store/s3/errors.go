@@ -62,7 +62,6 @@ var codes = map[string]error{
 	"SlowDown":                       store.ErrUnavailable,
 	"InvalidRange":                   store.ErrRange,
 	"RequestedRangeNotSatisfiable":   store.ErrRange,
-	"InvalidPartNumber":              store.ErrRange,
 }
 
 // translate gives err the sentinel that a caller decides on. A finished context
