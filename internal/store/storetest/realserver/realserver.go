@@ -5,7 +5,8 @@
 // The programs `versitygw` and `minio` are looked for in $TUNESAFE_BIN (by
 // default .bin beside go.mod) and then in $PATH. Where one is missing the test
 // is skipped, unless TUNESAFE_REQUIRE_TOOLS=1, which makes it fail. MinIO
-// belongs to the tiers "e2e" and "soak" of $TUNESAFE_TIER: see [WithMinIO].
+// belongs to the tiers "e2e" and "soak" of $TUNESAFE_TIER and is required only
+// in these: see [WithMinIO].
 package realserver
 
 import (
@@ -48,7 +49,7 @@ type Server struct {
 // StartVersity starts a VersityGW on an empty folder.
 func StartVersity(t testing.TB) *Server {
 	t.Helper()
-	program := find(t, "versitygw")
+	program := find(t, "versitygw", Required())
 	return start(t, "/", func(addr, dir string) *exec.Cmd {
 		return exec.Command(program, "--access", accessKey, "--secret", secretKey,
 			"--port", addr, "--quiet", "posix", dir)
@@ -58,7 +59,7 @@ func StartVersity(t testing.TB) *Server {
 // StartMinIO starts a MinIO on an empty folder.
 func StartMinIO(t testing.TB) *Server {
 	t.Helper()
-	program := find(t, "minio")
+	program := find(t, "minio", Required() && os.Getenv("TUNESAFE_TIER") != "")
 	return start(t, "/minio/health/ready", func(addr, dir string) *exec.Cmd {
 		cmd := exec.Command(program, "server", "--quiet", "--address", addr, dir)
 		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+accessKey, "MINIO_ROOT_PASSWORD="+secretKey,

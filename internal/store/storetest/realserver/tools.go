@@ -17,13 +17,13 @@ func Tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		missing(t, name, "$PATH")
+		missing(t, name, "$PATH", Required())
 	}
 	return path
 }
 
 // find returns the path of a server's program.
-func find(t testing.TB, name string) string {
+func find(t testing.TB, name string, required bool) string {
 	t.Helper()
 	dir := binDir(t)
 	path, err := exec.LookPath(filepath.Join(dir, name))
@@ -32,14 +32,14 @@ func find(t testing.TB, name string) string {
 	}
 	path, err = exec.LookPath(name)
 	if err != nil {
-		missing(t, name, dir+" and $PATH")
+		missing(t, name, dir+" and $PATH", required)
 	}
 	return path
 }
 
-func missing(t testing.TB, name, where string) {
+func missing(t testing.TB, name, where string, required bool) {
 	t.Helper()
-	if Required() {
+	if required {
 		t.Fatalf("%s is not in %s, and TUNESAFE_REQUIRE_TOOLS=1", name, where)
 	}
 	t.Skipf("%s is not in %s", name, where)
