@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ID names a blob: the first 16 bytes of HMAC-SHA-256 over it under the
+// ID names a blob: BLAKE2b-128 (RFC 7693) over it, keyed with the
 // repository's hash key, so it tells nothing to who lacks the key, and equal
 // blobs have equal ids. [Keys.BlobID] computes it.
 type ID [16]byte

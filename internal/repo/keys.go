@@ -3,7 +3,6 @@ package repo
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"sync"
 
 	"filippo.io/age"
+	"golang.org/x/crypto/blake2b"
 )
 
 // Keys open a repository: its data, not its root. Safe to use at once from
@@ -24,7 +24,7 @@ type Keys struct {
 	secrets    []string             // the identities as text, oldest first
 	hashKey    [32]byte
 	root       ed25519.PublicKey
-	macs       sync.Pool // of hash.Hash: HMAC-SHA-256 under hashKey
+	macs       sync.Pool // of hash.Hash: BLAKE2b-128 keyed with hashKey
 }
 
 const keysTitle = "# tunesafe repository keys 1"
@@ -39,7 +39,13 @@ func (k *Keys) Epoch() int { return len(k.secrets) }
 func newKeys(id string, hashKey []byte, root ed25519.PublicKey, secrets []string) (*Keys, error) {
 	k := &Keys{id: id, root: root, secrets: secrets}
 	copy(k.hashKey[:], hashKey)
-	k.macs.New = func() any { return hmac.New(sha256.New, k.hashKey[:]) }
+	k.macs.New = func() any {
+		h, err := blake2b.New(len(ID{}), k.hashKey[:])
+		if err != nil {
+			panic(err) // only for a size or a key that is too long
+		}
+		return h
+	}
 	for _, s := range secrets {
 		identity, err := age.ParseX25519Identity(s)
 		if err != nil {

@@ -1,0 +1,155 @@
+package sync
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
+	"github.com/tunesafe/tunesafe/internal/store/mem"
+)
+
+// device is a home: a cache and a worker over a bucket.
+type device struct {
+	t     testing.TB
+	dir   string
+	keys  *repo.Keys
+	dev   *repo.Device
+	index *repo.Index
+	rd    *repo.Reader
+	cache *cache.Cache
+	w     *Worker
+	stop  func()
+}
+
+// world is a bucket with a repository.
+type world struct {
+	t    testing.TB
+	st   *store.Counter
+	mem  store.Store
+	keys *repo.Keys
+	root []byte
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	m := mem.New()
+	id, err := repo.NewRecoveryKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, root, err := repo.Create(context.Background(), m, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, st: store.Count(m), mem: m, keys: keys, root: root}
+}
+
+// device enrols a new home.
+func (w *world) device(name string) *device {
+	w.t.Helper()
+	dev, err := repo.Enrol(context.Background(), w.mem, w.keys, w.root, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d := &device{t: w.t, dir: w.t.TempDir(), keys: w.keys, dev: dev}
+	d.open(w.st)
+	w.t.Cleanup(d.close)
+	return d
+}
+
+// open opens the home as a start of the program does.
+func (d *device) open(st store.Store) {
+	d.t.Helper()
+	var err error
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("TUNESAFE_TEST_LOG") != "" {
+		log = slog.Default()
+	}
+	if d.index, err = repo.OpenIndex(filepath.Join(d.dir, "index.db")); err != nil {
+		d.t.Fatal(err)
+	}
+	d.rd = repo.NewReader(st, d.keys, d.index, filepath.Join(d.dir, "packs"), repo.ReaderOptions{})
+	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: NewFetcher(d.rd), InoBase: uint64(d.dev.ID[0])<<40 | uint64(d.dev.ID[1])<<32, Log: log})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, Settle: 10 * time.Millisecond})
+	if _, err := d.w.Pull(context.Background()); err != nil {
+		d.t.Fatal("pull:", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); d.w.Run(ctx) }()
+	d.stop = func() { cancel(); <-ended }
+}
+
+func (d *device) close() {
+	if d.stop == nil {
+		return
+	}
+	d.stop()
+	d.stop = nil
+	d.rd.Close()
+	if err := d.cache.Close(); err != nil {
+		d.t.Error("closing the cache:", err)
+	}
+	if err := d.index.Close(); err != nil {
+		d.t.Error("closing the index:", err)
+	}
+}
+
+// write makes or replaces a file in the top directory.
+func (d *device) write(name string, p []byte) cache.Ino {
+	d.t.Helper()
+	var h *cache.Handle
+	a, err := d.cache.Lookup(cache.Root, name)
+	if err == nil {
+		h, err = d.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true, Truncate: true})
+	} else {
+		a, h, err = d.cache.Create(cache.Root, name, 0o644, cache.Owner{}, cache.OpenFlags{Write: true})
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := h.WriteAt(p, 0); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := h.Release(); err != nil {
+		d.t.Fatal(err)
+	}
+	return a.Ino
+}
+
+func (d *device) read(name string) []byte {
+	d.t.Helper()
+	a, err := Resolve(d.cache, name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	h, err := d.cache.OpenFile(a.Ino, cache.OpenFlags{Read: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer h.Release()
+	p := make([]byte, a.Size)
+	if n, err := h.ReadAt(context.Background(), p, 0); err != nil || int64(n) != a.Size {
+		d.t.Fatalf("%s: read %d of %d: %v", name, n, a.Size, err)
+	}
+	return p
+}
+
+// wait returns once all is safe.
+func (d *device) wait() {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	if err := d.w.Wait(ctx); err != nil {
+		d.t.Fatalf("wait: %v; status %+v", err, d.w.Status())
+	}
+}
