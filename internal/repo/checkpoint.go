@@ -3,6 +3,7 @@ package repo
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,8 @@ type CheckpointBlobs struct {
 
 // BuildCheckpoint writes the rows of the whole live state into packs of kind
 // checkpoint. rows come sorted: objects by name, inodes by number, names by
-// directory and name. Blobs that known places are not written again: it gives
+// directory and name; they are iterated by another goroutine while known and put
+// are called, which has ended when BuildCheckpoint returns. Blobs that known places are not written again: it gives
 // the object of a blob from an earlier checkpoint. put uploads a pack and
 // returns once the store acknowledged it.
 //
@@ -31,8 +33,15 @@ func BuildCheckpoint(ctx context.Context, k *Keys, rows iter.Seq2[Row, error],
 ) (*CheckpointBlobs, error) {
 	b := &checkpointBuilder{k: k, known: known, put: put, placed: map[ID]bool{}, objects: map[string]bool{}}
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(writeRows(w, rows)) }()
-	defer r.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.CloseWithError(writeRows(w, rows))
+	}()
+	defer func() {
+		r.Close()
+		<-done
+	}()
 	for blob, err := range Chunks(r, RowsMin, RowsNormal, RowsMax) {
 		if err == nil {
 			err = ctx.Err()
@@ -59,8 +68,8 @@ func writeRows(w io.Writer, rows iter.Seq2[Row, error]) error {
 		if err != nil {
 			return err
 		}
-		if last != nil && compareRows(last, row) >= 0 {
-			return errors.New("rows are not sorted")
+		if rowRank(row) == 0 || last != nil && compareRows(last, row) >= 0 {
+			return errors.New("rows are not sorted, or of a kind that no checkpoint holds")
 		}
 		last = row
 		text = appendRow(text[:0], row)
@@ -69,6 +78,37 @@ func writeRows(w io.Writer, rows iter.Seq2[Row, error]) error {
 		}
 	}
 	return buffered.Flush()
+}
+
+// compareRows is the order of rows in a checkpoint: objects by name, then
+// inodes by number, then names by directory and name.
+func compareRows(x, y Row) int {
+	if order := cmp.Compare(rowRank(x), rowRank(y)); order != 0 {
+		return order
+	}
+	switch x := x.(type) {
+	case ObjectRow:
+		return cmp.Compare(x.Name, y.(ObjectRow).Name)
+	case InodeRow:
+		return cmp.Compare(x.Inode, y.(InodeRow).Inode)
+	case NameRow:
+		y := y.(NameRow)
+		return cmp.Or(cmp.Compare(x.In, y.In), cmp.Compare(x.Name, y.Name))
+	}
+	return 0
+}
+
+// rowRank orders the types of row; 0 for those that no checkpoint holds.
+func rowRank(r Row) int {
+	switch r.(type) {
+	case ObjectRow:
+		return 1
+	case InodeRow:
+		return 2
+	case NameRow:
+		return 3
+	}
+	return 0
 }
 
 type checkpointBuilder struct {

@@ -1,12 +1,12 @@
 package repo
 
 import (
-	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -33,7 +33,7 @@ func appendRow(b []byte, row Row) []byte {
 		b = appendString(b, r.Name)
 		b = appendIntField(b, "size", r.Size)
 		b = appendField(b, "why")
-		b = appendString(b, r.Why)
+		b = appendString(b, strings.ToValidUTF8(r.Why, "?"))
 	case InodeRow:
 		b = appendInode(b, &r)
 	case NameRow:
@@ -295,36 +295,4 @@ func appendString(b []byte, s string) []byte {
 		}
 	}
 	return append(b, '"')
-}
-
-// compareRows is the order of rows in a checkpoint: objects by name, then
-// inodes by number, then names by directory and name.
-func compareRows(x, y Row) int {
-	return cmp.Or(
-		cmp.Compare(rowRank(x), rowRank(y)),
-		compareSame(x, y),
-	)
-}
-
-func rowRank(r Row) int {
-	switch r.(type) {
-	case ObjectRow:
-		return 1
-	case InodeRow:
-		return 2
-	}
-	return 3
-}
-
-func compareSame(x, y Row) int {
-	switch x := x.(type) {
-	case ObjectRow:
-		return cmp.Compare(x.Name, y.(ObjectRow).Name)
-	case InodeRow:
-		return cmp.Compare(x.Inode, y.(InodeRow).Inode)
-	case NameRow:
-		y := y.(NameRow)
-		return cmp.Or(cmp.Compare(x.In, y.In), cmp.Compare(x.Name, y.Name))
-	}
-	return 0
 }

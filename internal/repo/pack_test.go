@@ -1,0 +1,201 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"pgregory.net/rapid"
+)
+
+func TestPackRoundTrip(t *testing.T) {
+	e := newEnv(t)
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]string{Tags, Art, IndexPart, Seals, Probe, Data, Checkpoint}).Draw(t, "kind")
+		lengths := rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 100, 5000, 90 << 10, 300 << 10}), 1, 8).Draw(t, "lengths")
+		b := NewPack(e.k, kind)
+		want := map[ID][]byte{}
+		for i, n := range lengths {
+			p := noise(uint64(i%3), n)
+			id := e.k.BlobID(p)
+			b.Add(id, p)
+			want[id] = p
+			if !b.Has(id) {
+				t.Fatal("Has denies a blob")
+			}
+		}
+		s, row, err := b.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(row.Blobs()) != len(want) {
+			t.Fatalf("%d blobs, want %d", len(row.Blobs()), len(want))
+		}
+		if err := row.validate(); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.k.verifyObject(&row, s.Body); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range row.Frames {
+			if f.Size() > frameLimit && len(f.Blobs) > 1 || kind == Art && len(f.Blobs) > 1 {
+				t.Fatalf("frame of %d blobs, %d bytes", len(f.Blobs), f.Size())
+			}
+		}
+	})
+}
+
+// TestPackIndex reads a pack's last frame as one who has lost the log would.
+func TestPackIndex(t *testing.T) {
+	e := newEnv(t)
+	b := NewPack(e.k, Tags)
+	b.Add(e.k.BlobID([]byte("one")), []byte("one"))
+	b.Add(e.k.BlobID([]byte("two")), []byte("two"))
+	s, row, err := b.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := must(e.k.OpenObject(s.Name, s.Body))(t)
+	d := must(zstd.NewReader(nil))(t)
+	text := must(d.DecodeAll(plain[row.Frames[0].Packed:], nil))(t)
+	var index struct {
+		Kind   string
+		Frames [][]any
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprint([][]any{{row.Frames[0].Packed, e.k.BlobID([]byte("one")), 3, e.k.BlobID([]byte("two")), 3}})
+	if got := fmt.Sprint(index.Frames); got != want || index.Kind != Tags {
+		t.Errorf("index %s of %s, want %s", got, index.Kind, want)
+	}
+}
+
+func TestEmptyFrameIsZstd(t *testing.T) {
+	if got, err := unpackFrame(emptyFrame, 0); err != nil || len(got) != 0 {
+		t.Fatal(got, err)
+	}
+}
+
+func TestPackFits(t *testing.T) {
+	e := newEnv(t)
+	b := NewPack(e.k, Data)
+	n := 0
+	for ; b.Fits(4 << 20); n++ {
+		p := noise(uint64(n), 4<<20)
+		b.Add(e.k.BlobID(p), p)
+	}
+	s, _, err := b.Finish()
+	if err != nil || n != 3 || len(s.Body) > MaxBlob {
+		t.Fatalf("%d blobs, %v", n, err)
+	}
+	if _, _, err := NewPack(e.k, Data).Finish(); err == nil {
+		t.Error("a pack of nothing")
+	}
+}
+
+func TestAudioIsPadded(t *testing.T) {
+	e := newEnv(t)
+	for _, n := range []int{1, padTo - 1, padTo, padTo + 1, 300000} {
+		p := noise(9, n)
+		s, row, err := SealAudio(e.k, Blob{e.k.BlobID(p), p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := must(e.k.OpenObject(s.Name, s.Body))(t)
+		if len(plain)%padTo != 0 || len(plain)-n >= padTo || !bytes.Equal(plain[:n], p) || !strings.HasPrefix(row.Name, "audio/") {
+			t.Errorf("%d bytes padded to %d", n, len(plain))
+		}
+	}
+}
+
+// TestFrameBombs: what says that it unpacks to more than its blobs, or does so
+// without saying, is refused within bounded memory.
+func TestFrameBombs(t *testing.T) {
+	zeros := make([]byte, 64<<20)
+	w := must(zstd.NewWriter(nil))(t)
+	honest := w.EncodeAll(zeros, nil)
+	var stream bytes.Buffer
+	sw := must(zstd.NewWriter(&stream))(t)
+	sw.Write(zeros)
+	sw.Flush()
+	sw.Write(zeros)
+	sw.Close()
+	for name, bomb := range map[string][]byte{"sized": honest, "unsized": stream.Bytes(), "twice": append(bytes.Clone(honest), honest...)} {
+		for _, size := range []int64{0, 1, 1 << 20, MaxFrame, MaxFrame + 1} {
+			if _, err := unpackFrame(bomb, size); err == nil {
+				t.Errorf("%s bomb unpacked to %d bytes", name, size)
+			}
+		}
+	}
+	for _, junk := range [][]byte{nil, {0}, []byte("(\xb5/\xfd"), honest[:10]} {
+		if _, err := unpackFrame(junk, 100); err == nil {
+			t.Errorf("unpacked %q", junk)
+		}
+	}
+}
+
+// retag makes the tags of a track as a tagger writes them: ID3v2.4 with text
+// frames and padding.
+func retag(i int, r *rand.Rand) []byte {
+	artists := []string{"Ella Fitzgerald", "Miles Davis", "Björk", "Can", "Fela Kuti", "Nina Simone", "Steve Reich"}
+	words := strings.Fields("blue night summer river of the moon dance song for my love train home again light in shadow rain street garden")
+	var title []string
+	for range 2 + r.IntN(4) {
+		title = append(title, words[r.IntN(len(words))])
+	}
+	var b bytes.Buffer
+	b.WriteString("ID3\x04\x00\x00\x00\x00\x10\x00")
+	for _, f := range [][2]string{
+		{"TIT2", strings.Join(title, " ")}, {"TPE1", artists[i/12%7]}, {"TALB", fmt.Sprintf("Album %d", i/12)},
+		{"TRCK", fmt.Sprintf("%d/12", i%12+1)}, {"TDRC", fmt.Sprint(1960 + i/12%50)}, {"TCON", "Jazz"},
+		{"TXXX", fmt.Sprintf("MusicBrainz Album Id\x00%016x%016x", uint64(i/12)*0x9e3779b97f4a7c15, uint64(i/12)*0xbf58476d1ce4e5b9)},
+		{"UFID", fmt.Sprintf("http://musicbrainz.org\x00%08x-%04x", r.Uint32(), r.Uint32N(1<<16))},
+	} {
+		fmt.Fprintf(&b, "%s\x00\x00\x00%c\x00\x00\x03%s\x00", f[0], len(f[1])+2, f[1])
+	}
+	b.Write(make([]byte, 2048-b.Len()))
+	return b.Bytes()
+}
+
+// TestRetagCost holds the price of a bulk retag: a pack of tags and a commit,
+// for tracks of tags, art, probe and audio, everything counted.
+func TestRetagCost(t *testing.T) {
+	e := newEnv(t)
+	e.commit(&Commit{})
+	const n = 100
+	r := rand.New(rand.NewPCG(1, 2))
+	b := NewPack(e.k, Tags)
+	c := e.next(&Commit{})
+	for i := range n {
+		p := retag(i, r)
+		id := e.k.BlobID(p)
+		b.Add(id, p)
+		ref := func(kind string, size int64) Part {
+			return one(kind, BlobRef{e.k.BlobID(fmt.Append(nil, kind, i)), size})
+		}
+		row := track(uint64(0x1000+i), one(Tags, BlobRef{id, int64(len(p))}), ref(Art, 50000+r.Int64N(1e5)), ref(Probe, 12288), ref(Audio, 5e6+r.Int64N(1e6)))
+		row.Parts[1].Blobs[0].ID = e.k.BlobID(fmt.Append(nil, "cover", i/12))
+		row.Mtime = time.Unix(1763757000+int64(i)/8, r.Int64N(1e9))
+		row.Base = e.d.ID + ":1"
+		audio := row.Parts[3].Size
+		row.Runs = []Run{{0, int64(len(p)) - 128}, {1, row.Parts[1].Size}, {2, 8192}, {3, audio}, {2, 4096}, {0, 128}}
+		c.Inodes = append(c.Inodes, row)
+	}
+	pack, row, err := b.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Puts = []ObjectRow{row}
+	commit := must(EncodeCommit(e.k, e.d, c))(t)
+	tags, rows := len(pack.Body), len(commit.Body)
+	t.Logf("%d tracks: tags pack %d bytes, %d a track; commit %d bytes, %d a track; %d together", n, tags, tags/n, rows, rows/n, (tags+rows)/n)
+	if (tags+rows)/n > 300 {
+		t.Errorf("%d bytes a track, want at most 300", (tags+rows)/n)
+	}
+}
