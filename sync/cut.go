@@ -135,7 +135,7 @@ func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout,
 	if kind == repo.Audio || kind == repo.Data && size >= packedBelow {
 		return w.heavyPart(ctx, p, src)
 	}
-	for blob, err := range blobs(src, kind, size) {
+	for blob, err := range blobs(src, kind, size, nil) {
 		if err != nil {
 			return p, err
 		}
@@ -173,13 +173,15 @@ func kept(snap *cache.Snapshot, l split.Layout, i int, kind string) (cache.Part,
 func (w *Worker) heavyPart(ctx context.Context, p cache.Part, src io.Reader) (cache.Part, error) {
 	if p.Kind == repo.Audio && p.Size <= repo.MaxBlob {
 		h := w.o.Keys.NewHash()
-		if _, err := io.CopyBuffer(h, src, make([]byte, min(p.Size, 1<<20))); err != nil {
+		buf := w.buffers.get(min(p.Size, hashBuffer))
+		defer w.buffers.put(buf)
+		if _, err := io.CopyBuffer(h, src, buf); err != nil {
 			return p, err
 		}
 		p.Blobs = []cache.Blob{{ID: h.Sum(), Size: p.Size}}
 		return p, w.markOwed(&p)
 	}
-	for blob, err := range blobs(src, p.Kind, p.Size) {
+	for blob, err := range blobs(src, p.Kind, p.Size, nil) {
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -207,8 +209,9 @@ func (w *Worker) markOwed(p *cache.Part) error {
 }
 
 // blobs cuts the bytes of a part into blobs, FORMAT.md §4. A blob is valid until
-// the next is asked for.
-func blobs(r io.Reader, kind string, size int64) iter.Seq2[[]byte, error] {
+// the next is asked for. One that is the whole part is read into buf if that is
+// long enough.
+func blobs(r io.Reader, kind string, size int64, buf []byte) iter.Seq2[[]byte, error] {
 	switch {
 	case kind == repo.Data && size < repo.LargeData:
 		return repo.Chunks(r, repo.DataMin, repo.DataNormal, repo.DataMax)
@@ -218,9 +221,11 @@ func blobs(r io.Reader, kind string, size int64) iter.Seq2[[]byte, error] {
 		return repo.Chunks(r, repo.LargeMin, repo.LargeNormal, repo.LargeMax)
 	}
 	return func(yield func([]byte, error) bool) {
-		b := make([]byte, size)
-		_, err := io.ReadFull(r, b)
-		yield(b, err)
+		if int64(len(buf)) < size {
+			buf = make([]byte, size)
+		}
+		_, err := io.ReadFull(r, buf[:size])
+		yield(buf[:size], err)
 	}
 }
 

@@ -11,6 +11,10 @@ import (
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
+// fullPack is how many bytes a pack holds before it is uploaded: enough that
+// requests are few, little enough that a pack of each kind fits into memory.
+const fullPack = 8 << 20
+
 // pack is a pack being filled.
 type pack = repo.PackBuilder
 
@@ -25,7 +29,7 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 	if p != nil && p.Has(id) {
 		return nil
 	}
-	if p != nil && !p.Fits(int64(len(blob))) {
+	if p != nil && (p.Len() > fullPack || !p.Fits(int64(len(blob)))) {
 		if err := w.finishPack(ctx, p); err != nil {
 			return err
 		}
@@ -66,6 +70,23 @@ func (w *Worker) finishPack(ctx context.Context, p *pack) error {
 	defer s.Release()
 	return w.put(ctx, s, row)
 }
+
+// buffers lends memory for parts being read, as a first backup would make
+// garbage of the whole library otherwise.
+type buffers struct{ pool gosync.Pool }
+
+// hashBuffer is how much is read at once for hashing, in bytes.
+const hashBuffer = 256 << 10
+
+// get returns at least n bytes.
+func (b *buffers) get(n int64) []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok && int64(cap(*p)) >= n {
+		return (*p)[:cap(*p)]
+	}
+	return make([]byte, n+n/4)
+}
+
+func (b *buffers) put(p []byte) { b.pool.Put(&p) }
 
 // line measures how fast the bucket takes bytes.
 type line struct {

@@ -145,27 +145,30 @@ func (r *restore) run(ctx context.Context) error {
 	return failed
 }
 
+// files restores everything but folders: the further names of an inode last, as
+// its first has to be there.
 func (r *restore) files(ctx context.Context) (failed, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(restoreAtOnce)
 	results := make(chan restoreResult)
 	collected := make(chan error)
 	go func() { collected <- r.collect(results) }()
+	var again []restoreItem
 	for _, it := range r.items {
-		if it.attr.Mode&unix.S_IFMT == unix.S_IFDIR || gctx.Err() != nil {
+		if it.attr.Mode&unix.S_IFMT == unix.S_IFDIR {
 			continue
 		}
-		if first, ok := r.links[it.attr.Ino]; ok {
-			if err := g.Wait(); err != nil { // the first name has to be there
-				break
-			}
-			g.Go(func() error { return r.link(first, it.path) })
+		if _, ok := r.links[it.attr.Ino]; ok {
+			again = append(again, it)
 			continue
 		}
 		if it.attr.Nlink > 1 {
 			r.links[it.attr.Ino] = it.path
 		}
 		g.Go(func() error {
+			if gctx.Err() != nil {
+				return nil
+			}
 			err := r.item(gctx, it)
 			results <- restoreResult{it, err}
 			if isLocal(err) {
@@ -175,6 +178,16 @@ func (r *restore) files(ctx context.Context) (failed, err error) {
 		})
 	}
 	err = g.Wait()
+	for _, it := range again {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		linked := r.link(r.links[it.attr.Ino], it.path)
+		results <- restoreResult{it, linked}
+		if isLocal(linked) && !errors.Is(linked, os.ErrNotExist) { // else the first name could not be read
+			err = linked
+		}
+	}
 	close(results)
 	return <-collected, errors.Join(err, ctx.Err())
 }
@@ -233,7 +246,23 @@ func (r *restore) item(ctx context.Context, it restoreItem) error {
 		}
 		return r.attributes(it.path, it.attr)
 	}
-	return nil // devices, fifos and sockets hold nothing
+	if err := r.special(it); err != nil {
+		return err
+	}
+	return r.attributes(it.path, it.attr)
+}
+
+// special makes a device, pipe or socket. Only root may make a device.
+func (r *restore) special(it restoreItem) error {
+	if err := r.root.Remove(it.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	d, err := r.root.Open(path.Dir(it.path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Mknodat(int(d.Fd()), path.Base(it.path), it.attr.Mode&unix.S_IFMT|0o600, int(it.attr.Rdev))
 }
 
 // file writes a file beside its place and renames it there when it is complete.

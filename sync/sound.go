@@ -154,7 +154,12 @@ func (u *upload) large(f *owedFile, i int) error {
 		return err
 	}
 	defer u.w.flight.Release(weight)
-	for blob, err := range blobs(f.reader(i), p.Kind, p.Size) {
+	var buf []byte
+	if p.Size <= repo.MaxBlob {
+		buf = u.w.buffers.get(p.Size)
+		defer u.w.buffers.put(buf)
+	}
+	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, buf) {
 		if err != nil {
 			return u.unreadable(f, err)
 		}
@@ -285,7 +290,7 @@ func (u *upload) data(f *owedFile, i int) error {
 	defer f.snap.Close()
 	p := f.recipe.Parts[i]
 	at := 0
-	for blob, err := range blobs(f.reader(i), p.Kind, p.Size) {
+	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, nil) {
 		if err == nil && u.ctx.Err() != nil {
 			return u.ctx.Err()
 		}

@@ -85,10 +85,11 @@ type Worker struct {
 	cache *cache.Cache
 	log   *slog.Logger
 
-	flight *semaphore.Weighted
-	packs  map[string]*pack // being filled, by kind
-	once   singleflight.Group
-	line   line
+	flight  *semaphore.Weighted
+	packs   map[string]*pack // being filled, by kind
+	once    singleflight.Group
+	buffers buffers
+	line    line
 
 	mu      gosync.Mutex
 	cond    gosync.Cond // the state below changed

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -49,10 +50,10 @@ type mountOptions struct {
 func bindMount(f *pflag.FlagSet) action {
 	var o mountOptions
 	f.BoolVar(&o.foreground, "foreground", false, "stay in the foreground, and log to the terminal")
-	f.BoolVar(&o.allowOther, "allow-other", os.Geteuid() == 0, "let other users in (default for root)")
+	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (default for root)")
 	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write")
 	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml, else 10GiB or a tenth of the disk, the smaller)")
-	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file must be left alone before it is uploaded, such as 10s (default the worker's own)")
+	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file must be left alone before it is uploaded, such as 10s (default 3s)")
 	f.BoolVar(&o.noPassthrough, "no-passthrough", false, "have every read and write pass through tunesafe, for inspection")
 	f.BoolVar(&o.debug, "debug", false, "log every request of the kernel and to the store")
 	f.IntVar(&o.readyFD, readyFlag, -1, "")
@@ -60,6 +61,9 @@ func bindMount(f *pflag.FlagSet) action {
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 1, 1, "DIR"); err != nil {
 			return err
+		}
+		if !f.Changed("allow-other") {
+			o.allowOther = os.Geteuid() == 0
 		}
 		if _, err := parseSize(o.cacheSize); err != nil {
 			return err
@@ -146,9 +150,18 @@ func refuseSecond(ctx context.Context, h home.Home) error {
 	return &home.BusyError{Home: h, PID: s.PID}
 }
 
+// The drive stays small beside what people run: garbage is collected early, and
+// from memoryLimit bytes on as often as it takes.
+const (
+	gcPercent   = 50
+	memoryLimit = 96 << 20
+)
+
 // serveMount is the life of a mount: from the lock to the last upload it may
 // make. ctx is ended by SIGTERM and SIGINT.
 func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *starter, logTo io.Writer) (err error) {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
 	if err := checkMount(ctx, e.home, o, dir); err != nil {
 		return err
 	}
