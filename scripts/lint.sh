@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs golangci-lint, and installs it into .bin first if the machine lacks it.
 set -eu
-version=v2.5.0
+version=v2.15.0
 cd "$(dirname "$0")/.."
 tool=$(command -v golangci-lint || true)
 if [ -z "$tool" ]; then

@@ -172,7 +172,12 @@ func (d *drive) Close() error {
 // makes files disappear, and what went wrong is a warning. A cold home has
 // nothing to show, so there it is an error.
 func (d *drive) takeIn(ctx context.Context) (pulled tsync.Pulled, warning, err error) {
-	pulled, err = d.worker.Pull(ctx)
+	if d.home.Known() {
+		err = d.reach(ctx)
+	}
+	if err == nil {
+		pulled, err = d.worker.Pull(ctx)
+	}
 	switch {
 	case err == nil:
 		return pulled, nil, d.home.SetKnown()
@@ -181,6 +186,27 @@ func (d *drive) takeIn(ctx context.Context) (pulled tsync.Pulled, warning, err e
 		return pulled, err, nil
 	}
 	return pulled, nil, err
+}
+
+// reachPatience is how long a drive that can be shown without its bucket waits
+// for it at the mount.
+const reachPatience = 5 * time.Second
+
+// reach tells early that the store cannot be reached. Any answer of it will do:
+// what is wrong with the bucket is for Pull to say.
+func (d *drive) reach(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, reachPatience)
+	defer cancel()
+	_, err := d.store.Stat(short, "repo.json")
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case short.Err() != nil:
+		return fmt.Errorf("%s: %w", d.config.Store, store.ErrUnavailable)
+	case errors.Is(err, store.ErrUnavailable):
+		return err
+	}
+	return nil
 }
 
 // status describes the drive; the owner adds the mounts.

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": startServer,
+			"stop":   stopServer,
 			"fake":   startFake,
 			"put":    putObject,
 			"killed": killOwner,
@@ -105,6 +106,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
+	ts.Setenv("S3PID", fmt.Sprint(server.Process.Pid))
 	line, err := bufio.NewReader(out).ReadString('\n')
 	ts.Check(err)
 	_, url, ok := strings.Cut(strings.TrimSpace(line), " at ")
@@ -112,6 +114,15 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("server said %q", line)
 	}
 	ts.Setenv("S3", url)
+}
+
+// stopServer is "stop": the end of the last server, as when a network goes.
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	var pid int
+	if _, err := fmt.Sscan(ts.Getenv("S3PID"), &pid); err != nil || neg || len(args) != 0 {
+		ts.Fatalf("no server: %v", err)
+	}
+	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
 }
 
 // startFake is "fake KIND": an S3 server that is wrong in one way, as $S3.
