@@ -120,6 +120,7 @@ var messages = []message{
 	{is: syscall.EDQUOT, hint: "free some space, or have your quota raised"},
 	{is: syscall.EROFS, hint: "the disk is mounted read-only"},
 	{is: fs.ErrPermission, hint: "run as the user who owns it"},
+	{is: control.ErrNoOwner, hint: "mount the drive with tunesafe mount DIR"},
 	{is: control.ErrEnded, hint: "see tunesafe logs"},
 	{is: context.Canceled, hint: "nothing is lost; the command can be given again"},
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -162,7 +161,6 @@ const (
 // make. ctx is ended by SIGTERM and SIGINT.
 func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *starter, logTo io.Writer) (err error) {
 	debug.SetGCPercent(gcPercent)
-	if pf, perr := os.Create("/tmp/daemon.prof"); perr == nil { pprof.StartCPUProfile(pf); defer pprof.StopCPUProfile() }
 	debug.SetMemoryLimit(memoryLimit)
 	if err := checkMount(ctx, e.home, o, dir); err != nil {
 		return err

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"github.com/tunesafe/tunesafe/internal/control"
 )
@@ -41,7 +43,31 @@ func (p *progress) draw(text string) {
 	p.erase()
 	text = strings.TrimRight(text, "\n")
 	fmt.Fprint(p.w, text, "\n")
-	p.drawn = strings.Count(text, "\n") + 1
+	p.drawn = rows(text, p.width())
+}
+
+// width is the terminal's, in columns; 0 if it does not tell.
+func (p *progress) width() int {
+	f, ok := p.w.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// rows counts the lines that text takes on a screen that wraps at width.
+func rows(text string, width int) (n int) {
+	for line := range strings.SplitSeq(text, "\n") {
+		n++
+		if columns := utf8.RuneCountInString(line); width > 0 && columns > width {
+			n += (columns - 1) / width
+		}
+	}
+	return n
 }
 
 // clear takes away what was shown.

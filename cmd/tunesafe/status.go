@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -73,9 +74,14 @@ func showStatus(ctx context.Context, e *env, o control.Owner, s control.Status, 
 		case <-time.After(statusPause):
 		}
 		var err error
-		if s, err = o.Status(ctx); ctx.Err() != nil {
+		s, err = o.Status(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		} else if err != nil {
+		case errors.Is(err, control.ErrNoOwner), errors.Is(err, control.ErrEnded):
+			fmt.Fprintln(e.stdout, "\nthe drive was unmounted")
+			return nil
+		case err != nil:
 			return err
 		}
 	}

@@ -62,6 +62,17 @@ func TestLocalIsNeverSafe(t *testing.T) {
 	}
 }
 
+func TestRows(t *testing.T) {
+	for text, want := range map[string]int{"": 1, "a\nb": 2, "12345": 1, "123456": 2, "12345678901\nö": 4, "öööööö": 2} {
+		if got := rows(text, 5); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	if rows("123456", 0) != 1 {
+		t.Error("a terminal that does not tell its width")
+	}
+}
+
 func TestModeText(t *testing.T) {
 	for mode, want := range map[uint32]string{
 		0o100644: "-rw-r--r--", 0o040755: "drwxr-xr-x", 0o120777: "lrwxrwxrwx", 0o010600: "prw-------",
