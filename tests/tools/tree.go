@@ -49,6 +49,27 @@ func SameTree(t testing.TB, a, b string) bool {
 	return false
 }
 
+// SameFile compares of two files what [SameTree] compares, but for their names
+// and hard links. It fails the test with the difference, and says whether there
+// was none.
+func SameFile(t testing.TB, a, b string) bool {
+	t.Helper()
+	var trees [2]map[string]entry
+	for i, p := range []string{a, b} {
+		e, err := readEntry(p, "", map[inode]string{})
+		if err != nil {
+			t.Errorf("read %s: %v", p, err)
+			return false
+		}
+		trees[i] = map[string]entry{b: e}
+	}
+	for _, diff := range diffTrees(trees[0], trees[1]) {
+		t.Errorf("not what was copied: %s", diff)
+		return false
+	}
+	return true
+}
+
 // TreeDigest is a hash of all that [SameTree] compares.
 func TreeDigest(dir string) (string, error) {
 	tree, err := readTree(dir)
