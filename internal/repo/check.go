@@ -54,7 +54,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 	c := &checker{
 		st: st, k: k, opts: opts,
 		objects: map[string]*checkedObject{}, condemned: map[string]bool{}, acked: map[string]bool{},
-		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, commits: map[string]string{},
+		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, commits: map[string]bool{}, listedCommits: map[string]bool{},
 	}
 	for _, step := range []func(context.Context) error{
 		c.checkKeys,
@@ -76,13 +76,15 @@ type checker struct {
 	k    *Keys
 	opts CheckOptions
 
-	certs     map[string]Certificate
-	commits   map[string]string // "<device>:<seq>" → SHA-256
-	objects   map[string]*checkedObject
-	condemned map[string]bool
-	acked     map[string]bool // objects of the index that no commit places yet
-	inodes    map[uint64]checkedInode
-	placed    map[ID][]*checkedObject
+	certs   map[string]Certificate
+	commits map[string]bool // those read, by name
+	// listedCommits are those that were in the bucket when the log was read.
+	listedCommits map[string]bool
+	objects       map[string]*checkedObject
+	condemned     map[string]bool
+	acked         map[string]bool // objects of the index that no commit places yet
+	inodes        map[uint64]checkedInode
+	placed        map[ID][]*checkedObject
 
 	findings []Finding
 	sum      Summary
@@ -180,8 +182,8 @@ func (c *checker) compareIndex(x *Index) error {
 		return err
 	}
 	for _, device := range slices.Sorted(maps.Keys(heads)) {
-		if h := heads[device]; c.commits[seqKey(device, h.Seq)] != h.SHA {
-			c.find(commitName(device, h), ErrChain, "seen before and no longer in the log: the bucket was rolled back or damaged")
+		if name := commitName(device, heads[device]); !c.commits[name] {
+			c.find(name, ErrChain, "seen before and no longer in the log: the bucket was rolled back or damaged")
 		}
 	}
 	for _, row := range x.Unplaced() {
@@ -224,17 +226,16 @@ func (c *checker) listed(info store.Info) {
 	case "audio", "meta":
 		c.listedObject(info)
 	case "log":
-		device, h, err := parseCommitName(info.Key)
+		device, _, err := parseCommitName(info.Key)
 		if err != nil {
 			c.find(info.Key, nil, "not an object of a repository")
 		} else if _, ok := c.certs[device]; !ok {
 			c.find(info.Key, ErrSignature, "commit of a device that has no certificate")
-		} else if c.commits[seqKey(device, h.Seq)] == "" {
+		} else if !c.listedCommits[info.Key] {
 			c.find(info.Key, nil, "written while the check ran")
 		}
 	case "checkpoints":
-		name, err := parseHint(info.Key)
-		if device, h, err2 := parseCommitName(name); err != nil || err2 != nil || c.commits[seqKey(device, h.Seq)] != h.SHA {
+		if name, err := parseHint(info.Key); err != nil || !c.commits[name] {
 			c.find(info.Key, nil, "hint that leads to no commit")
 		}
 	case "keys", "devices", repoFile, "readme.txt":

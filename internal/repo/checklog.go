@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -10,8 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 )
-
-func seqKey(device string, seq uint64) string { return fmt.Sprintf("%s:%d", device, seq) }
 
 // readLogs reads every commit of every device. Unlike [ReadLog] it goes on
 // behind a fault, to find what else is wrong.
@@ -40,7 +39,7 @@ func (c *checker) readLogs(ctx context.Context) error {
 // logOf lists the commits of a device, with gaps and forks as findings.
 func (c *checker) logOf(ctx context.Context, device string) ([]Head, error) {
 	var heads []Head
-	last := uint64(0)
+	last := Head{}
 	for info, err := range c.st.List(ctx, logPrefix(device), "") {
 		if err != nil {
 			return nil, err
@@ -49,20 +48,20 @@ func (c *checker) logOf(ctx context.Context, device string) ([]Head, error) {
 		if err != nil {
 			continue // found by listBucket
 		}
-		if h.Seq == last {
-			c.find(info.Key, ErrFork, "log is forked: there are two commits %d of device %s", h.Seq, device)
-		} else if h.Seq != last+1 {
-			c.find(info.Key, ErrChain, "commits %d to %d of device %s before it are missing", last+1, h.Seq-1, device)
+		if h.Seq == last.Seq {
+			c.find(info.Key, ErrFork, "log is forked: %s has the same number", commitName(device, last))
+		} else if h.Seq != last.Seq+1 {
+			c.find(info.Key, ErrChain, "commits %d to %d of device %s before it are missing", last.Seq+1, h.Seq-1, device)
 		}
-		last = h.Seq
+		last = h
 		heads = append(heads, h)
+		c.listedCommits[info.Key] = true
 	}
 	return heads, nil
 }
 
 // readChain reads the commits of a device and takes in their rows.
 func (c *checker) readChain(ctx context.Context, device string, heads []Head) error {
-	prev := Head{}
 	for batch := range slices.Chunk(heads, 4*parallelGets) {
 		results := make([]fetched, len(batch))
 		var g errgroup.Group
@@ -76,24 +75,34 @@ func (c *checker) readChain(ctx context.Context, device string, heads []Head) er
 		}
 		g.Wait()
 		for i, h := range batch {
-			if err := c.takeCommit(results[i], commitName(device, h), prev, h); err != nil {
+			if err := c.takeCommit(results[i], commitName(device, h), follows(heads, h)); err != nil {
 				return err
 			}
-			prev = h
 		}
 	}
 	return nil
 }
 
-func (c *checker) takeCommit(f fetched, name string, prev, h Head) error {
+// follows gives the commits of heads, which are sorted by number, that come
+// just before h: one, or several where the log is forked.
+func follows(heads []Head, h Head) []Head {
+	number := func(x Head, seq uint64) int { return cmp.Compare(x.Seq, seq) }
+	from, _ := slices.BinarySearchFunc(heads, h.Seq-1, number)
+	to, _ := slices.BinarySearchFunc(heads, h.Seq, number)
+	return heads[from:to]
+}
+
+// takeCommit takes in a commit that comes behind one of before, unless those
+// are missing, which is found already.
+func (c *checker) takeCommit(f fetched, name string, before []Head) error {
 	if f.err != nil {
 		return c.findError(name, f.err)
 	}
-	if h.Seq == prev.Seq+1 && f.commit.Prev != prev.SHA {
-		c.find(name, ErrChain, "does not follow commit %d", prev.Seq)
+	if len(before) > 0 && !slices.ContainsFunc(before, func(h Head) bool { return h.SHA == f.commit.Prev }) {
+		c.find(name, ErrChain, "does not follow %s", commitName(f.commit.Device, before[0]))
 	}
 	c.sum.Commits++
-	c.commits[seqKey(f.commit.Device, h.Seq)] = h.SHA
+	c.commits[name] = true
 	for _, row := range f.commit.Puts {
 		if c.objects[row.Name] == nil {
 			c.objects[row.Name] = &checkedObject{row: row}

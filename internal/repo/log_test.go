@@ -12,6 +12,8 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store"
 )
 
+func seqKey(device string, seq uint64) string { return fmt.Sprintf("%s:%d", device, seq) }
+
 // numbers reads the log and gives "device:seq" of its commits in their order.
 func (e *env) numbers(since map[string]Head) (got []string, err error) {
 	last := time.Time{}
