@@ -246,6 +246,20 @@ func TestCommitNames(t *testing.T) {
 	}
 }
 
+func TestJoinRuns(t *testing.T) {
+	whole := track(2, one(Tags, BlobRef{ID{1}, 9}), one(Audio, BlobRef{ID{2}, 7}))
+	row := whole
+	row.Runs, row.More = whole.Runs[:1], &BlobRef{ID{3}, 5}
+	if runs, err := row.JoinRuns(MarshalRuns(whole.Runs[1:])); err != nil || cmp.Diff(whole.Runs, runs) != "" {
+		t.Errorf("%v %v, want %v", runs, err, whole.Runs)
+	}
+	for _, bad := range []string{"", "[]", "[1,8]", "[2,7]", "[1,7,0]", "[1,7]]", "[1,7,0,1]", "[-1,7]", "{}"} {
+		if _, err := row.JoinRuns([]byte(bad)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
 // FuzzCommit feeds what comes after the verification: a signed text.
 func FuzzCommit(f *testing.F) {
 	c := &Commit{Kind: CheckpointCommit, Seq: 2, Prev: strings.Repeat("ab", 32), Device: "0123456789abcdef", Time: time.Unix(0, 0), Epoch: 1}

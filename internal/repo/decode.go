@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -264,6 +265,25 @@ func (s *scanner) runs() (runs []Run) {
 		s.fail("run without length")
 	}
 	return runs
+}
+
+// JoinRuns gives all runs of a row with More, whose blob is more, and holds
+// them to the parts and the size.
+func (r *InodeRow) JoinRuns(more []byte) ([]Run, error) {
+	s := &scanner{p: more}
+	rest := s.runs()
+	if err := s.end(); err != nil {
+		return nil, fmt.Errorf("runs of %016x: %w: %w", r.Inode, ErrCorrupt, err)
+	}
+	whole := *r
+	whole.Runs, whole.More = append(slices.Clone(r.Runs), rest...), nil
+	if len(whole.Runs) > MaxRuns {
+		return nil, fmt.Errorf("file %016x: %w: %d runs, the limit is %d", r.Inode, ErrCorrupt, len(whole.Runs), MaxRuns)
+	}
+	if err := whole.validateFile(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return whole.Runs, nil
 }
 
 // row gives the line as a row, if it is one.

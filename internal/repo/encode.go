@@ -145,15 +145,7 @@ func appendFile(b []byte, r *InodeRow) []byte {
 	}
 	b = append(b, ']')
 	if len(r.Parts) > 1 {
-		b = append(appendField(b, "runs"), '[')
-		for i, run := range r.Runs {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = strconv.AppendInt(b, int64(run.Part), 10)
-			b = strconv.AppendInt(append(b, ','), run.Length, 10)
-		}
-		b = append(b, ']')
+		b = appendRuns(appendField(b, "runs"), r.Runs)
 	}
 	if r.More != nil {
 		b = append(appendField(b, "more"), '[')
@@ -161,6 +153,22 @@ func appendFile(b []byte, r *InodeRow) []byte {
 	}
 	return b
 }
+
+func appendRuns(b []byte, runs []Run) []byte {
+	b = append(b, '[')
+	for i, run := range runs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(run.Part), 10)
+		b = strconv.AppendInt(append(b, ','), run.Length, 10)
+	}
+	return append(b, ']')
+}
+
+// MarshalRuns gives the blob that [InodeRow.More] names: runs that continue
+// those of the row.
+func MarshalRuns(runs []Run) []byte { return appendRuns(nil, runs) }
 
 func appendPart(b []byte, p Part) []byte {
 	b = appendString(append(b, '['), p.Kind)
