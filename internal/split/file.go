@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// minWindow is the least that is read at once: the largest Ogg page header
-	// (27+255 bytes, RFC 3533 §6) and a little.
+	// minWindow is the least that is read ahead where reads all but run into each
+	// other, Ogg pages or ID3 frames too small to be worth a read each; what lies
+	// further apart is read exactly, as what lies between may have to be fetched.
 	minWindow = 288
-	// maxWindow bounds reading ahead, which begins when reads all but run into
-	// each other: Ogg pages or ID3 frames too small to be worth a read each.
+	// maxWindow bounds reading ahead.
 	maxWindow = 32 << 10
 )
 
@@ -25,7 +25,7 @@ type file struct {
 
 	buf   []byte // window last read
 	off   int64  // its place in the file
-	ahead int    // bytes to read at least
+	ahead int    // bytes to read at least; 0 after a jump
 }
 
 // bytes returns the n bytes at off, or as many as there are. The slice is valid
@@ -45,9 +45,9 @@ func (f *file) bytes(off int64, n int) []byte {
 // fill reads the window at off, of n bytes or more.
 func (f *file) fill(off int64, n int) {
 	if i := off - f.off; i > 0 && i <= int64(len(f.buf)+minWindow) {
-		f.ahead = min(2*f.ahead, maxWindow)
-	} else {
-		f.ahead = minWindow
+		f.ahead = min(max(2*f.ahead, minWindow), maxWindow)
+	} else if i != 0 {
+		f.ahead = 0
 	}
 	n = int(min(int64(max(n, f.ahead)), f.size-off))
 	if cap(f.buf) < n {

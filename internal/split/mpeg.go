@@ -85,9 +85,9 @@ func mpegRateRow(f mpegFrame) int {
 // cutMPEG cuts at the first chain of frames. Junk and information frames before
 // it are tags.
 func cutMPEG(c *cutter, lo, hi int64) bool {
-	at, ok := c.mpegSync(lo, hi, 1)
+	at, ok := lo, c.isMPEGChainAt(lo, hi)
 	if !ok {
-		at, ok = c.mpegSync(lo, hi, maxJunk)
+		at, ok = c.mpegSync(lo, hi)
 	}
 	if !ok {
 		return false
@@ -97,13 +97,29 @@ func cutMPEG(c *cutter, lo, hi int64) bool {
 	return true
 }
 
-// mpegSync returns where the first chain begins within the given bytes from lo.
-// It works on one copy, so that no file makes it read more.
-func (c *cutter) mpegSync(lo, hi int64, within int) (int64, bool) {
-	n := min(int64(within+(chain-1)*maxFrame+4), hi-lo)
+// isMPEGChainAt reports whether consistent frames begin at off, by their headers.
+func (c *cutter) isMPEGChainAt(off, hi int64) bool {
+	var first mpegFrame
+	for i := range chain {
+		f, ok := parseMPEG(c.f.bytes(off, int(max(0, min(4, hi-off)))))
+		if !ok || i > 0 && f.identity != first.identity {
+			return false
+		}
+		if i == 0 {
+			first = f
+		}
+		off += int64(f.length)
+	}
+	return true
+}
+
+// mpegSync returns where the first chain begins within maxJunk bytes from lo. It
+// works on one copy, so that no file makes it read more.
+func (c *cutter) mpegSync(lo, hi int64) (int64, bool) {
+	n := min(int64(maxJunk+(chain-1)*maxFrame+4), hi-lo)
 	b := slices.Clone(c.f.bytes(lo, int(n)))
-	for i := 0; i < min(within, len(b)); i++ {
-		j := bytes.IndexByte(b[i:min(within, len(b))], 0xFF)
+	for i := 0; i < min(maxJunk, len(b)); i++ {
+		j := bytes.IndexByte(b[i:min(maxJunk, len(b))], 0xFF)
 		if j < 0 {
 			break
 		}
