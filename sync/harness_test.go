@@ -25,6 +25,8 @@ type device struct {
 	cache *cache.Cache
 	w     *Worker
 	stop  func()
+
+	settle time.Duration
 }
 
 // world is a bucket with a repository.
@@ -64,7 +66,12 @@ func (w *world) device(name string) *device {
 }
 
 // open opens the home as a start of the program does.
-func (d *device) open(st store.Store) {
+func (d *device) open(st store.Store) { d.t.Helper(); d.start(st, true) }
+
+// openWithoutPull is a start that did not reach the bucket.
+func (d *device) openWithoutPull(st store.Store) { d.t.Helper(); d.start(st, false) }
+
+func (d *device) start(st store.Store, pull bool) {
 	d.t.Helper()
 	var err error
 	log := slog.New(slog.DiscardHandler)
@@ -79,9 +86,11 @@ func (d *device) open(st store.Store) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, Settle: 10 * time.Millisecond})
-	if _, err := d.w.Pull(context.Background()); err != nil {
-		d.t.Fatal("pull:", err)
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, Settle: max(d.settle, 10*time.Millisecond)})
+	if pull {
+		if _, err := d.w.Pull(context.Background()); err != nil {
+			d.t.Fatal("pull:", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

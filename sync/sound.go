@@ -36,7 +36,7 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 		err = werr
 	}
 	w.sent += u.sent
-	return done, err
+	return done, errors.Join(err, ctx.Err())
 }
 
 // labourFirst makes a commit of names and tags before much sound is uploaded.
