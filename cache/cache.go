@@ -57,6 +57,9 @@ type Fetcher interface {
 	// been verified; damage or an unreachable store is an error at the first
 	// byte it concerns. The caller closes the reader.
 	Open(ctx context.Context, p Part, offset, length int64) (io.ReadCloser, error)
+
+	// Runs returns all runs of a recipe whose later ones are in the blob More.
+	Runs(ctx context.Context, r *Recipe) ([]Run, error)
 }
 
 // The errors of this package. A caller may also meet the *fs.PathError of a

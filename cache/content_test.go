@@ -52,6 +52,8 @@ func (b *bucket) Open(_ context.Context, p Part, off, n int64) (io.ReadCloser, e
 	return io.NopCloser(iotest.HalfReader(r)), nil
 }
 
+func (b *bucket) Runs(context.Context, *Recipe) ([]Run, error) { return nil, ErrUnavailable }
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -90,30 +88,14 @@ func (c *Cache) resolve(ctx context.Context, r *Recipe) error {
 		}
 		return nil
 	}
-	p := Part{Kind: "index", Size: r.More.Size, Blobs: []Blob{*r.More}}
-	raw, err := c.readPart(ctx, p)
-	if err != nil {
-		return err
+	if c.opt.Fetcher == nil {
+		return ErrUnavailable
 	}
-	more, err := decodeRuns(raw)
-	if err != nil {
-		return err
+	runs, err := c.opt.Fetcher.Runs(ctx, r)
+	if err == nil {
+		r.Runs = runs
 	}
-	r.Runs = append(slices.Clip(r.Runs), more...)
-	return nil
-}
-
-// decodeRuns reads the JSON array [part, length, …] of FORMAT.md §5.
-func decodeRuns(raw []byte) ([]Run, error) {
-	var nums []int64
-	if err := json.Unmarshal(raw, &nums); err != nil || len(nums)%2 != 0 {
-		return nil, errors.Join(errors.New("recipe: runs are malformed"), err)
-	}
-	runs := make([]Run, len(nums)/2)
-	for i := range runs {
-		runs[i] = Run{Part: int(nums[2*i]), Length: nums[2*i+1]}
-	}
-	return runs, nil
+	return err
 }
 
 // readPart fetches a whole part into memory.

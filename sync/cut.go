@@ -235,7 +235,7 @@ func (w *Worker) shorten(ctx context.Context, r *cache.Recipe) error {
 	if at <= 0 || len(r.Runs)-at <= moreRuns {
 		return nil
 	}
-	raw := encodeRuns(r.Runs[at:])
+	raw := repo.MarshalRuns(repoRuns(r.Runs[at:]))
 	if len(raw) > repo.MaxBlob {
 		return nil
 	}

@@ -30,6 +30,20 @@ func (f *Fetcher) Open(ctx context.Context, p cache.Part, offset, length int64) 
 	return s, nil
 }
 
+// Runs implements [cache.Fetcher].
+func (f *Fetcher) Runs(ctx context.Context, r *cache.Recipe) ([]cache.Run, error) {
+	raw, err := f.r.Blob(ctx, r.More.ID)
+	if err != nil {
+		return nil, wrapFetch(err)
+	}
+	row := repo.InodeRow{Size: r.Size, Runs: repoRuns(r.Runs)}
+	for _, p := range r.Parts {
+		row.Parts = append(row.Parts, repo.Part{Kind: p.Kind, Size: p.Size})
+	}
+	runs, err := row.JoinRuns(raw)
+	return cacheRuns(runs), err
+}
+
 // partStream reads a range of a part, blob after blob.
 type partStream struct {
 	ctx   context.Context

@@ -1,8 +1,6 @@
 package sync
 
 import (
-	"strconv"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -51,10 +49,24 @@ func toRepo(r cache.Row) repo.InodeRow {
 			runs = runs[:at]
 		}
 	}
-	for _, run := range runs {
-		row.Runs = append(row.Runs, repo.Run{Part: run.Part, Length: run.Length})
-	}
+	row.Runs = repoRuns(runs)
 	return row
+}
+
+func repoRuns(runs []cache.Run) []repo.Run {
+	out := make([]repo.Run, len(runs))
+	for i, r := range runs {
+		out[i] = repo.Run{Part: r.Part, Length: r.Length}
+	}
+	return out
+}
+
+func cacheRuns(runs []repo.Run) []cache.Run {
+	out := make([]cache.Run, len(runs))
+	for i, r := range runs {
+		out[i] = cache.Run{Part: r.Part, Length: r.Length}
+	}
+	return out
 }
 
 // fromRepo makes a row for the cache.
@@ -73,26 +85,10 @@ func fromRepo(r repo.InodeRow) cache.Row {
 		}
 		rec.Parts = append(rec.Parts, q)
 	}
-	for _, run := range r.Runs {
-		rec.Runs = append(rec.Runs, cache.Run{Part: run.Part, Length: run.Length})
-	}
+	rec.Runs = cacheRuns(r.Runs)
 	if r.More != nil {
 		rec.More = &cache.Blob{ID: r.More.ID, Size: r.More.Size}
 	}
 	row.Recipe = rec
 	return row
-}
-
-// encodeRuns is the JSON array [part, length, …] of FORMAT.md §5.
-func encodeRuns(runs []cache.Run) []byte {
-	b := []byte{'['}
-	for i, r := range runs {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(r.Part), 10)
-		b = append(b, ',')
-		b = strconv.AppendInt(b, r.Length, 10)
-	}
-	return append(b, ']')
 }
