@@ -42,6 +42,15 @@
 // file system that is not itself stacked) is tried once, before the first
 // request is served.
 //
+// # Missing bytes
+//
+// A file of which bytes are missing here is opened for direct reading: we are
+// asked for what the program asks for, and no more. The kernel's own reading
+// ahead would go past the tags and the probe that a scanner looks at, and have
+// sound fetched that nobody listens to. How far to read ahead of a player is for
+// the cache to say. Kernels before 6.6 cannot map such a file as shared; there
+// it is opened as any other.
+//
 // # Rights
 //
 // Mounts always have default_permissions: the kernel checks modes and owners,
@@ -78,6 +87,7 @@ type drive struct {
 	log         *slog.Logger
 	server      *fuse.Server // set before the first request is served
 	passthrough bool         // wanted and granted; set before the first request is served
+	direct      bool         // the kernel lets direct handles be mapped; likewise
 
 	mu      sync.Mutex
 	inodes  map[cache.Ino]usage

@@ -65,6 +65,9 @@ func (n *node) opened(ch *cache.Handle, f cache.OpenFlags) (fusefs.FileHandle, u
 		flags = fuse.FOPEN_KEEP_CACHE
 	}
 	if !h.passthrough {
+		if n.d.direct && ch.Partial() {
+			flags |= fuse.FOPEN_DIRECT_IO
+		}
 		return h, flags
 	}
 	if f.Write && f.Read {

@@ -79,6 +79,7 @@ func Mount(dir string, c *cache.Cache, o Options) (*Mounted, error) {
 		return nil, err
 	}
 	d.server = server
+	d.direct = server.KernelSettings().Flags64()&fuse.CAP_DIRECT_IO_ALLOW_MMAP != 0
 	d.passthrough = o.Passthrough && d.granted()
 
 	m := &Mounted{dir: dir, server: server, d: d, done: make(chan struct{})}
@@ -111,7 +112,7 @@ func connect(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error
 		MaxReadAhead:         64 << 10, // the cache reads ahead by its own knowledge
 		MaxBackground:        64,       // readahead that waits for the network must not stop the rest
 		EnableSymlinkCaching: true,
-		ExtraCapabilities:    fuse.CAP_READDIRPLUS_AUTO,
+		ExtraCapabilities:    fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
 		Debug:                o.Debug,
 		Logger:               slog.NewLogLogger(o.Log.Handler(), level),
 	}

@@ -131,6 +131,10 @@ func command(m *Mounted, c *cache.Cache, b *bucket, words []string) error {
 			return err
 		}
 		return plant(c, words[1], size)
+	case "plant-track":
+		return plantTrack(c, words[1])
+	case "silent": // an error if sound was fetched since the last time
+		return b.silent()
 	case "bucket":
 		b.set(words[1])
 		return nil
