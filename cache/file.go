@@ -31,9 +31,6 @@ type file struct {
 	handles int
 	writers int
 	pass    bool // the kernel reads and writes fd itself, until the last release
-
-	since time.Time // of the first opening for writing, or of the last copy taken
-	taken stamp     // mtime of the content when it was last taken while open
 }
 
 // Handle is one open file.
@@ -195,9 +192,6 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 	}
 	f.handles++
 	if fl.Write {
-		if f.writers == 0 {
-			f.since = time.Now()
-		}
 		f.writers++ // before the generation: see Snapshot
 	}
 	f.mu.Unlock()
@@ -247,13 +241,6 @@ func (h *Handle) Passthrough() (fd int, ok bool) {
 	return int(h.f.fd.Fd()), true
 }
 
-// Partial tells whether bytes of the content are missing here.
-func (h *Handle) Partial() bool {
-	h.f.mu.Lock()
-	defer h.f.mu.Unlock()
-	return !h.f.have.Whole
-}
-
 // Release ends the use of the handle.
 func (h *Handle) Release() error {
 	h.ra.stop()
@@ -267,11 +254,7 @@ func (h *Handle) Release() error {
 	f.mu.Unlock()
 	var err error
 	if h.flags.Write {
-		err = h.c.untaken(f.ino)
-		if err == nil {
-			err = h.c.refresh(f.ino)
-		}
-		if errors.Is(err, ErrNotExist) {
+		if err = h.c.refresh(f.ino); errors.Is(err, ErrNotExist) {
 			err = nil
 		}
 		h.c.fmu.Lock()
