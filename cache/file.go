@@ -241,6 +241,13 @@ func (h *Handle) Passthrough() (fd int, ok bool) {
 	return int(h.f.fd.Fd()), true
 }
 
+// Partial tells whether bytes of the content are missing here.
+func (h *Handle) Partial() bool {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	return !h.f.have.Whole
+}
+
 // Release ends the use of the handle.
 func (h *Handle) Release() error {
 	h.ra.stop()
