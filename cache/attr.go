@@ -26,7 +26,7 @@ func (c *Cache) Attr(ino Ino) (Attr, error) {
 	if err != nil {
 		return Attr{}, err
 	}
-	if n.dirty() {
+	if n.dirty() || n.TakenOpen {
 		if f := c.peek(ino); f != nil {
 			f.mu.Lock()
 			f.live(n)

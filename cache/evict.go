@@ -95,7 +95,7 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 		c.forget(ino)
 		return 0, nil
 	}
-	if err != nil || n.dirty() || !n.committed() {
+	if err != nil || n.dirty() || n.TakenOpen || !n.committed() {
 		return 0, err
 	}
 	owed, err := c.marked(bOwed, ino)

@@ -31,6 +31,9 @@ type file struct {
 	handles int
 	writers int
 	pass    bool // the kernel reads and writes fd itself, until the last release
+
+	since time.Time // of the first opening for writing, or of the last copy taken
+	taken stamp     // mtime of the content when it was last taken while open
 }
 
 // Handle is one open file.
@@ -192,6 +195,9 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 	}
 	f.handles++
 	if fl.Write {
+		if f.writers == 0 {
+			f.since = time.Now()
+		}
 		f.writers++ // before the generation: see Snapshot
 	}
 	f.mu.Unlock()
@@ -261,7 +267,11 @@ func (h *Handle) Release() error {
 	f.mu.Unlock()
 	var err error
 	if h.flags.Write {
-		if err = h.c.refresh(f.ino); errors.Is(err, ErrNotExist) {
+		err = h.c.untaken(f.ino)
+		if err == nil {
+			err = h.c.refresh(f.ino)
+		}
+		if errors.Is(err, ErrNotExist) {
 			err = nil
 		}
 		h.c.fmu.Lock()

@@ -101,7 +101,7 @@ func (c *Cache) start() error {
 	if c.root, err = os.Open(c.opt.ContentDir); err != nil {
 		return err
 	}
-	for _, step := range []func() error{c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.restat} {
+	for _, step := range []func() error{c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -202,7 +202,11 @@ func (c *Cache) restat() error {
 	now := time.Now()
 	for _, ino := range inos {
 		c.closed[ino] = now
-		if err := c.refresh(ino); err != nil && !errors.Is(err, ErrNotExist) {
+		err := c.untaken(ino)
+		if err == nil {
+			err = c.refresh(ino)
+		}
+		if err != nil && !errors.Is(err, ErrNotExist) {
 			return err
 		}
 	}

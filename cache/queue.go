@@ -68,6 +68,7 @@ type Snapshot struct {
 	written extents
 	whole   bool
 	layout  *layout
+	taken   *os.File // a copy made while the file stays open for writing
 }
 
 // Snapshot begins a cut. ErrBusy if the file is open or mapped for writing,
@@ -137,6 +138,9 @@ func bytesWritten(h have) extents { return append(extents(nil), h.Written...) }
 
 // ReadAt reads the content, fetching what is not here.
 func (s *Snapshot) ReadAt(p []byte, off int64) (int, error) {
+	if s.taken != nil {
+		return s.taken.ReadAt(p, off)
+	}
 	n, err := s.h.ReadAt(context.Background(), p, off)
 	if err == nil && n < len(p) {
 		err = io.EOF
@@ -161,6 +165,10 @@ func (s *Snapshot) Kept(off, n int64) (part int, partOff, k int64) {
 
 // Close ends the cut.
 func (s *Snapshot) Close() {
+	if s.taken != nil {
+		s.taken.Close()
+		return
+	}
 	s.h.ra.stop()
 	s.c.release(s.f)
 }
@@ -186,11 +194,15 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if n.Gen != s.gen || f.writers > 0 || n.Nlink == 0 || s.moved(f) {
+	if n.Gen != s.gen || n.Nlink == 0 || s.taken == nil && (f.writers > 0 || s.moved(f)) {
 		return ErrChanged
 	}
 	c.fromContent(s.Ino, n)
-	n.Cut, n.Size = n.Gen, r.Size
+	n.Cut, n.Size, n.TakenOpen = n.Gen, r.Size, s.taken != nil
+	if n.TakenOpen {
+		n.Mtime = stampTS(s.st.Mtim)
+		n.Ver++
+	}
 	row := encode(&r)
 	old, _, err := c.db.Get(bRecipe, inoKey(s.Ino))
 	if err != nil {
@@ -203,7 +215,9 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	if n.Ver != n.CVer {
 		x.b.Put(bPRow, inoKey(s.Ino), nil)
 	}
-	x.b.Delete(bUncut, inoKey(s.Ino))
+	if !n.TakenOpen { // what is written from now on is cut when the file is closed
+		x.b.Delete(bUncut, inoKey(s.Ino))
+	}
 	x.owe(s.Ino, &r)
 	f.have.Written = nil
 	if !f.have.Whole {
@@ -368,25 +382,4 @@ func (c *Cache) waitingBytes(ino Ino, n *inode) int64 {
 		}
 	}
 	return sum
-}
-
-// CopyOpen copies a content that stays open for writing to dst, and reports
-// whether it held still meanwhile (size, mtime and ctime unchanged).
-func (c *Cache) CopyOpen(ino Ino, dst io.Writer) (still bool, err error) {
-	src, err := os.Open(c.contentPath(ino))
-	if err != nil {
-		return false, err
-	}
-	defer src.Close()
-	var before, after unix.Stat_t
-	if err := unix.Fstat(int(src.Fd()), &before); err != nil {
-		return false, err
-	}
-	if _, err := io.Copy(dst, src); err != nil {
-		return false, err
-	}
-	if err := unix.Fstat(int(src.Fd()), &after); err != nil {
-		return false, err
-	}
-	return before.Size == after.Size && before.Mtim == after.Mtim && before.Ctim == after.Ctim, nil
 }

@@ -26,7 +26,7 @@ type device struct {
 	w     *Worker
 	stop  func()
 
-	settle time.Duration
+	settle, takeAfter time.Duration
 }
 
 // world is a bucket with a repository.
@@ -86,7 +86,7 @@ func (d *device) start(st store.Store, pull bool) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, Settle: max(d.settle, 10*time.Millisecond)})
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, TakeAfter: d.takeAfter, Settle: max(d.settle, 10*time.Millisecond)})
 	if pull {
 		if _, err := d.w.Pull(context.Background()); err != nil {
 			d.t.Fatal("pull:", err)
@@ -161,4 +161,12 @@ func (d *device) wait() {
 	if err := d.w.Wait(ctx); err != nil {
 		d.t.Fatalf("wait: %v; status %+v", err, d.w.Status())
 	}
+}
+
+// committed reports whether the bucket has a row of the inode.
+func (d *device) committed(ino cache.Ino) bool {
+	found := false
+	d.cache.Each(func(r cache.Row) error { found = found || r.Ino == ino && r.Base != ""; return nil },
+		func(cache.NameRow) error { return nil })
+	return found
 }

@@ -56,6 +56,7 @@ type Options struct {
 
 	Log        *slog.Logger
 	Settle     time.Duration    // quiet time before a closed file is cut; default 3 s
+	TakeAfter  time.Duration    // a file open for writing for so long is copied as it is; default 10 min
 	Now        func() time.Time // the clock of commits; default time.Now
 	Checkpoint int              // commits between checkpoints; default 1,000
 }
@@ -76,7 +77,6 @@ const (
 	longestBackoff = time.Minute
 	slowLine       = 256 << 10 // bytes a second; below it one transfer at a time
 	transfers      = 4
-	openTooLong    = 10 * time.Minute // from then on a file is copied while it is open
 )
 
 // Worker carries what waits to the bucket.
@@ -116,6 +116,9 @@ func New(o Options) *Worker {
 	}
 	if o.Settle == 0 {
 		o.Settle = defaultSettle
+	}
+	if o.TakeAfter == 0 {
+		o.TakeAfter = 10 * time.Minute
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -211,6 +214,15 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 	if err := w.resend(ctx); err != nil {
 		return next, err
 	}
+	open, err := w.takeOpen(ctx)
+	if err != nil {
+		return next, err
+	}
+	defer func() {
+		if next.IsZero() || !open.IsZero() && open.Before(next) {
+			next = open
+		}
+	}()
 	for {
 		ready, later, err := w.ready()
 		if err != nil {

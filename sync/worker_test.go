@@ -483,3 +483,31 @@ func TestCorruptSoundNeverReachesAReader(t *testing.T) {
 		t.Fatalf("reading damaged sound: %v, want ErrCorrupt", err)
 	}
 }
+
+// TestTakenWhileOpen: a file that a program keeps open is copied as it is, and
+// what is written later is not forgotten, also across the death of the program.
+func TestTakenWhileOpen(t *testing.T) {
+	w := newWorld(t)
+	d := w.device("one")
+	d.close()
+	d.takeAfter = 100 * time.Millisecond
+	d.open(w.st)
+	a, h, err := d.cache.Create(cache.Root, "library.db", 0o644, cache.Owner{}, cache.OpenFlags{Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := wav(rand.New(rand.NewPCG(2, 2)), 600_000)[44:]
+	h.WriteAt(first, 0)
+	deadline := time.Now().Add(15 * time.Second)
+	for !d.committed(a.Ino) && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.sameAs(map[string][]byte{"library.db": first})
+	h.WriteAt([]byte("more"), 10)
+	second := bytes.Clone(first)
+	copy(second[10:], "more")
+	d.close() // with the handle open, as the death of the program would
+	d.open(w.st)
+	d.wait()
+	w.sameAs(map[string][]byte{"library.db": second})
+}
