@@ -347,6 +347,7 @@ func (c *Cache) Absorb(rows []Row, names []NameRow, base string) error {
 	for ino, n := range x.inodes {
 		x.b.Put(bInode, inoKey(ino), encode(n))
 	}
+	c.version.Add(1)
 	return c.db.Apply(&x.b)
 }
 

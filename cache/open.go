@@ -47,6 +47,7 @@ type Cache struct {
 	lruSum int64
 
 	version  atomic.Uint64
+	totals   totals
 	safeWord string
 	leases   bool
 	wake     chan struct{}

@@ -39,7 +39,7 @@ func (w *Worker) Status() Status {
 		w.report(err)
 	} else {
 		s.WaitingFiles, s.WaitingBytes, s.OpenFiles, s.WaitingRows = q.Files, q.Bytes, q.Open, q.Rows
-		s.SafeFiles, s.SafeBytes = q.Total-q.Files, q.Size-q.Bytes
+		s.SafeFiles, s.SafeBytes = q.Total-q.Files, max(0, q.Size-q.Bytes)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -43,9 +43,21 @@ func fillStatus(s *control.Status, w tsync.Status) {
 func newWorker(d *drive, settle time.Duration) *tsync.Worker {
 	return tsync.New(tsync.Options{
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
-		Dir: d.home.StateDir(), Log: d.log, Settle: settle,
+		Dir: d.home.StateDir(), Log: d.log, Settle: settle, Checkpoint: d.config.Checkpoint, Now: d.now,
 	})
 }
+
+// now is the clock of commits: this machine's, or the store's where that differs
+// so much that this one's is wrong.
+func (d *drive) now() time.Time {
+	if off := d.store.ClockOffset(); off.Abs() > clockTrust {
+		return time.Now().Add(off)
+	}
+	return time.Now()
+}
+
+// clockTrust is how far this machine's clock may be off and still stamp commits.
+const clockTrust = 15 * time.Minute
 
 // timedOut words what a wait returns that ran out of time: what waits, and what
 // keeps it from going on if that is known.
