@@ -17,14 +17,21 @@ const manyFiles = 16
 
 // Sync makes everything so far durable: contents first, then the journal.
 func (c *Cache) Sync() error {
+	if err := c.syncClosed(); err != nil {
+		return err
+	}
+	return c.db.Sync()
+}
+
+// syncClosed makes the contents durable that were closed since it last ran. It
+// comes before every sync of rows: a rename that is on disk before the bytes of
+// the new file would leave an empty one in place of the old.
+func (c *Cache) syncClosed() error {
 	c.fmu.Lock()
 	inos := slices.Collect(maps.Keys(c.toSync))
 	clear(c.toSync)
 	c.fmu.Unlock()
-	if err := c.syncContents(inos); err != nil {
-		return err
-	}
-	return c.db.Sync()
+	return c.syncContents(inos)
 }
 
 func (c *Cache) syncContents(inos []Ino) error {

@@ -76,18 +76,21 @@ func Open(dir string, o Options) (*Cache, error) {
 			return nil, err
 		}
 	}
-	db, err := kv.Open(dir, bucketNames, kv.Options{})
+	c := &Cache{opt: o, log: o.Log, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
+		toSync: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	var err error
+	if c.root, err = os.Open(o.ContentDir); err != nil {
+		return nil, err
+	}
+	c.db, err = kv.Open(dir, bucketNames, kv.Options{BeforeSync: c.syncClosed})
 	if errors.Is(err, kv.ErrLocked) {
-		return nil, ErrLocked
+		err = ErrLocked
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.root.Close())
 	}
-	c := &Cache{opt: o, log: o.Log, db: db, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
-		toSync: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	if err := c.start(); err != nil {
-		db.Close()
-		return nil, err
+		return nil, errors.Join(err, c.db.Close(), c.root.Close())
 	}
 	return c, nil
 }
@@ -97,10 +100,6 @@ func (c *Cache) start() error {
 		if err := os.MkdirAll(filepath.Join(c.opt.ContentDir, fmt.Sprintf("%02x", i)), 0o700); err != nil {
 			return err
 		}
-	}
-	var err error
-	if c.root, err = os.Open(c.opt.ContentDir); err != nil {
-		return err
 	}
 	for _, step := range []func() error{c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {

@@ -38,6 +38,7 @@ type Bucket uint8
 type Options struct {
 	FlushBytes int64         // journal size that starts a merge; default 4 MiB
 	FlushEvery time.Duration // longest wait for a merge; default 5 s
+	BeforeSync func() error  // runs before rows are made durable by a merge: what they speak of comes first
 }
 
 // DB is the store. All methods are safe for concurrent use.
@@ -231,6 +232,11 @@ func (d *DB) Flush() error {
 	d.active, d.log = newOverlay(), next
 	d.mu.Unlock()
 
+	if d.opt.BeforeSync != nil {
+		if err := d.opt.BeforeSync(); err != nil {
+			return d.fail(err)
+		}
+	}
 	if err := d.old.sync(); err != nil {
 		return d.fail(err)
 	}
