@@ -11,7 +11,8 @@
 //	kind   holds                                        why apart
 //	Tags   tags, headers, padding, unknown boxes        labour: changes often, small
 //	Art    one embedded picture, from its first byte    large for a tag; an album shares it
-//	Index  MP4 sample tables, Ogg page lacing           a retag may shift it, rarely does
+//	Index  MP4 sample tables, Ogg page lacing,          a retag may shift it, rarely does
+//	       Vorbis and Theora setup
 //	Seals  Ogg sequence numbers and checksums,          all change when a header grows;
 //	       MP4 chunk offsets                            nothing else need change with them
 //	Probe  both ends of the sound                       what scanners read to learn the length

@@ -55,6 +55,10 @@ type oggStream struct {
 // more reports whether header packets are to come.
 func (s *oggStream) more() bool { return s.seen < s.want }
 
+// setup reports whether the packet being read is the third of Vorbis or Theora:
+// kilobytes of codebooks, which no tagger changes.
+func (s *oggStream) setup() bool { return s.seen == 2 && s.codec.headers == 3 }
+
 // begin makes the stream whose first page is p.
 func (o *oggCutter) begin(p oggPage) *oggStream {
 	b := o.f.bytes(p.body, int(min(80, p.end-p.body)))
@@ -82,8 +86,8 @@ func oggHeaders(codec *oggCodec, first []byte) int {
 	return codec.headers
 }
 
-// headers reads the header packets on a page and returns where they end. Sound
-// ought to begin on a page of its own, but not every writer sees to that.
+// headers reads the header packets on a page and returns where they end; what
+// it does not name is tags. Sound ought to begin on a page of its own, but not every writer sees to that.
 func (o *oggCutter) headers(s *oggStream, p oggPage) int64 {
 	if p.flags&oggContinued == 0 {
 		s.packet = nil
@@ -99,6 +103,10 @@ func (o *oggCutter) headers(s *oggStream, p oggPage) int64 {
 		if len(s.packet) == maxHeaderPages || len(s.packet) == 0 && !o.isHeader(s, from) {
 			s.want = s.seen
 			return from
+		}
+		if s.setup() {
+			o.upto(Tags, from)
+			o.upto(Index, at)
 		}
 		if at > from {
 			s.packet = append(s.packet, extent{from, at - from})

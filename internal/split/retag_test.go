@@ -149,11 +149,12 @@ func TestRetag(t *testing.T) {
 				if !strings.Contains(g.files+" ", filepath.Ext(s.name)+" ") {
 					continue
 				}
+				if why := beyond[s.name+" "+g.tool]; why != "" {
+					t.Logf("%s is left out: it %s", g.tool, why)
+					continue
+				}
 				t.Run(g.tool+"-"+g.edits[0].name, func(t *testing.T) {
 					t.Parallel()
-					if why := beyond[s.name+" "+g.tool]; why != "" {
-						t.Skipf("%s %s", g.tool, why)
-					}
 					need(t, g.tool)
 					retag(t, s, taggers[i])
 				})
