@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
@@ -23,9 +25,10 @@ type ReaderOptions struct {
 
 // Reader reads blobs, by as few requests as it can. Sound is streamed: one GET
 // of the sealed chunks that cover the range. Of packs the unit is the frame,
-// kept in memory; the first frame asked of a pack is one GET, the second
-// fetches the whole pack to the disk. What many ask for at once is fetched
-// once. Safe to use at once from many goroutines.
+// kept in memory; a frame asked of a pack is one GET. Who asks for several of one
+// pack within seconds scans the library, and gets the whole pack to the disk;
+// who plays track after track does not wait for what he never asked for. What
+// many ask for at once is fetched once. Safe to use at once from many goroutines.
 //
 // Errors: [ErrOwed] if the blob is placed nowhere, [ErrMissing], [ErrCorrupt],
 // and those of the store.
@@ -42,8 +45,21 @@ type Reader struct {
 	frames  *frameCache
 
 	mu    sync.Mutex
-	asked *lru.Cache[string, int64] // pack → offset of the frame that was fetched alone
+	asked *lru.Cache[string, askedFrames] // by pack
 }
+
+// askedFrames are the frames of a pack lately fetched alone.
+type askedFrames struct {
+	since time.Time
+	offs  []int64
+}
+
+// When a pack is fetched whole.
+const (
+	framesAlone = 3                // frames of one pack fetched alone
+	scanPause   = 10 * time.Second // within this time
+	smallPack   = 128 << 10        // bytes; not worth a second request
+)
 
 // NewReader makes a reader that finds blobs by x and keeps packs in packDir,
 // which it makes. If packDir cannot be used, it keeps none.
@@ -58,7 +74,7 @@ func NewReader(st store.Store, k *Keys, x *Index, packDir string, opts ReaderOpt
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.dir, _ = openPackDir(packDir, opts.Packs)
 	r.streams, _ = lru.New[string, openStream](4096)
-	r.asked, _ = lru.New[string, int64](1024)
+	r.asked, _ = lru.New[string, askedFrames](1024)
 	return r
 }
 
@@ -239,10 +255,10 @@ func (r *Reader) localFrame(p *Placement, size int64) ([]byte, error) {
 	return frame, err
 }
 
-// remoteFrame gets a frame from the bucket: alone if it is the first asked of
-// its pack, else with the whole pack.
+// remoteFrame gets a frame from the bucket: alone, or with the whole pack if
+// the pack is being scanned or small.
 func (r *Reader) remoteFrame(p *Placement, size int64) ([]byte, error) {
-	if r.firstAsked(p) {
+	if r.alone(p) {
 		return r.readFrame(p, r.bucket(p), size)
 	}
 	pack, err, _ := r.flights.Do("pack "+p.Object, func() (any, error) { return r.fetchPack(p) })
@@ -252,18 +268,25 @@ func (r *Reader) remoteFrame(p *Placement, size int64) ([]byte, error) {
 	return r.readFrame(p, bytesSource(pack.([]byte)), size)
 }
 
-// firstAsked tells whether no other frame of the pack was fetched alone.
-func (r *Reader) firstAsked(p *Placement) bool {
+// alone tells whether the frame is to be fetched without the rest of its pack.
+func (r *Reader) alone(p *Placement) bool {
 	if r.dir == nil {
 		return true
 	}
+	if p.ObjectSize <= smallPack {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	off, ok := r.asked.Get(p.Object)
-	if !ok {
-		r.asked.Add(p.Object, p.FrameOff)
+	a, ok := r.asked.Get(p.Object)
+	if now := time.Now(); !ok || now.Sub(a.since) > scanPause {
+		a = askedFrames{since: now}
 	}
-	return !ok || off == p.FrameOff
+	if !slices.Contains(a.offs, p.FrameOff) {
+		a.offs = append(a.offs, p.FrameOff)
+	}
+	r.asked.Add(p.Object, a)
+	return len(a.offs) <= framesAlone
 }
 
 // fetchPack reads a whole pack, verifies it and keeps it.
