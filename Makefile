@@ -14,10 +14,40 @@ fishd  = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 GO      ?= go
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-.PHONY: help build man completions install uninstall vet lint clean
+# Of "make bench": a folder with a program bench_peers.py that compares Tunesafe
+# with others, and which of them.
+BENCH_TOOLS ?=
+PEERS       ?= tunesafe
+
+.PHONY: help run stop test e2e soak bench build man completions install uninstall vet lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
+
+run: ## try it: a drive with a small music library, below build/run (MUSIC=DIR for your own)
+	@sh scripts/deps.sh run
+	@$(MAKE) --no-print-directory build
+	@sh scripts/run.sh
+
+stop: ## take the drive of "make run" away
+	@sh scripts/stop.sh
+
+test: ## run all tests, as this user and as another, and skip none
+	@bash scripts/test.sh ci
+
+e2e: ## run the shows with large libraries and every server, and print their figures
+	@bash scripts/test.sh e2e
+
+soak: ## run all tests with their full counts: hours
+	@bash scripts/test.sh soak
+
+bench: build ## run the benchmarks (BENCH_TOOLS=DIR to compare with other programs)
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+ifneq ($(BENCH_TOOLS),)
+	mkdir -p build/bench
+	PEERS_BIN='$(CURDIR)/bin' BENCH_WORK='$(CURDIR)/build/bench' BENCH_RESULTS='$(CURDIR)/build/bench/results.json' \
+		python3 '$(BENCH_TOOLS)/bench_peers.py' run --peers '$(PEERS)'
+endif
 
 build: bin/tunesafe ## build bin/tunesafe
 
@@ -57,5 +87,5 @@ vet: ## go vet, and gofmt
 lint: vet ## golangci-lint, by .golangci.yml
 	sh scripts/lint.sh
 
-clean: ## remove what was built
+clean: stop ## remove what was built, and what "make run" made
 	rm -rf bin build

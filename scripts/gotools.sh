@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs servers to test against into .bin, unless the right version is there:
+#
+#   scripts/gotools.sh versitygw minio
+set -eu
+cd "$(dirname "$0")/.."
+
+want() { # path of the program, module, version
+	name=${1##*/}
+	if go version -m ".bin/$name" 2>/dev/null | grep -q "^	mod	$2	$3	"; then return; fi
+	echo "installing $name $3: some minutes, once"
+	GOBIN="$PWD/.bin" go install "$1@$3"
+}
+
+for tool; do
+	case $tool in
+	versitygw) want github.com/versity/versitygw/cmd/versitygw github.com/versity/versitygw v1.8.0 ;;
+	minio) want github.com/minio/minio github.com/minio/minio v0.0.0-20260212201848-7aac2a2c5b7c ;;
+	*) echo "usage: scripts/gotools.sh versitygw|minio…" >&2; exit 2 ;;
+	esac
+done

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Runs the tests, with everything they need, skipping nothing:
+#
+#   scripts/test.sh ci      all tests, small counts; part of them also as another user
+#   scripts/test.sh e2e     the shows below tests/ against every server, with their figures
+#   scripts/test.sh soak    all tests, full counts
+#
+# The last line says how many passed and failed. TUNESAFE_SEED repeats a run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tier=${1-ci}
+export TUNESAFE_TIER=$tier TUNESAFE_REQUIRE_TOOLS=1
+
+module=github.com/tunesafe/tunesafe
+out=$PWD/build/test
+results=$out/results
+failed=0
+rm -rf "$out"
+mkdir -p "$out"
+
+say() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
+
+sh scripts/deps.sh test
+case $tier in
+ci) sh scripts/gotools.sh versitygw; limit=20m ;;
+e2e) sh scripts/gotools.sh versitygw minio; limit=3h ;;
+soak) sh scripts/gotools.sh versitygw minio; limit=72h ;;
+*) echo "usage: scripts/test.sh ci|e2e|soak" >&2; exit 2 ;;
+esac
+go build -o "$out/summary" ./tests/cmd/summary
+
+# as NAME: reads a run's events.
+as() { "$out/summary" -as "$1" -to "$results" || failed=1; }
+# suite NAME ARGUMENTS: go test with these, as this user.
+suite() {
+	local name=$1
+	shift
+	{ go test -json -count=1 -vet=off -timeout "$limit" "$@" 2>&1 || failed=1; } | as "$name"
+}
+
+# Where much happens at once, the race detector looks on. It needs cgo.
+units=(./cache ./sync ./internal/control ./internal/home ./internal/kv ./internal/repo ./internal/store/...)
+others=(./cmd/... ./fs ./internal/s3server ./internal/split ./tests/cmd/... ./tests/musiclib ./tests/s3proxy ./tests/tools)
+race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
+
+# another_user: the user to test as beside this one, root or not root.
+if [ "$(id -u)" = 0 ]; then
+	another=tunesafe-test
+	as_another() { setpriv --reuid="$another" --regid="$another" --clear-groups env "$@"; }
+else
+	another=root
+	as_another() { sudo env "$@"; }
+fi
+
+# The other user need not be able to read this folder, so gets programs.
+other_user() {
+	local dir base=${TMPDIR:-/tmp}
+	if [ "$another" != root ] && ! id "$another" >/dev/null 2>&1; then
+		useradd --system --no-create-home --shell /usr/sbin/nologin "$another"
+	fi
+	dir=$(mktemp -d "$base/tunesafe-test.XXXXXX")
+	chmod 755 "$dir"
+	mkdir "$dir/tmp" "$dir/bin"
+	cp .bin/versitygw "$dir/bin/"
+	go build -o "$dir/bin/tunesafe" ./cmd/tunesafe
+	[ "$another" = root ] || chown "$another" "$dir/tmp"
+	in_package cmd/tunesafe .
+	in_package tests/crash 'TestKillWhileCopying|TestEnds'
+	in_package tests/e2e 'TestCopyAndColdHome/own'
+	as_another rm -rf "$dir/tmp"
+	rm -rf "$dir"
+}
+
+# in_package PACKAGE TESTS: runs them as the other user.
+in_package() {
+	local at=$dir/$1
+	mkdir -p "$at"
+	go test -c -vet=off -o "$at/run" "./$1"
+	if [ -d "$1/testdata" ]; then cp -r "$1/testdata" "$at/"; fi
+	[ "$another" = root ] || chown -R "$another" "$at"
+	{
+		cd "$at"
+		as_another HOME="$dir/tmp" TMPDIR="$dir/tmp" TUNESAFE_PROGRAM="$dir/bin/tunesafe" TUNESAFE_BIN="$dir/bin" \
+			TUNESAFE_TIER="$tier" TUNESAFE_REQUIRE_TOOLS=1 TUNESAFE_SEED="${TUNESAFE_SEED-}" \
+			./run -test.v=test2json -test.timeout="$limit" -test.run "$2" </dev/null 2>&1 || true
+	} | go tool test2json -t -p "$module/$1" | as "$another"
+}
+
+if [ "$tier" != e2e ]; then
+	say "gofmt and go vet"
+	make --no-print-directory vet
+	say "tests, as $(id -un)"
+	if race; then suite "race detector" -race "${units[@]}"; else suite "$(id -un)" "${units[@]}"; fi
+	suite "$(id -un)" "${others[@]}"
+fi
+shows=()
+for p in $(go list ./tests/...); do
+	p=./${p#"$module/"}
+	case " ${others[*]} ./tests/drive " in
+	*" $p "*) ;;
+	*) case $p in ./tests/cmd/*) ;; *) shows+=("$p") ;; esac ;;
+	esac
+done
+say "shows: the program mounted, killed, cut off and played from"
+suite "$(id -un)" -p 1 "${shows[@]}"
+if [ "$tier" != e2e ]; then
+	say "part of it again, as $another"
+	other_user
+fi
+
+say "done"
+"$out/summary" -total "$results" >"$out/verdict" || failed=1
+cat "$out/verdict"
+if [ "$failed" != 0 ] && grep -q ', 0 failed$' "$out/verdict"; then
+	echo "error: a run ended in disorder, see above" >&2
+fi
+exit "$failed"
