@@ -28,6 +28,8 @@ type RetagOptions struct {
 	To    string // the new artist and album artist
 	Match string // edit only paths, relative to the root, that match: '*' is any text, '?' a character
 	Limit int    // edit so many at most; 0 for all
+
+	Except []string // paths, relative to the root, that are left alone
 }
 
 // Retag sets the artist of tracks below root with a real tagger and returns
@@ -39,7 +41,9 @@ func Retag(t testing.TB, root string, o RetagOptions) []string {
 	if limit == 0 {
 		limit = math.MaxInt
 	}
-	files := slices.DeleteFunc(Tracks(t, root), func(p string) bool { return !matches(o.Match, p) })
+	files := slices.DeleteFunc(Tracks(t, root), func(p string) bool {
+		return !matches(o.Match, p) || slices.Contains(o.Except, p)
+	})
 	if o.Tool == "" || o.Tool == "mutagen" || o.Tool == "rewrite" {
 		var edited []string
 		runTags(t, "retag", map[string]any{"root": root, "files": files, "from": o.From, "to": o.To,
