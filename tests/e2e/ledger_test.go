@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -91,8 +90,7 @@ func unseal(name string, identities []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := io.ReadAll(r)
-	return b, errors.Join(err)
+	return io.ReadAll(r)
 }
 
 // bytesByKind are numbers of bytes by kind of object.
