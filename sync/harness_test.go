@@ -2,6 +2,8 @@ package sync
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,7 +35,8 @@ type device struct {
 type world struct {
 	t    testing.TB
 	st   *store.Counter
-	mem  store.Store
+	mem  store.Store // strict, but for what a test does to raw
+	raw  store.Store
 	keys *repo.Keys
 	root []byte
 }
@@ -49,7 +52,17 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, st: store.Count(m), mem: m, keys: keys, root: root}
+	return &world{t: t, st: store.Count(strict{m}), mem: strict{m}, raw: m, keys: keys, root: root}
+}
+
+// strict refuses what a server refuses: bytes that are not what the key says.
+type strict struct{ store.Store }
+
+func (s strict) Put(ctx context.Context, key string, body []byte) error {
+	if sum, ok := store.SumOf(key); ok && sum != sha256.Sum256(body) {
+		return fmt.Errorf("put %s: other bytes than the key says", key)
+	}
+	return s.Store.Put(ctx, key, body)
 }
 
 // device enrols a new home.

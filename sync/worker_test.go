@@ -464,7 +464,7 @@ func TestCorruptSoundNeverReachesAReader(t *testing.T) {
 		}
 		b, _ := io.ReadAll(r)
 		b[len(b)/2] ^= 1
-		if err := w.mem.Put(ctx, info.Key, b); err != nil {
+		if err := w.raw.Put(ctx, info.Key, b); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -22,6 +25,20 @@ func CheckKey(key string) error {
 		}
 	}
 	return nil
+}
+
+var sumKey = regexp.MustCompile(`(?:^|[/-])([0-9a-f]{64})\.age$`)
+
+// SumOf gives the SHA-256 of the object's bytes where its key says it: before
+// ".age", and behind a slash or hyphen. A key that only ends in a hash, as a
+// checkpoint's hint does, names another object.
+func SumOf(key string) (sum [sha256.Size]byte, ok bool) {
+	m := sumKey.FindStringSubmatch(key)
+	if m == nil {
+		return sum, false
+	}
+	_, err := hex.Decode(sum[:], []byte(m[1]))
+	return sum, err == nil
 }
 
 func checkElement(e string) error {

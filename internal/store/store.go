@@ -42,9 +42,8 @@ type Store interface {
 	// that begins afterwards sees it. Writing the same bytes again is
 	// harmless. After an error the object may or may not be there. body is
 	// not kept and must not change until Put returns. The bytes are
-	// checksummed on the way. A key that ends in 64 hexadecimal digits, or in
-	// these and an extension, says that they are the SHA-256 of body: a store
-	// may take that for its checksum, and other bytes are then refused.
+	// checksummed on the way. What a key says of the bytes ([SumOf]) a
+	// store may take for its checksum, and other bytes are then refused.
 	Put(ctx context.Context, key string, body []byte) error
 
 	// Get reads length bytes from offset; a length below 0 means to the end.

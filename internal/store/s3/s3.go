@@ -27,12 +27,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"iter"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -97,17 +95,13 @@ func (s *Store) put(ctx context.Context, key string, body []byte) error {
 	return nil
 }
 
-var hashName = regexp.MustCompile(`(?:^|[/-])([0-9a-f]{64})(?:\.[a-z]+)?$`)
-
 // sumOf is the SHA-256 of body, taken from the key if that tells it: hashing is
 // the dearest part of an upload, and the server computes it anew anyway.
-func sumOf(key string, body []byte) (sum [sha256.Size]byte) {
-	m := hashName.FindStringSubmatch(key)
-	if m == nil {
-		return sha256.Sum256(body)
+func sumOf(key string, body []byte) [sha256.Size]byte {
+	if sum, ok := store.SumOf(key); ok {
+		return sum
 	}
-	hex.Decode(sum[:], []byte(m[1])) // cannot fail: the pattern takes only digits
-	return sum
+	return sha256.Sum256(body)
 }
 
 // Get implements [store.Store].
