@@ -57,7 +57,7 @@ func TestUnmountedByOthers(t *testing.T) {
 // A connection that is aborted releases what the kernel never will.
 func TestAborted(t *testing.T) {
 	if os.Geteuid() != 0 {
-		lacking(t, "needs root")
+		t.Skip("for root")
 	}
 	c := mounted(t, mode{Passthrough: true})
 	f := create(t, filepath.Join(c.Dir, "f"))

@@ -41,6 +41,7 @@ suite() {
 # Where much happens at once, the race detector looks on. It needs cgo.
 units=(./cache ./sync ./internal/control ./internal/home ./internal/kv ./internal/repo ./internal/store/...)
 others=(./cmd/... ./fs ./internal/s3server ./internal/split ./tests/cmd/... ./tests/musiclib ./tests/s3proxy ./tests/tools)
+if [ "$tier" = soak ]; then units+=(./fs); fi # six times as long
 race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
 
 # another_user: the user to test as beside this one, root or not root.
@@ -65,10 +66,11 @@ other_user() {
 	go build -o "$dir/bin/tunesafe" ./cmd/tunesafe
 	[ "$another" = root ] || chown "$another" "$dir/tmp"
 	in_package cmd/tunesafe .
+	in_package fs 'TestPlainUser|TestAborted'
 	in_package tests/crash 'TestKillWhileCopying|TestEnds'
-	in_package tests/e2e 'TestCopyAndColdHome/own'
-	as_another rm -rf "$dir/tmp"
-	rm -rf "$dir"
+	cp tests/restore.py "$dir/tests/"
+	in_package tests/e2e 'TestPlainUser'
+	if [ "$another" = root ]; then as_another rm -rf "$dir"; else rm -rf "$dir"; fi
 }
 
 # in_package PACKAGE TESTS: runs them as the other user.
