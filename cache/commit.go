@@ -397,6 +397,7 @@ func (x *change) absorbContent(r Row, n *inode) error {
 	x.b.Put(bRecipe, inoKey(r.Ino), row)
 	if ok {
 		x.b.Delete(bHave, inoKey(r.Ino))
+		x.c.forget(r.Ino)
 		if err := unix.Unlink(x.c.contentPath(r.Ino)); err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}

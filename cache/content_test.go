@@ -176,6 +176,9 @@ func TestColdReadIsTheFile(t *testing.T) {
 func waitWhole(t testing.TB, c *Cache, ino Ino) {
 	t.Helper()
 	for range 500 {
+		if err := c.Sync(); err != nil {
+			t.Fatal(err)
+		}
 		var h have
 		if ok, err := c.row(bHave, inoKey(ino), &h); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
 // manyFiles is how many contents are synced one by one; from there on the whole
@@ -17,7 +19,16 @@ const manyFiles = 16
 
 // Sync makes everything so far durable: contents first, then the journal.
 func (c *Cache) Sync() error {
+	c.fmu.Lock()
+	later := maps.Clone(c.later)
+	for ino := range later {
+		c.toSync[ino] = true
+	}
+	c.fmu.Unlock()
 	if err := c.syncClosed(); err != nil {
+		return err
+	}
+	if err := c.storeLater(later); err != nil {
 		return err
 	}
 	return c.db.Sync()
@@ -32,6 +43,26 @@ func (c *Cache) syncClosed() error {
 	clear(c.toSync)
 	c.fmu.Unlock()
 	return c.syncContents(inos)
+}
+
+// storeLater stores range maps whose bytes are on disk now, but for those that
+// changed meanwhile.
+func (c *Cache) storeLater(later map[Ino]*have) error {
+	if len(later) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b kv.Batch
+	c.fmu.Lock()
+	for ino, h := range later {
+		if c.later[ino] == h {
+			b.Put(bHave, inoKey(ino), encode(h))
+			delete(c.later, ino)
+		}
+	}
+	c.fmu.Unlock()
+	return c.db.Apply(&b)
 }
 
 func (c *Cache) syncContents(inos []Ino) error {

@@ -61,6 +61,7 @@ func (c *Cache) forget(ino Ino) {
 	}
 	delete(c.closed, ino)
 	delete(c.toSync, ino)
+	delete(c.later, ino)
 }
 
 // shrink evicts the contents least recently used until the cap is kept.
@@ -125,6 +126,7 @@ func (c *Cache) dropContent(ino Ino) (gone bool, err error) {
 	}
 	var b kv.Batch
 	b.Delete(bHave, inoKey(ino))
+	delete(c.later, ino)
 	if err := c.db.Apply(&b); err != nil {
 		return false, err
 	}

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
 // file is a content in use: open handles, fetches under way, or a cut.
@@ -23,7 +22,7 @@ type file struct {
 	cond    sync.Cond // a fill moved on
 	fd      *os.File  // content file, read and write; nil while no byte is here
 	have    have
-	saved   bool // have as stored in the database
+	saved   bool // have is stored, or handed to the next Sync
 	size    int64
 	layout  *layout // of the recipe; loaded at the first miss
 	small   map[int][]byte
@@ -70,7 +69,7 @@ func (f *file) load() error {
 		return ErrInvalid
 	}
 	f.size = n.Size
-	ok, err := f.c.row(bHave, inoKey(f.ino), &f.have)
+	ok, err := f.c.haveOf(f.ino, &f.have)
 	if err != nil {
 		return err
 	}
@@ -91,13 +90,11 @@ func (f *file) load() error {
 // release gives a reference back; what the last one leaves is stored first.
 func (c *Cache) release(f *file) {
 	f.mu.Lock()
+	c.fmu.Lock()
 	if !f.saved {
-		if err := f.saveHave(); err != nil {
-			c.log.Error("storing what is here of a file", "ino", f.ino, "err", err)
-		}
+		f.keepHave()
 	}
 	f.mu.Unlock()
-	c.fmu.Lock()
 	f.refs--
 	last := f.refs == 0
 	if last {
@@ -132,19 +129,38 @@ func (c *Cache) peek(ino Ino) *file {
 
 func (c *Cache) isOpen(ino Ino) bool { return c.peek(ino) != nil }
 
-// saveHave stores the range map. Fetched bytes are on disk before: a record
-// that outlives its data would make zeros of music. f.mu is held.
-func (f *file) saveHave() error {
-	if f.fd != nil && !f.have.Whole {
+// keepHave hands the range map to the next Sync, which stores it once the
+// fetched bytes are on disk: a record that outlives its data would make zeros of
+// music. f.mu and Cache.fmu are held.
+func (f *file) keepHave() {
+	h := f.have
+	h.Here, h.Written = slices.Clone(h.Here), slices.Clone(h.Written)
+	f.c.later[f.ino] = &h
+	f.saved = true
+}
+
+// putHave stores the range map with a change. Fetched bytes go to disk before.
+// f.mu is held, and Cache.mu for writing.
+func (x *change) putHave(f *file) error {
+	if f.fresh() {
 		if err := unix.Fdatasync(int(f.fd.Fd())); err != nil {
-			return err
+			return &os.PathError{Op: "fdatasync", Path: f.fd.Name(), Err: err}
 		}
 	}
-	var b kv.Batch
-	b.Put(bHave, inoKey(f.ino), encode(&f.have))
-	err := f.c.db.Apply(&b)
-	f.saved = err == nil
-	return err
+	x.c.fmu.Lock()
+	delete(x.c.later, f.ino)
+	x.c.fmu.Unlock()
+	x.b.Put(bHave, inoKey(f.ino), encode(&f.have))
+	f.saved = true
+	return nil
+}
+
+// fresh reports whether the range map has fetched bytes that the stored one has
+// not. f.mu is held.
+func (f *file) fresh() bool {
+	f.c.fmu.Lock()
+	defer f.c.fmu.Unlock()
+	return f.fd != nil && (!f.saved || f.c.later[f.ino] != nil)
 }
 
 // live puts size and times of a whole content into n. f.mu is held.
@@ -202,7 +218,7 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 	}
 	f.mu.Unlock()
 	if fl.Write && bump {
-		err = c.markDirty(ino)
+		err = c.markDirty(f)
 	}
 	if err == nil && fl.Truncate {
 		err = c.truncate(ino, 0)
@@ -215,15 +231,24 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 }
 
 // markDirty begins a new generation of a content.
-func (c *Cache) markDirty(ino Ino) error {
+func (c *Cache) markDirty(f *file) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.begin()
-	n, err := x.inode(ino)
+	n, err := x.inode(f.ino)
 	if err != nil {
 		return err
 	}
-	x.dirty(ino, n)
+	x.dirty(f.ino, n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.have.Whole && f.fresh() {
+		// Writes to a whole content leave no record of their own: from here on
+		// the mark that it is whole must be on disk.
+		if err := x.putHave(f); err != nil {
+			return err
+		}
+	}
 	return x.apply()
 }
 
@@ -358,7 +383,9 @@ func (c *Cache) writePartial(f *file, p []byte, off int64) (int, error) {
 	f.have.Written = f.have.Written.add(off, off+int64(k))
 	f.size = max(f.size, off+int64(k))
 	n.Size, n.Mtime, n.Ctime = f.size, x.now, x.now
-	x.b.Put(bHave, inoKey(f.ino), encode(&f.have))
+	if herr := x.putHave(f); herr != nil {
+		return 0, herr
+	}
 	return k, errors.Join(err, x.apply())
 }
 
@@ -426,7 +453,9 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 	}
 	f.size = size
 	n.Size, n.Mtime, n.Ctime = size, x.now, x.now
-	x.b.Put(bHave, inoKey(ino), encode(&f.have))
+	if err := x.putHave(f); err != nil {
+		return err
+	}
 	c.fmu.Lock()
 	c.closed[ino] = time.Now()
 	c.toSync[ino] = true

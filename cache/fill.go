@@ -378,12 +378,8 @@ func (f *file) makeWhole(l *layout) error {
 	return f.becomeWhole()
 }
 
-// becomeWhole turns the range map into the mark that all is here. The bytes
-// are on disk before it. f.mu is held.
+// becomeWhole turns the range map into the mark that all is here. f.mu is held.
 func (f *file) becomeWhole() error {
-	if err := f.fd.Sync(); err != nil {
-		return err
-	}
 	n, err := f.c.inode(f.ino)
 	if err != nil {
 		return err
@@ -394,6 +390,29 @@ func (f *file) becomeWhole() error {
 	}
 	f.have = have{Whole: true}
 	f.small = nil
+	f.saved = false
 	f.c.touchLRU(f.ino, f.size)
-	return f.saveHave()
+	if n.dirty() || f.writers > 0 {
+		return f.storeWhole()
+	}
+	f.c.fmu.Lock()
+	f.keepHave()
+	f.c.fmu.Unlock()
+	return nil
+}
+
+// storeWhole stores at once that a file open for writing is whole: its writes
+// leave no record from here on. f.mu is held.
+func (f *file) storeWhole() error {
+	if err := f.fd.Sync(); err != nil {
+		return err
+	}
+	f.c.fmu.Lock()
+	delete(f.c.later, f.ino)
+	f.c.fmu.Unlock()
+	var b kv.Batch
+	b.Put(bHave, inoKey(f.ino), encode(&f.have))
+	err := f.c.db.Apply(&b)
+	f.saved = err == nil
+	return err
 }

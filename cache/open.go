@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,7 @@ type Cache struct {
 	files  map[Ino]*file
 	closed map[Ino]time.Time // when a written file was last released
 	toSync map[Ino]bool      // contents written and not yet synced
+	later  map[Ino]*have     // range maps to store once their bytes are synced
 	settle bool              // SettleNow was called: closed files are ready at once
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
@@ -77,7 +79,7 @@ func Open(dir string, o Options) (*Cache, error) {
 		}
 	}
 	c := &Cache{opt: o, log: o.Log, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
-		toSync: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+		toSync: map[Ino]bool{}, later: map[Ino]*have{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	var err error
 	if c.root, err = os.Open(o.ContentDir); err != nil {
 		return nil, err
@@ -236,7 +238,10 @@ func (c *Cache) fromContent(ino Ino, n *inode) bool {
 		return false
 	}
 	var h have
-	if ok, err := c.row(bHave, inoKey(ino), &h); err != nil || !ok || !h.Whole {
+	c.fmu.Lock()
+	ok, err := c.haveOf(ino, &h)
+	c.fmu.Unlock()
+	if err != nil || !ok || !h.Whole {
 		return false
 	}
 	var st unix.Stat_t
@@ -252,6 +257,17 @@ func (c *Cache) fromContent(ino Ino, n *inode) bool {
 		n.Ctime = t
 	}
 	return true
+}
+
+// haveOf reads the range map of a content; ok is false if nothing is here.
+// Cache.fmu is held.
+func (c *Cache) haveOf(ino Ino, h *have) (ok bool, err error) {
+	if l := c.later[ino]; l != nil {
+		*h = *l
+		h.Here, h.Written = slices.Clone(l.Here), slices.Clone(l.Written)
+		return true, nil
+	}
+	return c.row(bHave, inoKey(ino), h)
 }
 
 func (c *Cache) contentPath(ino Ino) string {

@@ -225,7 +225,9 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 		f.have.Limit = r.Size
 	}
 	if f.fd != nil {
-		x.b.Put(bHave, inoKey(s.Ino), encode(&f.have))
+		if err := x.putHave(f); err != nil {
+			return err
+		}
 	}
 	f.layout, f.small = nil, nil
 	c.touchLRU(s.Ino, n.Size)
