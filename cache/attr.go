@@ -145,18 +145,10 @@ func (c *Cache) RemoveXattr(ino Ino, key string) error {
 }
 
 func (c *Cache) changeXattr(ino Ino, fn func(*inode) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := c.begin()
-	n, err := x.inode(ino)
-	if err != nil {
-		return err
-	}
-	if err := fn(n); err != nil {
-		return err
-	}
-	x.touch(ino, n, false)
-	return x.apply()
+	return c.update(ino, func(x *change, n *inode) error {
+		x.touch(ino, n, false)
+		return fn(n)
+	})
 }
 
 // SetSafeWord sets what [Cache.State] calls a file that is safe: a bucket on

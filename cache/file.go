@@ -1,9 +1,7 @@
 package cache
 
 import (
-	"context"
 	"errors"
-	"io"
 	"os"
 	"slices"
 	"sync"
@@ -33,14 +31,6 @@ type file struct {
 
 	since time.Time // of the first opening for writing, or of the last copy taken
 	taken stamp     // mtime of the content when it was last taken while open
-}
-
-// Handle is one open file.
-type Handle struct {
-	c     *Cache
-	f     *file
-	flags OpenFlags
-	ra    readahead
 }
 
 // acquire returns the file of an inode with one more reference.
@@ -232,24 +222,17 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 
 // markDirty begins a new generation of a content.
 func (c *Cache) markDirty(f *file) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := c.begin()
-	n, err := x.inode(f.ino)
-	if err != nil {
-		return err
-	}
-	x.dirty(f.ino, n)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.have.Whole && f.fresh() {
+	return c.update(f.ino, func(x *change, n *inode) error {
+		x.dirty(f.ino, n)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if !f.have.Whole || !f.fresh() {
+			return nil
+		}
 		// Writes to a whole content leave no record of their own: from here on
 		// the mark that it is whole must be on disk.
-		if err := x.putHave(f); err != nil {
-			return err
-		}
-	}
-	return x.apply()
+		return x.putHave(f)
+	})
 }
 
 // dirty marks the content of ino as changed. The content file's own times are
@@ -260,100 +243,6 @@ func (x *change) dirty(ino Ino, n *inode) {
 	}
 	n.Gen++
 	x.b.Put(bUncut, inoKey(ino), nil)
-}
-
-// Passthrough returns the descriptor that the kernel may use itself.
-func (h *Handle) Passthrough() (fd int, ok bool) {
-	h.f.mu.Lock()
-	defer h.f.mu.Unlock()
-	if !h.f.pass || h.f.fd == nil {
-		return 0, false
-	}
-	return int(h.f.fd.Fd()), true
-}
-
-// Partial tells whether bytes of the content are missing here.
-func (h *Handle) Partial() bool {
-	h.f.mu.Lock()
-	defer h.f.mu.Unlock()
-	return !h.f.have.Whole
-}
-
-// Release ends the use of the handle.
-func (h *Handle) Release() error {
-	h.ra.stop()
-	f := h.f
-	f.mu.Lock()
-	f.handles--
-	if h.flags.Write {
-		f.writers--
-	}
-	last := f.handles == 0
-	f.mu.Unlock()
-	var err error
-	if h.flags.Write {
-		err = h.c.untaken(f.ino)
-		if err == nil {
-			err = h.c.refresh(f.ino)
-		}
-		if errors.Is(err, ErrNotExist) {
-			err = nil
-		}
-		h.c.fmu.Lock()
-		h.c.toSync[f.ino] = true
-		h.c.closed[f.ino] = time.Now()
-		h.c.fmu.Unlock()
-	}
-	h.c.release(f)
-	if last {
-		h.c.poke() // an upload may have waited for the file
-	}
-	return err
-}
-
-// Flush is called at each close(2) of a descriptor; what was written is already
-// as safe as a close promises.
-func (h *Handle) Flush() error { return nil }
-
-// Sync makes the content and everything before it durable.
-func (h *Handle) Sync() error { return h.c.SyncFile(h.f.ino) }
-
-// ReadAt reads up to len(p) bytes from off; fewer only at the end of the file.
-func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	f := h.f
-	f.mu.Lock()
-	if f.have.Whole {
-		fd := f.fd
-		f.mu.Unlock()
-		return readFull(fd, p, off)
-	}
-	defer f.mu.Unlock()
-	if off >= f.size {
-		return 0, nil
-	}
-	p = p[:min(int64(len(p)), f.size-off)]
-	return len(p), f.readPartial(ctx, &h.ra, p, off)
-}
-
-func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {
-	n, err := r.ReadAt(p, off)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
-}
-
-// WriteAt writes p at off.
-func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
-	f := h.f
-	f.mu.Lock()
-	if f.have.Whole {
-		fd := f.fd
-		f.mu.Unlock()
-		return fd.WriteAt(p, off)
-	}
-	f.mu.Unlock()
-	return h.c.writePartial(f, p, off)
 }
 
 // writePartial writes into a content of which bytes are missing: the data, then
@@ -461,42 +350,4 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 	c.toSync[ino] = true
 	c.fmu.Unlock()
 	return x.apply()
-}
-
-// Allocate is fallocate(2) on the content; mode takes FALLOC_FL_KEEP_SIZE and
-// FALLOC_FL_PUNCH_HOLE where the whole content is here.
-func (h *Handle) Allocate(off, n int64, mode uint32) error {
-	f := h.f
-	f.mu.Lock()
-	if f.have.Whole {
-		defer f.mu.Unlock()
-		return unix.Fallocate(int(f.fd.Fd()), mode, off, n)
-	}
-	size := f.size
-	f.mu.Unlock()
-	switch {
-	case mode&unix.FALLOC_FL_PUNCH_HOLE != 0 || mode&^unix.FALLOC_FL_KEEP_SIZE != 0:
-		return unix.EOPNOTSUPP
-	case mode == 0 && off+n > size:
-		return h.c.truncate(f.ino, off+n)
-	}
-	return nil
-}
-
-// Lseek is lseek(2) for SEEK_DATA and SEEK_HOLE. A file of which bytes are
-// missing is all data to its end.
-func (h *Handle) Lseek(off int64, whence uint32) (int64, error) {
-	f := h.f
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.have.Whole {
-		return unix.Seek(int(f.fd.Fd()), off, int(whence))
-	}
-	if off < 0 || off >= f.size {
-		return 0, unix.ENXIO
-	}
-	if whence == unix.SEEK_HOLE {
-		return f.size, nil
-	}
-	return off, nil
 }

@@ -78,6 +78,21 @@ func (x *change) apply() error {
 	return nil
 }
 
+// update changes the row of one inode, as one operation.
+func (c *Cache) update(ino Ino, fn func(x *change, n *inode) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.begin()
+	n, err := x.inode(ino)
+	if err != nil {
+		return err
+	}
+	if err := fn(x, n); err != nil {
+		return err
+	}
+	return x.apply()
+}
+
 // lookup finds a name in dir; ErrNotExist if there is none.
 func (x *change) lookup(dir Ino, n string) (name, *inode, error) {
 	e, ok, err := x.c.name(dir, n)

@@ -180,32 +180,31 @@ func (s *Snapshot) Close() {
 // It may be called after Close: a cut is accepted once its small parts are
 // uploaded, and many wait for one pack.
 func (s *Snapshot) SetRecipe(r Recipe) error {
-	c := s.c
-	f, err := c.acquire(s.Ino)
+	f, err := s.c.acquire(s.Ino)
 	if err != nil {
 		return err
 	}
-	defer c.release(f)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := c.begin()
-	n, err := x.inode(s.Ino)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if n.Gen != s.gen || n.Nlink == 0 || s.taken == nil && (f.writers > 0 || s.moved(f)) {
-		return ErrChanged
-	}
-	c.fromContent(s.Ino, n)
+	defer s.c.release(f)
+	return s.c.update(s.Ino, func(x *change, n *inode) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if n.Gen != s.gen || n.Nlink == 0 || s.taken == nil && (f.writers > 0 || s.moved(f)) {
+			return ErrChanged
+		}
+		return s.accept(x, n, f, &r)
+	})
+}
+
+// accept stores the recipe of a cut that nobody voided.
+func (s *Snapshot) accept(x *change, n *inode, f *file, r *Recipe) error {
+	x.c.fromContent(s.Ino, n)
 	n.Cut, n.Size, n.TakenOpen = n.Gen, r.Size, s.taken != nil
 	if n.TakenOpen {
 		n.Mtime = stampTS(s.st.Mtim)
 		n.Ver++
 	}
-	row := encode(&r)
-	old, _, err := c.db.Get(bRecipe, inoKey(s.Ino))
+	row := encode(r)
+	old, _, err := x.c.db.Get(bRecipe, inoKey(s.Ino))
 	if err != nil {
 		return err
 	}
@@ -219,7 +218,7 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	if !n.TakenOpen { // what is written from now on is cut when the file is closed
 		x.b.Delete(bUncut, inoKey(s.Ino))
 	}
-	x.owe(s.Ino, &r)
+	x.owe(s.Ino, r)
 	f.have.Written = nil
 	if !f.have.Whole {
 		f.have.Limit = r.Size
@@ -230,8 +229,8 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 		}
 	}
 	f.layout, f.small = nil, nil
-	c.touchLRU(s.Ino, n.Size)
-	return x.apply()
+	x.c.touchLRU(s.Ino, n.Size)
+	return nil
 }
 
 // moved reports whether the content file changed under the snapshot.
@@ -271,41 +270,27 @@ func (c *Cache) RecipeOf(ino Ino) (*Recipe, bool, error) {
 // Paid marks the parts of a file as uploaded and puts its row among those
 // waiting for a commit. ErrChanged if the file is not what was uploaded any more.
 func (s *Snapshot) Paid() error {
-	c := s.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := c.begin()
-	n, err := x.inode(s.Ino)
-	if err != nil {
-		return err
-	}
-	if n.Gen != s.gen || n.Cut != n.Gen {
-		return ErrChanged
-	}
-	r, err := c.recipe(s.Ino)
-	if err != nil {
-		return err
-	}
-	for i := range r.Parts {
-		r.Parts[i].Owed = false
-	}
-	x.b.Put(bRecipe, inoKey(s.Ino), encode(r))
-	x.owe(s.Ino, r)
-	x.wait(s.Ino, n)
-	return x.apply()
+	return s.c.update(s.Ino, func(x *change, n *inode) error {
+		if n.Gen != s.gen || n.Cut != n.Gen {
+			return ErrChanged
+		}
+		r, err := s.c.recipe(s.Ino)
+		if err != nil {
+			return err
+		}
+		for i := range r.Parts {
+			r.Parts[i].Owed = false
+		}
+		x.b.Put(bRecipe, inoKey(s.Ino), encode(r))
+		x.owe(s.Ino, r)
+		x.wait(s.Ino, n)
+		return nil
+	})
 }
 
 // Recut marks a file as not cut: what its recipe names is not in the bucket.
 func (c *Cache) Recut(ino Ino) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := c.begin()
-	n, err := x.inode(ino)
-	if err != nil {
-		return err
-	}
-	x.dirty(ino, n)
-	return x.apply()
+	return c.update(ino, func(x *change, n *inode) error { x.dirty(ino, n); return nil })
 }
 
 // Waiting counts what is not safe yet.

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -138,21 +137,14 @@ func (c *Cache) sweepTaken() error {
 // untaken begins a new generation of every file whose copy was taken while it
 // was open: it may have been written since.
 func (c *Cache) untaken(ino Ino) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x := c.begin()
-	n, err := x.inode(ino)
-	if err != nil {
+	n, err := c.inode(ino)
+	if err != nil || !n.TakenOpen {
 		return err
 	}
-	if n.dirty() || !n.TakenOpen {
+	return c.update(ino, func(x *change, n *inode) error {
+		n.Gen++
+		n.TakenOpen = false
+		x.b.Put(bUncut, inoKey(ino), nil)
 		return nil
-	}
-	n.Gen++
-	n.TakenOpen = false
-	x.b.Put(bUncut, inoKey(ino), nil)
-	if err := x.apply(); err != nil {
-		return fmt.Errorf("inode %x: %w", ino, err)
-	}
-	return nil
+	})
 }

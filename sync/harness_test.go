@@ -29,6 +29,7 @@ type device struct {
 	stop  func()
 
 	settle, takeAfter time.Duration
+	checkpoint        int
 }
 
 // world is a bucket with a repository.
@@ -99,7 +100,7 @@ func (d *device) start(st store.Store, pull bool) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, TakeAfter: d.takeAfter, Settle: max(d.settle, 10*time.Millisecond)})
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond)})
 	if pull {
 		if _, err := d.w.Pull(context.Background()); err != nil {
 			d.t.Fatal("pull:", err)

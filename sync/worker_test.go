@@ -301,7 +301,9 @@ func TestSecondCopyUploadsNoSound(t *testing.T) {
 func TestCheckpointColdStart(t *testing.T) {
 	w := newWorld(t)
 	d := w.device("one")
-	d.w.o.Checkpoint = 3
+	d.close()
+	d.checkpoint = 3
+	d.open(w.st)
 	files := map[string][]byte{}
 	for i := range 8 {
 		n := fmt.Sprintf("%d.wav", i)

@@ -1,0 +1,150 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Handle is one open file.
+type Handle struct {
+	c     *Cache
+	f     *file
+	flags OpenFlags
+	ra    readahead
+}
+
+// Passthrough returns the descriptor that the kernel may use itself.
+func (h *Handle) Passthrough() (fd int, ok bool) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if !h.f.pass || h.f.fd == nil {
+		return 0, false
+	}
+	return int(h.f.fd.Fd()), true
+}
+
+// Partial tells whether bytes of the content are missing here.
+func (h *Handle) Partial() bool {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	return !h.f.have.Whole
+}
+
+// Release ends the use of the handle.
+func (h *Handle) Release() error {
+	h.ra.stop()
+	f := h.f
+	f.mu.Lock()
+	f.handles--
+	if h.flags.Write {
+		f.writers--
+	}
+	last := f.handles == 0
+	f.mu.Unlock()
+	var err error
+	if h.flags.Write {
+		err = h.c.untaken(f.ino)
+		if err == nil {
+			err = h.c.refresh(f.ino)
+		}
+		if errors.Is(err, ErrNotExist) {
+			err = nil
+		}
+		h.c.fmu.Lock()
+		h.c.toSync[f.ino] = true
+		h.c.closed[f.ino] = time.Now()
+		h.c.fmu.Unlock()
+	}
+	h.c.release(f)
+	if last {
+		h.c.poke() // an upload may have waited for the file
+	}
+	return err
+}
+
+// Flush is called at each close(2) of a descriptor; what was written is already
+// as safe as a close promises.
+func (h *Handle) Flush() error { return nil }
+
+// Sync makes the content and everything before it durable.
+func (h *Handle) Sync() error { return h.c.SyncFile(h.f.ino) }
+
+// ReadAt reads up to len(p) bytes from off; fewer only at the end of the file.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	f := h.f
+	f.mu.Lock()
+	if f.have.Whole {
+		fd := f.fd
+		f.mu.Unlock()
+		return readFull(fd, p, off)
+	}
+	defer f.mu.Unlock()
+	if off >= f.size {
+		return 0, nil
+	}
+	p = p[:min(int64(len(p)), f.size-off)]
+	return len(p), f.readPartial(ctx, &h.ra, p, off)
+}
+
+func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {
+	n, err := r.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// WriteAt writes p at off.
+func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
+	f := h.f
+	f.mu.Lock()
+	if f.have.Whole {
+		fd := f.fd
+		f.mu.Unlock()
+		return fd.WriteAt(p, off)
+	}
+	f.mu.Unlock()
+	return h.c.writePartial(f, p, off)
+}
+
+// Allocate is fallocate(2) on the content; mode takes FALLOC_FL_KEEP_SIZE and
+// FALLOC_FL_PUNCH_HOLE where the whole content is here.
+func (h *Handle) Allocate(off, n int64, mode uint32) error {
+	f := h.f
+	f.mu.Lock()
+	if f.have.Whole {
+		defer f.mu.Unlock()
+		return unix.Fallocate(int(f.fd.Fd()), mode, off, n)
+	}
+	size := f.size
+	f.mu.Unlock()
+	switch {
+	case mode&unix.FALLOC_FL_PUNCH_HOLE != 0 || mode&^unix.FALLOC_FL_KEEP_SIZE != 0:
+		return unix.EOPNOTSUPP
+	case mode == 0 && off+n > size:
+		return h.c.truncate(f.ino, off+n)
+	}
+	return nil
+}
+
+// Lseek is lseek(2) for SEEK_DATA and SEEK_HOLE. A file of which bytes are
+// missing is all data to its end.
+func (h *Handle) Lseek(off int64, whence uint32) (int64, error) {
+	f := h.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.have.Whole {
+		return unix.Seek(int(f.fd.Fd()), off, int(whence))
+	}
+	if off < 0 || off >= f.size {
+		return 0, unix.ENXIO
+	}
+	if whence == unix.SEEK_HOLE {
+		return f.size, nil
+	}
+	return off, nil
+}
