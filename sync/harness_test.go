@@ -177,10 +177,14 @@ func (d *device) wait() {
 	}
 }
 
-// committed reports whether the bucket has a row of the inode.
-func (d *device) committed(ino cache.Ino) bool {
-	found := false
-	d.cache.Each(func(r cache.Row) error { found = found || r.Ino == ino && r.Base != ""; return nil },
-		func(cache.NameRow) error { return nil })
-	return found
+// committed is the size by which the bucket knows an inode, -1 if it does not.
+func (d *device) committed(ino cache.Ino) int64 {
+	size := int64(-1)
+	d.cache.Each(func(r cache.Row) error {
+		if r.Ino == ino && r.Base != "" {
+			size = r.Recipe.Size
+		}
+		return nil
+	}, func(cache.NameRow) error { return nil })
+	return size
 }

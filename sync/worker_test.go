@@ -501,7 +501,7 @@ func TestTakenWhileOpen(t *testing.T) {
 	first := wav(rand.New(rand.NewPCG(2, 2)), 600_000)[44:]
 	h.WriteAt(first, 0)
 	deadline := time.Now().Add(15 * time.Second)
-	for !d.committed(a.Ino) && time.Now().Before(deadline) {
+	for d.committed(a.Ino) != int64(len(first)) && time.Now().Before(deadline) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	w.sameAs(map[string][]byte{"library.db": first})
