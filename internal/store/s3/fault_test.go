@@ -143,11 +143,13 @@ func TestUnavailable(t *testing.T) {
 func expectGivesUp(t *testing.T, call call, s *s3.Store, p *proxy) {
 	begun := time.Now()
 	expectOnly(t, call.do(t.Context(), s), store.ErrUnavailable)
-	if took := time.Since(begun); took > 10*time.Second {
+	took := time.Since(begun)
+	if took > 10*time.Second {
 		t.Errorf("%s: gave up after %v", call.name, took)
 	}
-	if n := p.attempts.Load(); n < 2 || n > 20 {
-		t.Errorf("%s: asked %d times", call.name, n)
+	// On a machine so busy that one attempt takes all the patience there is no second.
+	if n := p.attempts.Load(); n > 20 || n < 2 && took < 2*time.Second {
+		t.Errorf("%s: asked %d times in %v", call.name, n, took)
 	}
 }
 
