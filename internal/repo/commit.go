@@ -110,7 +110,7 @@ func EncodeCommit(k *Keys, d *Device, c *Commit) (*Sealed, error) {
 	text = append(text, `{"sig":"`...)
 	text = b64.AppendEncode(text, ed25519.Sign(d.Key, sum[:]))
 	text = append(text, '"', '}', '\n')
-	s, err := k.seal(commitEncoder(len(text)).EncodeAll(text, nil))
+	s, err := k.seal(better().EncodeAll(text, nil))
 	if err != nil {
 		return nil, fmt.Errorf("commit %d: %w", c.Seq, err)
 	}

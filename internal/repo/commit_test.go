@@ -153,7 +153,7 @@ func validText(s string) bool { return strings.ToValidUTF8(s, "") == s }
 // device's could.
 func (e *env) forge(seq uint64, text string) *Sealed {
 	e.t.Helper()
-	s := must(e.k.seal(squeeze().EncodeAll([]byte(text), nil)))(e.t)
+	s := must(e.k.seal(better().EncodeAll([]byte(text), nil)))(e.t)
 	s.Name = commitName(e.d.ID, Head{seq, hex.EncodeToString(s.sum[:])})
 	return s
 }

@@ -116,7 +116,7 @@ func (b *PackBuilder) Finish() (*Sealed, ObjectRow, error) {
 		return nil, row, fmt.Errorf("pack of %s: no blob", b.kind)
 	}
 	index := append(appendObjectFields([]byte{'{'}, &row), '}')
-	b.packed = squeeze().EncodeAll(index, b.packed)
+	b.packed = better().EncodeAll(index, b.packed)
 	s, err := b.k.Seal("meta", b.packed)
 	if err != nil {
 		return nil, row, fmt.Errorf("pack of %s: %w", b.kind, err)
