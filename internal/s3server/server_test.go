@@ -174,8 +174,13 @@ func TestS3cmd(t *testing.T) {
 	s3cmd("rb", "s3://bucket")
 }
 
-// syncLine is a line of strace: fsync(9</data/bucket/key>) = 0
-var syncLine = regexp.MustCompile(`f(?:data)?sync\(\d+<([^>]*)>(?:\(deleted\))?\) *= 0`)
+// Lines of strace: "7 fsync(9</data/bucket/key>) = 0", or, when another thread
+// came between, "7 fsync(9</data/bucket/key> <unfinished ...>" and later
+// "7 <... fsync resumed>) = 0".
+var (
+	syncLine   = regexp.MustCompile(`^(\d+) +f(?:data)?sync\(\d+<([^>]*)>(?:\(deleted\))?(?:\) *= 0| <unfinished)`)
+	resumeLine = regexp.MustCompile(`^(\d+) +<\.\.\. f(?:data)?sync resumed>.*= 0`)
+)
 
 // TestDurable watches the system calls of a server process: what must be synced
 // is synced before the answer.
@@ -229,8 +234,17 @@ func syncs(t *testing.T, trace string) []string {
 		t.Fatal(err)
 	}
 	var paths []string
-	for _, m := range syncLine.FindAllSubmatch(b, -1) {
-		paths = append(paths, string(m[1]))
+	begun := map[string]string{} // by thread
+	for line := range strings.Lines(string(b)) {
+		if m := syncLine.FindStringSubmatch(line); m != nil {
+			if strings.Contains(line, "<unfinished") {
+				begun[m[1]] = m[2]
+			} else {
+				paths = append(paths, m[2])
+			}
+		} else if m := resumeLine.FindStringSubmatch(line); m != nil {
+			paths = append(paths, begun[m[1]])
+		}
 	}
 	return paths
 }
