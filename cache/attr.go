@@ -4,7 +4,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -193,19 +192,4 @@ func (c *Cache) Space() (Space, error) {
 		return Space{}, &os.PathError{Op: "statfs", Path: c.root.Name(), Err: err}
 	}
 	return Space{BlockSize: uint32(st.Bsize), Blocks: st.Blocks, Free: st.Bfree, Avail: st.Bavail, Files: st.Files, FilesFree: st.Ffree}, nil
-}
-
-// Path returns the drive's path of a directory, for messages.
-func (c *Cache) Path(dir Ino) string {
-	var parts []string
-	for dir != Root {
-		n, err := c.inode(dir)
-		if err != nil {
-			return "?"
-		}
-		parts = append(parts, n.Name)
-		dir = n.Parent
-	}
-	slices.Reverse(parts)
-	return "/" + strings.Join(parts, "/")
 }

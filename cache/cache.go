@@ -35,7 +35,8 @@
 //  5. A content file is removed only when it is clean, committed, owes nothing,
 //     is not open, and no mapping of it is left (a read lease is granted).
 //
-// Lock order: Cache.mu (namespace), then file.mu (one content), then kv.
+// Lock order: Cache.mu (namespace), then file.mu (one content), then Cache.fmu
+// (which files are open, what is to be synced), then kv.
 package cache
 
 import (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,11 +113,23 @@ func (c *Cache) start() error {
 	return nil
 }
 
-// Close makes everything durable and closes the database.
+// Close makes everything durable and closes the database, and the contents of
+// handles that nobody released.
 func (c *Cache) Close() error {
 	close(c.stop)
 	c.bg.Wait()
 	err := c.Sync()
+	c.fmu.Lock()
+	left := slices.Collect(maps.Values(c.files))
+	c.fmu.Unlock()
+	for _, f := range left {
+		f.mu.Lock()
+		if f.fd != nil {
+			f.fd.Close()
+			f.fd = nil
+		}
+		f.mu.Unlock()
+	}
 	return errors.Join(err, c.db.Close(), c.root.Close())
 }
 

@@ -23,8 +23,8 @@ type cutFile struct {
 }
 
 // round cuts the files that are ready, uploads their small parts, and hands
-// their recipes to the cache.
-func (w *Worker) round(ctx context.Context, inos []cache.Ino) error {
+// their recipes to the cache. It returns how many could be cut.
+func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, err error) {
 	var cuts []cutFile
 	for len(inos) > 0 {
 		w.setPhase(phaseTags)
@@ -33,11 +33,11 @@ func (w *Worker) round(ctx context.Context, inos []cache.Ino) error {
 		cuts = cuts[:0]
 		for n < len(inos) && n < roundFiles && w.small < roundSmall {
 			if err := ctx.Err(); err != nil {
-				return err
+				return done, err
 			}
 			c, err := w.cut(ctx, inos[n])
 			if err != nil {
-				return err
+				return done, err
 			}
 			if c != nil {
 				cuts = append(cuts, *c)
@@ -46,10 +46,11 @@ func (w *Worker) round(ctx context.Context, inos []cache.Ino) error {
 		}
 		inos = inos[n:]
 		if err := w.finishRound(ctx, cuts); err != nil {
-			return err
+			return done, err
 		}
+		done += len(cuts)
 	}
-	return nil
+	return done, nil
 }
 
 // finishRound uploads the packs and, once they are acknowledged, accepts the cuts.

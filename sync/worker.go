@@ -71,8 +71,9 @@ const (
 	roundSmall     = 64 << 20         // or bytes of small parts
 	sliceOfSound   = 10 * time.Second // of uploading sound before looking for new labour
 	rowsOfCommit   = 20000
-	packedBelow    = 256 << 10 // bytes; smaller sound shares an object
-	inFlight       = 32 << 20  // bytes of objects being sealed and sent
+	packedBelow    = 256 << 10        // bytes; smaller sound shares an object
+	inFlight       = 32 << 20         // bytes of objects being sealed and sent
+	busyPause      = 10 * time.Second // before a file is tried again that is mapped for writing
 	firstBackoff   = 2 * time.Second
 	longestBackoff = time.Minute
 	slowLine       = 256 << 10 // bytes a second; below it one transfer at a time
@@ -218,18 +219,15 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
-	defer func() {
-		if next.IsZero() || !open.IsZero() && open.Before(next) {
-			next = open
-		}
-	}()
+	defer func() { next = sooner(next, open) }()
 	for {
 		ready, later, err := w.ready()
 		if err != nil {
 			return next, err
 		}
 		next = later
-		if err := w.round(ctx, ready); err != nil {
+		cut, err := w.round(ctx, ready)
+		if err != nil {
 			return next, err
 		}
 		done, err := w.sound(ctx)
@@ -237,7 +235,10 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 			return next, err
 		}
 		w.version = w.cache.Version() // our own changes are no news
-		if done && len(ready) == 0 {
+		if done && cut == 0 {
+			if len(ready) > 0 { // in use though closed, or unreadable
+				next = sooner(next, time.Now().Add(busyPause))
+			}
 			break
 		}
 		if w.sent >= commitBytes || w.overdue() {
@@ -252,6 +253,14 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 	return next, w.commitAll(ctx)
 }
 
+// sooner is the earlier of two times of which zero means never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // ready lists the files to cut now, and when to ask again. What settles one
 // after another, as the files of a copy or a retag under way do, is waited for
 // together, up to longestSettle.
@@ -264,8 +273,8 @@ func (w *Worker) ready() ([]cache.Ino, time.Time, error) {
 	if err != nil || w.urgent() {
 		return inos, next, err
 	}
-	if quiet := w.changed.Add(w.o.Settle); quiet.After(now) && (next.IsZero() || quiet.Before(next)) {
-		next = quiet
+	if quiet := w.changed.Add(w.o.Settle); quiet.After(now) {
+		next = sooner(next, quiet)
 	}
 	idle, err := w.cache.Idle()
 	if err != nil || idle {

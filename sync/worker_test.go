@@ -513,3 +513,40 @@ func TestTakenWhileOpen(t *testing.T) {
 	d.wait()
 	w.sameAs(map[string][]byte{"library.db": second})
 }
+
+// TestMappedFileIsWaitedFor: a file that is closed but still mapped for writing
+// is tried again after a pause, and the worker does not spin meanwhile.
+func TestMappedFileIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	d := w.device("one")
+	ino := d.write("a.db", []byte("first"))
+	d.wait()
+	// Another descriptor for writing refuses the lease, as a mapping does.
+	held, err := os.OpenFile(fmt.Sprintf("%s/content/%02x/%016x", d.dir, byte(ino), ino), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("a.db", []byte("second"))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	if err := d.w.Wait(ctx); err == nil {
+		t.Error("safe while mapped for writing")
+	}
+	cancel()
+	d.w.mu.Lock()
+	seen := d.w.rounds
+	d.w.mu.Unlock()
+	d.w.poke()
+	for range 100 {
+		time.Sleep(20 * time.Millisecond)
+		d.w.mu.Lock()
+		ended := d.w.rounds > seen
+		d.w.mu.Unlock()
+		if ended {
+			held.Close()
+			d.wait()
+			w.sameAs(map[string][]byte{"a.db": []byte("second")})
+			return
+		}
+	}
+	t.Fatal("the worker spins on a file that it cannot cut")
+}
