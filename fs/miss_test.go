@@ -92,7 +92,7 @@ func soundOf(off int64, n int) []byte {
 func plant(c *cache.Cache, name string, size int64) error {
 	ino := 2<<40 + cache.Ino(rand.Uint32())
 	return c.Absorb([]cache.Row{{
-		Ino: ino, Mode: syscall.S_IFREG | 0o644, Mtime: time.Unix(1e9, 0),
+		Ino: ino, Mode: syscall.S_IFREG | 0o644, UID: uint32(os.Getuid()), Mtime: time.Unix(1e9, 0),
 		Recipe: &cache.Recipe{
 			Size:  size,
 			Parts: []cache.Part{{Kind: "audio", Size: size, Blobs: []cache.Blob{{Size: size}}}},

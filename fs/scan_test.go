@@ -46,7 +46,7 @@ func plantTrack(c *cache.Cache, name string) error {
 		return cache.Part{Kind: kind, Size: size, Blobs: []cache.Blob{{Size: size}}}
 	}
 	return c.Absorb([]cache.Row{{
-		Ino: ino, Mode: syscall.S_IFREG | 0o644, Mtime: time.Unix(1e9, 0),
+		Ino: ino, Mode: syscall.S_IFREG | 0o644, UID: uint32(os.Getuid()), Mtime: time.Unix(1e9, 0),
 		Recipe: &cache.Recipe{
 			Size:  trackSize,
 			Parts: []cache.Part{part("tags", trackTags), part("probe", trackProbe+trackTail), part("audio", trackAudio)},

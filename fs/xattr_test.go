@@ -58,7 +58,7 @@ func TestXattr(t *testing.T) {
 		if _, err := get("system.posix_acl_access", 64); err != unix.EOPNOTSUPP {
 			t.Errorf("system.posix_acl_access: %v", err)
 		}
-		if err := set("security.other", 0); err != unix.EOPNOTSUPP {
+		if err := set("security.other", 0); err != unix.EOPNOTSUPP && (os.Geteuid() == 0 || err != unix.EPERM) {
 			t.Errorf("setting a security attribute: %v", err)
 		}
 	})

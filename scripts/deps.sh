@@ -58,5 +58,9 @@ open_fuse() {
 	esac
 }
 
+# fusermount3 -u reads and writes the mount table under its old name.
+link_mtab() { [ -e /etc/mtab ] || as_root ln -s /proc/self/mounts /etc/mtab; }
+
 install_missing
 open_fuse
+link_mtab

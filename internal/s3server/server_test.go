@@ -130,6 +130,9 @@ func TestRunFails(t *testing.T) {
 		}, nil},
 	} {
 		err := s3server.Run(t.Context(), c.config)
+		if os.Geteuid() != 0 {
+			c.want = nil // others may not even ask for attributes there
+		}
 		if err == nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v", c.name, err)
 		}

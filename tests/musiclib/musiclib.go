@@ -99,7 +99,7 @@ func Make(ctx context.Context, dir string, o Options) (Summary, error) {
 		return Summary{}, fmt.Errorf("musiclib: no such library: %+v", o)
 	}
 	if o.CacheDir == "" {
-		o.CacheDir = filepath.Join(os.TempDir(), "tunesafe-musiclib-"+cacheVersion)
+		o.CacheDir = filepath.Join(os.TempDir(), fmt.Sprintf("tunesafe-musiclib-%s-%d", cacheVersion, os.Getuid()))
 	}
 	c := &cache{dir: o.CacheDir}
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
