@@ -26,15 +26,23 @@ func (c *Cache) Attr(ino Ino) (Attr, error) {
 		return Attr{}, err
 	}
 	if n.dirty() || n.TakenOpen {
-		if f := c.peek(ino); f != nil {
-			f.mu.Lock()
-			f.live(n)
-			f.mu.Unlock()
-		} else {
+		if !c.liveAttr(ino, n) {
 			c.fromContent(ino, n)
 		}
 	}
 	return n.attr(ino), nil
+}
+
+// liveAttr takes size and times of an open whole content from its descriptor; it
+// reports false if there is none, also when it was closed just now.
+func (c *Cache) liveAttr(ino Ino, n *inode) bool {
+	f := c.peek(ino)
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live(n)
 }
 
 // SetAttr changes attributes and returns them as they are then.

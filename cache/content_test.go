@@ -474,3 +474,35 @@ func TestUnlinkedFileLivesWhileOpen(t *testing.T) {
 		}
 	}
 }
+
+// TestAttrBesideRelease: the size is never an older one while the last handle
+// of a written file is being released.
+func TestAttrBesideRelease(t *testing.T) {
+	c := openCache(t, t.TempDir(), nil)
+	defer c.Close()
+	a, h, err := c.Create(Root, "f", 0o644, Owner{}, OpenFlags{Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(3000) {
+		if _, err := h.WriteAt([]byte("0123456789"), 10*i); err != nil {
+			t.Fatal(err)
+		}
+		released := make(chan struct{})
+		go func() { h.Release(); close(released) }()
+		for done := false; !done; {
+			select {
+			case <-released:
+				done = true
+			default:
+			}
+			if got, err := c.Attr(a.Ino); err != nil || got.Size != 10*i+10 {
+				t.Fatalf("round %d: size %d, want %d (%v)", i, got.Size, 10*i+10, err)
+			}
+		}
+		if h, err = c.OpenFile(a.Ino, OpenFlags{Write: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Release()
+}

@@ -153,15 +153,17 @@ func (f *file) fresh() bool {
 	return f.fd != nil && (!f.saved || f.c.later[f.ino] != nil)
 }
 
-// live puts size and times of a whole content into n. f.mu is held.
-func (f *file) live(n *inode) {
+// live puts size and times of a whole content into n, if it is open. f.mu is held.
+func (f *file) live(n *inode) bool {
 	if !f.have.Whole || f.fd == nil {
-		return
+		return false
 	}
 	var st unix.Stat_t
-	if unix.Fstat(int(f.fd.Fd()), &st) == nil {
-		n.Size, n.Mtime = st.Size, stampTS(st.Mtim)
+	if unix.Fstat(int(f.fd.Fd()), &st) != nil {
+		return false
 	}
+	n.Size, n.Mtime = st.Size, stampTS(st.Mtim)
+	return true
 }
 
 // emptyContent adds a new file's content: whole, and without a byte.
