@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -27,15 +29,29 @@ func bindWait(f *pflag.FlagSet) action {
 		if *timeout < 0 {
 			return misuse("--timeout is negative")
 		}
-		p := newProgress(e.stderr)
-		return withOwner(ctx, e, func(o control.Owner) error {
-			s, err := o.Wait(ctx, control.WaitRequest{Timeout: *timeout}, p.uploading)
-			p.clear()
-			if err != nil {
-				return err
+		begun := time.Now()
+		err := waitSafe(ctx, e, *timeout)
+		if errors.Is(err, control.ErrEnded) && ctx.Err() == nil {
+			// The drive was unmounted meanwhile: this process uploads the rest.
+			left := *timeout
+			if left > 0 {
+				left = max(left-time.Since(begun), time.Millisecond)
 			}
-			fmt.Fprintf(e.stdout, "everything is %s: %s (%s)\n", s.SafeWord, count(s.SafeFiles, "file"), size(s.SafeBytes))
-			return nil
-		})
+			err = waitSafe(ctx, e, left)
+		}
+		return err
 	}
+}
+
+func waitSafe(ctx context.Context, e *env, timeout time.Duration) error {
+	p := newProgress(e.stderr)
+	return withOwner(ctx, e, func(o control.Owner) error {
+		s, err := o.Wait(ctx, control.WaitRequest{Timeout: timeout}, p.uploading)
+		p.clear()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stdout, "everything is %s: %s (%s)\n", s.SafeWord, count(s.SafeFiles, "file"), size(s.SafeBytes))
+		return nil
+	})
 }

@@ -87,9 +87,10 @@ func TestLongOutage(t *testing.T) {
 	if length >= time.Minute && second >= first { // so long the retries of single requests last
 		t.Errorf("%d requests in the first half, %d in the second", first, second)
 	}
-	if s := r.Status(); s.Safe() || len(s.Errors) == 0 {
-		t.Errorf("status does not tell that the store is away: %+v", s)
-	}
+	eventually(t, "status tells that the store is away", time.Minute, func() bool {
+		s := r.Status()
+		return !s.Safe() && len(s.Errors) > 0
+	})
 	if _, stderr, code := r.Try("wait", "--timeout", "1s"); code != 3 {
 		t.Errorf("wait: exit code %d, not 3\n%s", code, stderr)
 	}
