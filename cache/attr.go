@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -77,6 +78,7 @@ func (c *Cache) SetAttr(ino Ino, ch Change) (Attr, error) {
 		if err := c.setContentMtime(ino, *ch.Mtime); err != nil {
 			return Attr{}, err
 		}
+		crashpoint.At("attr.content")
 	}
 	n.Ctime = x.now
 	if ch.Mode != nil || ch.UID != nil || ch.GID != nil || ch.Mtime != nil {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -28,9 +29,11 @@ func (c *Cache) Sync() error {
 	if err := c.syncClosed(); err != nil {
 		return err
 	}
+	crashpoint.At("sync.contents")
 	if err := c.storeLater(later); err != nil {
 		return err
 	}
+	crashpoint.At("sync.ranges")
 	return c.db.Sync()
 }
 
@@ -104,6 +107,7 @@ func (c *Cache) SyncFile(ino Ino) error {
 	if err := c.syncContent(ino); err != nil {
 		return err
 	}
+	crashpoint.At("fsync.content")
 	return c.db.Sync()
 }
 

@@ -9,6 +9,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -130,9 +131,11 @@ func (c *Cache) dropContent(ino Ino) (gone bool, err error) {
 	if err := c.db.Apply(&b); err != nil {
 		return false, err
 	}
+	crashpoint.At("evict.row")
 	if err := os.Remove(c.contentPath(ino)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return false, err
 	}
+	crashpoint.At("evict.unlinked")
 	return true, nil
 }
 

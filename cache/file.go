@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // file is a content in use: open handles, fetches under way, or a cut.
@@ -174,6 +176,7 @@ func (x *change) emptyContent(ino Ino, n *inode) error {
 	}
 	n.Gen = 1
 	x.b.Put(bHave, inoKey(ino), encode(&have{Whole: true}))
+	crashpoint.At("create.content")
 	x.b.Put(bUncut, inoKey(ino), nil)
 	return fd.Close()
 }
@@ -212,6 +215,7 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 	if fl.Write && bump {
 		err = c.markDirty(f)
 	}
+	crashpoint.At("open.marked")
 	if err == nil && fl.Truncate {
 		err = c.truncate(ino, 0)
 	}
@@ -269,6 +273,7 @@ func (c *Cache) writePartial(f *file, p []byte, off int64) (int, error) {
 	if k == 0 {
 		return 0, err
 	}
+	crashpoint.At("write.landed")
 	f.grow(max(f.size, off))
 	f.have.Here = f.have.Here.add(off, off+int64(k))
 	f.have.Written = f.have.Written.add(off, off+int64(k))
@@ -342,6 +347,7 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 	if err := f.fd.Truncate(size); err != nil {
 		return err
 	}
+	crashpoint.At("truncate.content")
 	f.size = size
 	n.Size, n.Mtime, n.Ctime = size, x.now, x.now
 	if err := x.putHave(f); err != nil {

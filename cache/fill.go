@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -325,6 +326,7 @@ func (f *file) put(p []byte, off int64) error {
 			if _, err := f.fd.WriteAt(p[at-off:at-off+n], at); err != nil {
 				return err
 			}
+			crashpoint.At("fill.landed")
 			f.have.Here = f.have.Here.add(at, at+n)
 			f.saved = false
 		}
@@ -388,6 +390,7 @@ func (f *file) becomeWhole() error {
 	if err := f.c.setContentMtime(f.ino, n.Mtime.time()); err != nil {
 		return err
 	}
+	crashpoint.At("fill.whole")
 	f.have = have{Whole: true}
 	f.small = nil
 	f.saved = false

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // Handle is one open file.
@@ -46,6 +48,7 @@ func (h *Handle) Release() error {
 	last := f.handles == 0
 	f.mu.Unlock()
 	var err error
+	crashpoint.At("release.begun")
 	if h.flags.Write {
 		err = h.c.untaken(f.ino)
 		if err == nil {

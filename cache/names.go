@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -194,10 +195,12 @@ func (c *Cache) purge(ino Ino) error {
 	if err := c.db.Apply(&b); err != nil {
 		return err
 	}
+	crashpoint.At("purge.rows")
 	c.forget(ino)
 	if err := unix.Unlink(c.contentPath(ino)); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
+	crashpoint.At("purge.unlinked")
 	return nil
 }
 
@@ -342,6 +345,7 @@ func (c *Cache) remove(parent Ino, n string, wantDir bool) error {
 	if err := x.apply(); err != nil {
 		return err
 	}
+	crashpoint.At("unlink.applied")
 	c.reap(x)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -216,6 +217,7 @@ func (c *Cache) restat() error {
 	}
 	now := time.Now()
 	for _, ino := range inos {
+		crashpoint.At("start.restat")
 		c.closed[ino] = now
 		err := c.untaken(ino)
 		if err == nil {

@@ -1,5 +1,7 @@
 package cache
 
+import "github.com/tunesafe/tunesafe/internal/crashpoint"
+
 // Rename moves a name, over an existing one unless flags forbid it, or
 // exchanges two. A directory's move is one row whatever it holds.
 func (c *Cache) Rename(oldDir Ino, oldName string, newDir Ino, newName string, f RenameFlags) error {
@@ -63,6 +65,7 @@ func (c *Cache) Rename(oldDir Ino, oldName string, newDir Ino, newName string, f
 	if err := x.apply(); err != nil {
 		return err
 	}
+	crashpoint.At("rename.applied")
 	c.reap(x)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
@@ -48,6 +49,7 @@ func (w *Worker) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.At("checkpoint.built")
 	if idle, err := w.cache.Idle(); err != nil || !idle || w.cache.Version() != version {
 		return errors.Join(err, errMoved)
 	}
@@ -57,6 +59,7 @@ func (w *Worker) checkpoint(ctx context.Context) error {
 
 // hint writes the name that leads a cold reader to the checkpoint.
 func (w *Worker) hint(ctx context.Context, c *repo.Commit) error {
+	crashpoint.At("checkpoint.hint")
 	return w.send(ctx, repo.HintName(c), []byte("\n"))
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
@@ -152,6 +153,7 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 	if err != nil {
 		return err
 	}
+	crashpoint.At("commit.sealed")
 	out := outgoing{Name: s.Name, Body: s.Body, Base: fmt.Sprintf("%s:%d", w.o.Device.ID, c.Seq)}
 	if b != nil {
 		out.Batch = *b
@@ -160,6 +162,7 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 	if err := w.keep(&out); err != nil {
 		return err
 	}
+	crashpoint.At("commit.written")
 	return w.deliver(ctx, &out)
 }
 
@@ -231,6 +234,7 @@ func (w *Worker) keep(out *outgoing) error {
 	}
 	_, err = f.Write(p)
 	err = errors.Join(err, f.Sync(), f.Close())
+	crashpoint.At("commit.temporary")
 	if err == nil {
 		err = os.Rename(tmp, w.outgoingPath())
 	}
@@ -266,6 +270,7 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 	if err := w.send(ctx, out.Name, out.Body); err != nil {
 		return err
 	}
+	crashpoint.At("commit.put")
 	d := w.o.Device
 	certs := map[string]repo.Certificate{d.ID: {Device: d.ID, Name: d.Name, Key: d.Key.Public().(ed25519.PublicKey)}}
 	c, err := repo.DecodeCommit(w.o.Keys, certs, out.Name, out.Body)
@@ -280,15 +285,18 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 	if err := w.o.Index.Apply(c); err != nil {
 		return err
 	}
+	crashpoint.At("commit.indexed")
 	if err := w.cache.Committed(&out.Batch, out.Base); err != nil {
 		return err
 	}
+	crashpoint.At("commit.marked")
 	if err := errors.Join(w.seen(c.Time), w.logged(c, int64(len(out.Body)))); err != nil {
 		return err
 	}
 	if err := w.cache.Sync(); err != nil {
 		return err
 	}
+	crashpoint.At("commit.taken")
 	w.mu.Lock()
 	w.last = c.Time
 	w.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/split"
 )
@@ -59,8 +60,10 @@ func (w *Worker) finishRound(ctx context.Context, cuts []cutFile) error {
 	if err := w.finishPacks(ctx); err != nil {
 		return err
 	}
+	crashpoint.At("cut.uploaded")
 	for _, c := range cuts {
 		err := c.snap.SetRecipe(c.recipe)
+		crashpoint.At("cut.accepted")
 		if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) {
 			continue // it waits again, or is gone
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
@@ -68,6 +69,7 @@ func (p *puller) pull(ctx context.Context) error {
 		if heads, err = p.checkpoint(ctx); err != nil {
 			return err
 		}
+		crashpoint.At("pull.checkpoint")
 	}
 	if err := p.log(ctx, heads); err != nil {
 		return err
@@ -75,6 +77,7 @@ func (p *puller) pull(ctx context.Context) error {
 	if err := w.cache.SetMeta("pulling", nil); err != nil {
 		return err
 	}
+	crashpoint.At("pull.done")
 	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
 	return w.cache.Sync()
 }
@@ -138,6 +141,7 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		if err := p.flush(fmt.Sprintf("%s:%d", c.Device, c.Seq)); err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
+		crashpoint.At("pull.absorbed")
 		return errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time))
 	})
 }

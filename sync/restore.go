@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // RestoreProgress counts what a restore has written so far.
@@ -135,6 +136,7 @@ func (r *restore) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.At("restore.files")
 	for i := len(r.items) - 1; i >= 0; i-- {
 		if it := r.items[i]; it.attr.Mode&unix.S_IFMT == unix.S_IFDIR && it.path != "." {
 			if err := r.attributes(it.path, it.attr); err != nil {
@@ -282,6 +284,7 @@ func (r *restore) file(ctx context.Context, it restoreItem) error {
 	if err == nil {
 		err = r.attributes(tmp, it.attr)
 	}
+	crashpoint.At("restore.written")
 	if err == nil {
 		err = r.root.Rename(tmp, it.path)
 	}

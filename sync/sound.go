@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/split"
 )
@@ -315,6 +316,7 @@ func (u *upload) data(f *owedFile, i int) error {
 // paid marks a file whose parts are all acknowledged.
 func (u *upload) paid(f *owedFile) error {
 	err := f.snap.Paid()
+	crashpoint.At("sound.paid")
 	if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) {
 		return nil
 	}

@@ -40,6 +40,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
 )
@@ -385,10 +386,12 @@ func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) er
 	if err := w.send(ctx, s.Name, s.Body); err != nil {
 		return err
 	}
+	crashpoint.At("object.put")
 	w.line.note(len(s.Body), time.Since(began))
 	if err := w.o.Index.Acked(row, s.Header); err != nil {
 		return err
 	}
+	crashpoint.At("object.acked")
 	if row.Kind == repo.Audio {
 		return nil
 	}

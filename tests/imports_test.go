@@ -17,9 +17,10 @@ const module = "github.com/tunesafe/tunesafe"
 var arrows = map[string][]string{
 	"cmd/tunesafe":                        {"cache", "fs", "sync", "internal/"},
 	"fs":                                  {"cache"},
-	"cache":                               {"internal/kv"},
-	"sync":                                {"cache", "internal/split", "internal/repo", "internal/store"},
-	"internal/repo":                       {"internal/store"},
+	"cache":                               {"internal/kv", "internal/crashpoint"},
+	"sync":                                {"cache", "internal/split", "internal/repo", "internal/store", "internal/crashpoint"},
+	"internal/kv":                         {"internal/crashpoint"},
+	"internal/repo":                       {"internal/store", "internal/crashpoint"},
 	"internal/home":                       {"internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
 	"internal/store/s3":                   {"internal/store"},
 	"internal/store/mem":                  {"internal/store"},

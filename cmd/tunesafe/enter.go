@@ -12,6 +12,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
@@ -48,6 +49,7 @@ func enter(ctx context.Context, h home.Home, st store.Store, given age.Identity,
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.At("init.recovery")
 	k, root, err := repo.Create(ctx, st, key)
 	return &entry{keys: k, root: root, recovery: key}, err
 }
@@ -102,6 +104,7 @@ func (in *entry) save(h home.Home, where home.Store) error {
 	if err := h.SetDevice(in.device); err != nil {
 		return err
 	}
+	crashpoint.At("init.device")
 	if in.recovery != nil { // a new repository is empty: all of it is known
 		if err := h.SetKnown(); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/pflag"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
@@ -163,6 +164,7 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	if err := in.enrol(ctx, st, o.name); err != nil {
 		return err
 	}
+	crashpoint.At("init.enrolled")
 	if !o.noCredentials || where.Local() {
 		if err := h.SetCredentials(creds); err != nil {
 			return err

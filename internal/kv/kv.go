@@ -29,6 +29,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // Bucket numbers one of the buckets named at [Open].
@@ -126,11 +128,13 @@ func (d *DB) recover() error {
 		if err := d.merge(d.active); err != nil {
 			return err
 		}
+		crashpoint.At("replay.merged")
 		d.active = newOverlay()
 	}
 	if d.log, err = newJournal(d.dir, next); err != nil {
 		return err
 	}
+	crashpoint.At("replay.journal")
 	for _, s := range seqs {
 		if err := os.Remove(journalPath(d.dir, s)); err != nil {
 			return err
@@ -175,6 +179,7 @@ func (d *DB) Apply(b *Batch) error {
 	if err := d.log.append(rec); err != nil {
 		return err
 	}
+	crashpoint.At("journal.appended")
 	d.active.apply(b.ops)
 	if d.log.size > d.opt.FlushBytes {
 		select {
@@ -231,6 +236,7 @@ func (d *DB) Flush() error {
 	d.frozen, d.old = d.active, d.log
 	d.active, d.log = newOverlay(), next
 	d.mu.Unlock()
+	crashpoint.At("merge.switched")
 
 	if d.opt.BeforeSync != nil {
 		if err := d.opt.BeforeSync(); err != nil {
@@ -240,9 +246,11 @@ func (d *DB) Flush() error {
 	if err := d.old.sync(); err != nil {
 		return d.fail(err)
 	}
+	crashpoint.At("merge.synced")
 	if err := d.merge(d.frozen); err != nil {
 		return d.fail(err)
 	}
+	crashpoint.At("merge.done")
 	d.mu.Lock()
 	old := d.old
 	d.frozen, d.old = nil, nil
@@ -301,5 +309,6 @@ func (d *DB) Close() error {
 	if err == nil {
 		err = log.remove()
 	}
+	crashpoint.At("close.journal")
 	return errors.Join(err, d.bolt.Close())
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // acks is the journal of objects that the store acknowledged and no commit
@@ -133,6 +135,7 @@ func (a *acks) rewrite(text []byte) error {
 	if _, err := f.Write(text); err != nil {
 		return errors.Join(err, f.Close())
 	}
+	crashpoint.At("index.acks")
 	if err := os.Rename(a.path+".new", a.path); err != nil {
 		return errors.Join(err, f.Close())
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // Apply takes in commits, in their order, in one transaction that is on the
@@ -47,6 +49,7 @@ func (x *Index) Apply(commits ...*Commit) error {
 	if err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
+	crashpoint.At("index.applied")
 	return x.acks.drop(done)
 }
 

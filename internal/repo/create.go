@@ -18,6 +18,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/store"
 )
 
@@ -75,12 +76,14 @@ func Create(ctx context.Context, st store.Store, recovery *age.X25519Identity) (
 	if err := putSealed(ctx, st, rootFile, rootText, recovery.Recipient()); err != nil {
 		return nil, nil, err
 	}
+	crashpoint.At("init.root")
 	if err := putSealed(ctx, st, recoveryFile, text, recovery.Recipient()); err != nil {
 		return nil, nil, err
 	}
 	if err := st.Put(ctx, "readme.txt", readme); err != nil {
 		return nil, nil, err
 	}
+	crashpoint.At("init.keys")
 	if err := st.Put(ctx, repoFile, append(about, '\n')); err != nil {
 		return nil, nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // packDir keeps packs as they lie in the bucket, in files named by their
@@ -95,6 +97,7 @@ func (d *packDir) keep(name, kind string, body []byte) error {
 		return err
 	}
 	_, err = f.Write(body)
+	crashpoint.At("pack.kept")
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
