@@ -390,6 +390,34 @@ func (c *Cache) Parent(dir Ino) (Ino, error) {
 	return n.Parent, err
 }
 
+// Paths returns a path from the root for each of the inodes that has a name. It
+// reads every name of the drive.
+func (c *Cache) Paths(inos []Ino) (map[Ino]string, error) {
+	want := make(map[Ino]bool, len(inos))
+	for _, ino := range inos {
+		want[ino] = true
+	}
+	paths := make(map[Ino]string, len(inos))
+	parents := make(map[Ino]Ino, len(inos))
+	err := c.db.Scan(bName, nil, nil, func(k, v []byte) bool {
+		if ino := decodeName(v).ino; want[ino] {
+			paths[ino], parents[ino] = string(k[8:]), keyIno(k)
+		}
+		return true
+	})
+	for ino, dir := range parents {
+		for dir != Root {
+			n, err := c.inode(dir)
+			if err != nil {
+				break // removed meanwhile
+			}
+			paths[ino] = n.Name + "/" + paths[ino]
+			dir = n.Parent
+		}
+	}
+	return paths, err
+}
+
 // Readlink returns the target of a symbolic link.
 func (c *Cache) Readlink(ino Ino) (string, error) {
 	n, err := c.inode(ino)
@@ -401,6 +429,26 @@ func (c *Cache) Readlink(ino Ino) (string, error) {
 
 // ReadDir returns the names of a directory, sorted bytewise, without . and ...
 func (c *Cache) ReadDir(dir Ino) ([]DirEntry, error) {
+	list, err := c.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	kept := list[:0]
+	for _, e := range list {
+		e.Mode, err = c.Type(e.Ino)
+		if errors.Is(err, ErrNotExist) {
+			continue // removed meanwhile, or known only by name
+		}
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, e)
+	}
+	return kept, nil
+}
+
+// List is ReadDir without the types, which cost a row each.
+func (c *Cache) List(dir Ino) (list []DirEntry, err error) {
 	n, err := c.inode(dir)
 	if err != nil {
 		return nil, err
@@ -408,26 +456,15 @@ func (c *Cache) ReadDir(dir Ino) ([]DirEntry, error) {
 	if !n.isDir() {
 		return nil, ErrNotDir
 	}
-	var list []DirEntry
 	err = c.db.Scan(bName, inoKey(dir), nil, func(k, v []byte) bool {
 		list = append(list, DirEntry{Name: string(k[8:]), Ino: decodeName(v).ino})
 		return true
 	})
-	if err != nil {
-		return nil, err
-	}
-	// The types are read after the scan: rows may be read only outside of it.
-	kept := list[:0]
-	for _, e := range list {
-		row, err := c.inode(e.Ino)
-		if errors.Is(err, ErrNotExist) {
-			continue // removed meanwhile, or known only by name
-		}
-		if err != nil {
-			return nil, err
-		}
-		e.Mode = row.Mode & unix.S_IFMT
-		kept = append(kept, e)
-	}
-	return kept, nil
+	return list, err
+}
+
+// Type returns the type bits of st_mode.
+func (c *Cache) Type(ino Ino) (uint32, error) {
+	n, err := c.inode(ino)
+	return n.Mode & unix.S_IFMT, err
 }

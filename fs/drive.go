@@ -25,18 +25,12 @@
 //
 // # Passthrough
 //
-// With passthrough the kernel reads and writes the content file itself. Three
-// facts shape the code (Linux 6.18, go-fuse 2.12.1):
-//
-//   - The kernel answers EIO when an inode is open in both modes at once. The
-//     cache therefore chooses a mode with the first handle and keeps it until
-//     the last is released.
-//   - go-fuse registers the descriptor of the first handle and gives it to all
-//     later ones until the last release, whatever those would say.
-//   - go-fuse calls our Release before it lets go of that registration. In
-//     between, a new opening would meet the old registration after the cache
-//     has forgotten the mode. So the cache is told of a release only after
-//     go-fuse is done with it: see [releaseLast].
+// With passthrough the kernel reads and writes the content file itself, by a
+// descriptor that is registered with it. It answers EIO when an inode is open in
+// both modes at once, or through two registrations (Linux 6.18). The cache
+// therefore chooses a mode with the first handle and keeps it until the last is
+// released; all handles of an inode share one registration, and the last of them
+// takes it back before the cache hears of its release.
 //
 // Whether the kernel grants passthrough at all (it asks for privilege, and a
 // file system that is not itself stacked) is tried once, before the first
@@ -65,7 +59,10 @@
 package fs
 
 import (
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,48 +72,52 @@ import (
 )
 
 const (
-	long     = time.Hour   // what the kernel may believe of what only it changes
-	brief    = time.Second // names that are not there; files written through passthrough
-	maxNoted = 1 << 12     // inodes of which a failure was logged, before starting over
+	long  = time.Hour   // what the kernel may believe of what only it changes
+	brief = time.Second // names that are not there; files written through passthrough
 )
 
-// drive is what all nodes of a mount share. The node table is go-fuse's; here
-// is only what must be known per inode while files are open.
+// drive answers the kernel. Here is only what must be known of what is open.
 type drive struct {
+	fuse.RawFileSystem // ENOSYS
+
 	c           *cache.Cache
 	log         *slog.Logger
 	server      *fuse.Server // set before the first request is served
 	passthrough bool         // wanted and granted; set before the first request is served
 	direct      bool         // the kernel lets direct handles be mapped; likewise
 
-	mu      sync.Mutex
-	inodes  map[cache.Ino]usage
-	handles map[*handle]struct{}
-	closing map[<-chan struct{}]*handle // by the request that releases them
-	noted   map[cache.Ino]struct{}
+	mu     sync.RWMutex
+	last   uint64 // handle number given out
+	inodes map[cache.Ino]usage
+	files  map[uint64]*handle
+	dirs   map[uint64]*dirHandle
+
+	failures failures
 }
 
-// usage is how an inode is and was opened for writing.
+// usage is how an inode is open, and was opened for writing.
 type usage struct {
-	writers int  // handles open for writing
-	passed  bool // a writer used passthrough since the kernel came to know the inode
+	writers int   // handles open for writing
+	passing int   // handles that use backing
+	backing int32 // the kernel's registration of the content's descriptor
+	passed  bool  // a writer used passthrough since the kernel came to know the inode
 }
 
 func newDrive(c *cache.Cache, log *slog.Logger) *drive {
 	return &drive{
-		c:       c,
-		log:     log,
-		inodes:  make(map[cache.Ino]usage),
-		handles: make(map[*handle]struct{}),
-		closing: make(map[<-chan struct{}]*handle),
-		noted:   make(map[cache.Ino]struct{}),
+		RawFileSystem: fuse.NewDefaultRawFileSystem(),
+		c:             c,
+		log:           log,
+		inodes:        make(map[cache.Ino]usage),
+		files:         make(map[uint64]*handle),
+		dirs:          make(map[uint64]*dirHandle),
 	}
 }
 
 // attrTimeout says how long the kernel may believe an inode's attributes.
 func (d *drive) attrTimeout(ino cache.Ino) time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.mu.RLock()
+	defer d.mu.RUnlock()
 	switch u := d.inodes[ino]; {
 	case u.writers > 0:
 		return 0
@@ -127,80 +128,113 @@ func (d *drive) attrTimeout(ino cache.Ino) time.Duration {
 	}
 }
 
-// opened notes a new handle and reports whether the kernel may keep the pages
-// it has of the file.
-func (d *drive) opened(h *handle) (keep bool) {
+// opened enters a new handle into the books. It reports whether the kernel may
+// keep the pages it has of the file, and for a handle in passthrough mode, whose
+// content has the descriptor fd, the number of the registration.
+func (d *drive) opened(h *handle, fd int) (keep bool, backing int32, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.handles[h] = struct{}{}
 	u := d.inodes[h.ino()]
+	if h.passthrough {
+		if u.passing == 0 {
+			id, no := d.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
+			if no != 0 {
+				return false, 0, fmt.Errorf("registering a content for passthrough: %w", no)
+			}
+			u.backing = id
+		}
+		u.passing++
+	}
 	keep = !h.passthrough && !u.passed
 	if h.writing {
 		u.writers++
 		u.passed = u.passed || h.passthrough
-		d.inodes[h.ino()] = u
 	}
-	return keep
+	d.note(h.ino(), u)
+	d.last++
+	h.fh = d.last
+	d.files[h.fh] = h
+	return keep, u.backing, nil
 }
 
 // released takes a handle out of the books and reports whether it was in them.
 func (d *drive) released(h *handle) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, ok := d.handles[h]; !ok {
+	if _, ok := d.files[h.fh]; !ok {
 		return false
 	}
-	delete(d.handles, h)
+	delete(d.files, h.fh)
+	u := d.inodes[h.ino()]
 	if h.writing {
-		u := d.inodes[h.ino()]
-		if u.writers--; u.writers == 0 && !u.passed {
-			delete(d.inodes, h.ino())
-		} else {
-			d.inodes[h.ino()] = u
+		u.writers--
+	}
+	if h.passthrough {
+		if u.passing--; u.passing == 0 {
+			if no := d.server.UnregisterBackingFd(u.backing); no != 0 {
+				d.log.Warn("a content stays registered for passthrough", "inode", h.ino(), "error", no)
+			}
+			u.backing = 0
 		}
 	}
+	d.note(h.ino(), u)
 	return true
+}
+
+// note keeps u unless it says nothing. d.mu is held.
+func (d *drive) note(ino cache.Ino, u usage) {
+	if u == (usage{}) {
+		delete(d.inodes, ino)
+	} else {
+		d.inodes[ino] = u
+	}
 }
 
 // forgotten drops what was kept of an inode the kernel no longer knows.
 func (d *drive) forgotten(ino cache.Ino) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.inodes[ino].writers == 0 {
-		delete(d.inodes, ino)
+	if u, ok := d.inodes[ino]; ok && u.writers == 0 {
+		u.passed = false
+		d.note(ino, u)
 	}
+}
+
+// file is an open file by its handle number; nil if there is none.
+func (d *drive) file(fh uint64) *handle {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.files[fh]
+}
+
+func (d *drive) dir(fh uint64) *dirHandle {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.dirs[fh]
+}
+
+func (d *drive) openedDir(h *dirHandle) (fh uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	d.dirs[d.last] = h
+	return d.last
+}
+
+func (d *drive) releasedDir(fh uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.dirs, fh)
 }
 
 // close releases the handles the kernel never will, because the connection was
 // aborted or the mount taken away under them.
 func (d *drive) close() {
-	d.mu.Lock()
-	left := make([]*handle, 0, len(d.handles))
-	for h := range d.handles {
-		left = append(left, h)
-	}
-	d.mu.Unlock()
+	d.mu.RLock()
+	left := slices.Collect(maps.Values(d.files))
+	d.mu.RUnlock()
 	for _, h := range left {
 		h.release()
 	}
-}
-
-// releaseLast wraps go-fuse's node layer so that the cache hears of a release
-// after go-fuse has given up the passthrough registration, not before. The node
-// layer calls [handle.Release] with the request's cancel channel; that channel,
-// unique among the requests under way, leads from here to the handle.
-type releaseLast struct {
-	fuse.RawFileSystem
-	d *drive
-}
-
-func (r releaseLast) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
-	r.RawFileSystem.Release(cancel, in)
-	r.d.mu.Lock()
-	h := r.d.closing[cancel]
-	delete(r.d.closing, cancel)
-	r.d.mu.Unlock()
-	if h != nil {
-		h.release()
-	}
+	d.failures.writing.Wait()
 }

@@ -69,23 +69,7 @@ func (n *node) errno(op string, err error) syscall.Errno {
 	}
 	no, known := toErrno(err)
 	if !known {
-		n.d.note(n, op, err)
+		n.d.failed(failure{op, n.ino(), err})
 	}
 	return no
-}
-
-// note logs a failure once per inode: a player asks again and again.
-func (d *drive) note(n *node, op string, err error) {
-	d.mu.Lock()
-	_, before := d.noted[n.ino()]
-	if len(d.noted) >= maxNoted {
-		clear(d.noted)
-	}
-	d.noted[n.ino()] = struct{}{}
-	d.mu.Unlock()
-	if before {
-		return
-	}
-	d.log.Warn("the drive answers with an input/output error",
-		"operation", op, "path", n.Path(nil), "inode", n.ino(), "error", err)
 }

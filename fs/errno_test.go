@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	fusefs "github.com/hanwen/go-fuse/v2/fs"
-
 	"github.com/tunesafe/tunesafe/cache"
 )
 
@@ -47,13 +45,30 @@ func TestErrno(t *testing.T) {
 
 func TestFailuresAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	n := &node{d: newDrive(nil, slog.New(slog.NewTextHandler(&log, nil)))}
-	fusefs.NewNodeFS(n, &fusefs.Options{RootStableAttr: &fusefs.StableAttr{Ino: cache.Root}})
+	c, err := cache.Open(t.TempDir(), cache.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	dir, err := c.Mkdir(cache.Root, "Aria", 0o755, cache.Owner{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.Mknod(dir.Ino, "1.flac", syscall.S_IFREG|0o644, 0, cache.Owner{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDrive(c, slog.New(slog.NewTextHandler(&log, nil)))
+	n := d.node(a.Ino)
 	for range 3 {
 		if no := n.errno("read", cache.ErrUnavailable); no != syscall.EIO {
 			t.Errorf("%v, want EIO", no)
 		}
 		n.errno("lookup", cache.ErrNotExist)
+	}
+	d.close()
+	if !strings.Contains(log.String(), "path=Aria/1.flac") {
+		t.Errorf("without its path:\n%s", log.String())
 	}
 	if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), cache.ErrUnavailable.Error()) {
 		t.Errorf("%d lines:\n%s", got, log.String())

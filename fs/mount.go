@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
@@ -64,17 +63,7 @@ func Mount(dir string, c *cache.Cache, o Options) (*Mounted, error) {
 		return nil, err
 	}
 	d := newDrive(c, o.Log)
-	notFound := brief
-	raw := releaseLast{fusefs.NewNodeFS(&node{d: d}, &fusefs.Options{
-		// The other time-outs are set with each answer; go-fuse would
-		// replace a zero by what stood here.
-		NegativeTimeout: &notFound,
-		NullPermissions: true,
-		ExternalNodeID:  true, // inode numbers are the cache's
-		RootStableAttr:  &fusefs.StableAttr{Ino: cache.Root},
-		Logger:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
-	}), d}
-	server, err := connect(raw, dir, o)
+	server, err := connect(d, dir, o)
 	if err != nil {
 		return nil, err
 	}

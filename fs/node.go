@@ -1,68 +1,19 @@
 package fs
 
 import (
-	"context"
 	"syscall"
 
-	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/tunesafe/tunesafe/cache"
 )
 
-// node is an inode the kernel knows. It holds nothing but its number (in
-// StableAttr) and the way to the drive: a library has hundreds of thousands.
-type node struct {
-	fusefs.Inode
-	d *drive
-}
-
-// What a node answers, by the file that answers it.
-var (
-	// node.go
-	_ fusefs.NodeGetattrer   = (*node)(nil)
-	_ fusefs.NodeSetattrer   = (*node)(nil)
-	_ fusefs.NodeReadlinker  = (*node)(nil)
-	_ fusefs.NodeStatfser    = (*node)(nil)
-	_ fusefs.NodeOnForgetter = (*node)(nil)
-
-	// names.go
-	_ fusefs.NodeLookuper  = (*node)(nil)
-	_ fusefs.NodeMkdirer   = (*node)(nil)
-	_ fusefs.NodeMknoder   = (*node)(nil)
-	_ fusefs.NodeSymlinker = (*node)(nil)
-	_ fusefs.NodeLinker    = (*node)(nil)
-	_ fusefs.NodeUnlinker  = (*node)(nil)
-	_ fusefs.NodeRmdirer   = (*node)(nil)
-	_ fusefs.NodeRenamer   = (*node)(nil)
-
-	// dir.go
-	_ fusefs.NodeOpendirHandler = (*node)(nil)
-
-	// file.go
-	_ fusefs.NodeCreater        = (*node)(nil)
-	_ fusefs.NodeOpener         = (*node)(nil)
-	_ fusefs.NodeCopyFileRanger = (*node)(nil)
-
-	// xattr.go
-	_ fusefs.NodeGetxattrer    = (*node)(nil)
-	_ fusefs.NodeSetxattrer    = (*node)(nil)
-	_ fusefs.NodeListxattrer   = (*node)(nil)
-	_ fusefs.NodeRemovexattrer = (*node)(nil)
-)
-
-func (n *node) ino() cache.Ino { return n.StableAttr().Ino }
-
-// ino is the number of a node that go-fuse hands us.
-func ino(e fusefs.InodeEmbedder) cache.Ino { return e.EmbeddedInode().StableAttr().Ino }
-
-// child makes the node of an inode just looked up or made in n. go-fuse puts
-// the one it has already, if any, in its place.
-func (n *node) child(ctx context.Context, a cache.Attr, out *fuse.EntryOut) *fusefs.Inode {
+// tell answers with an inode just looked up or made.
+func (d *drive) tell(a cache.Attr, out *fuse.EntryOut) {
 	fill(&out.Attr, a)
-	out.SetAttrTimeout(n.d.attrTimeout(a.Ino))
+	out.NodeId = a.Ino
+	out.SetAttrTimeout(d.attrTimeout(a.Ino))
 	out.SetEntryTimeout(long)
-	return n.NewInode(ctx, &node{d: n.d}, fusefs.StableAttr{Mode: a.Mode & syscall.S_IFMT, Ino: a.Ino})
 }
 
 func fill(out *fuse.Attr, a cache.Attr) {
@@ -73,12 +24,12 @@ func fill(out *fuse.Attr, a cache.Attr) {
 	out.Rdev = a.Rdev
 	out.Size = uint64(a.Size)
 	out.Blocks = uint64(a.Blocks)
-	out.Blksize = 4096 // go-fuse computes Blocks itself where this is 0
+	out.Blksize = 4096
 	out.SetTimes(&a.Atime, &a.Mtime, &a.Ctime)
 }
 
 // Getattr is by number, not by handle: the kernel sends none, even for fstat.
-func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Getattr(out *fuse.AttrOut) syscall.Errno {
 	// The time-out first: if a writer comes between, its opening tells the
 	// kernel to ask again.
 	out.SetTimeout(n.d.attrTimeout(n.ino()))
@@ -90,7 +41,7 @@ func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut
 	return 0
 }
 
-func (n *node) Setattr(_ context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Setattr(in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	a, err := n.d.c.SetAttr(n.ino(), change(in))
 	if err != nil {
 		return n.errno("setattr", err)
@@ -127,12 +78,12 @@ func change(in *fuse.SetAttrIn) cache.Change {
 	return ch
 }
 
-func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) {
+func (n *node) Readlink() ([]byte, syscall.Errno) {
 	target, err := n.d.c.Readlink(n.ino())
 	return []byte(target), n.errno("readlink", err)
 }
 
-func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+func (n *node) Statfs(out *fuse.StatfsOut) syscall.Errno {
 	s, err := n.d.c.Space()
 	if err != nil {
 		return n.errno("statfs", err)
@@ -143,5 +94,3 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	out.NameLen = 255
 	return 0
 }
-
-func (n *node) OnForget() { n.d.forgotten(n.ino()) }

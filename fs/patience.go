@@ -23,8 +23,7 @@ import (
 //
 // It costs nothing but its allocation until someone asks for Done.
 type patience struct {
-	context.Context
-	pid uint32
+	fuse.Context
 
 	mu      sync.Mutex
 	ended   bool
@@ -35,13 +34,7 @@ type patience struct {
 
 const patienceTick = 200 * time.Millisecond
 
-func newPatience(ctx context.Context) *patience {
-	p := &patience{Context: ctx}
-	if c, ok := fuse.FromContext(ctx); ok {
-		p.pid = c.Pid
-	}
-	return p
-}
+func newPatience(ctx *fuse.Context) *patience { return &patience{Context: *ctx} }
 
 func (p *patience) Done() <-chan struct{} {
 	p.mu.Lock()
@@ -85,7 +78,7 @@ func (p *patience) watch(over <-chan struct{}) {
 	}
 	tick := time.NewTicker(patienceTick)
 	defer tick.Stop()
-	for !dying(p.pid) {
+	for !dying(p.Pid) {
 		select {
 		case <-over:
 			return

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"context"
 	"strings"
 	"syscall"
 
@@ -34,7 +33,7 @@ func namespaceOf(attr string) namespace {
 	}
 }
 
-func (n *node) Getxattr(_ context.Context, attr string, dest []byte) (uint32, syscall.Errno) {
+func (n *node) Getxattr(attr string, dest []byte) (uint32, syscall.Errno) {
 	if attr == StateXattr {
 		state, err := n.d.c.State(n.ino())
 		if err != nil {
@@ -64,7 +63,7 @@ func sized(dest, value []byte) (uint32, syscall.Errno) {
 	return uint32(copy(dest, value)), 0
 }
 
-func (n *node) Setxattr(_ context.Context, attr string, data []byte, flags uint32) syscall.Errno {
+func (n *node) Setxattr(attr string, data []byte, flags uint32) syscall.Errno {
 	if attr == StateXattr {
 		return syscall.EPERM
 	}
@@ -76,13 +75,12 @@ func (n *node) Setxattr(_ context.Context, attr string, data []byte, flags uint3
 }
 
 // Listxattr shows trusted attributes to root only, as xattr(7) has it.
-func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
+func (n *node) Listxattr(caller fuse.Caller, dest []byte) (uint32, syscall.Errno) {
 	names, err := n.d.c.ListXattr(n.ino())
 	if err != nil {
 		return 0, n.errno("listxattr", err)
 	}
-	caller, ok := fuse.FromContext(ctx)
-	root := ok && caller.Uid == 0
+	root := caller.Uid == 0
 	var list []byte
 	for _, name := range names {
 		if name == StateXattr || !root && strings.HasPrefix(name, "trusted.") {
@@ -94,7 +92,7 @@ func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errn
 	return sized(dest, list)
 }
 
-func (n *node) Removexattr(_ context.Context, attr string) syscall.Errno {
+func (n *node) Removexattr(attr string) syscall.Errno {
 	if attr == StateXattr {
 		return syscall.EPERM
 	}
