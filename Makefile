@@ -19,7 +19,10 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 BENCH_TOOLS ?=
 PEERS       ?= tunesafe
 
-.PHONY: help run stop test e2e soak bench build man completions install uninstall vet lint clean
+# Of "make conformance": a built checkout of https://github.com/pjd/pjdfstest.
+PJDFSTEST_DIR ?=
+
+.PHONY: help run stop test e2e soak conformance bench build man completions install uninstall vet lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -40,6 +43,9 @@ e2e: ## run the shows with large libraries and every server, and print their fig
 
 soak: ## run all tests with their full counts: hours
 	@bash scripts/test.sh soak
+
+conformance: ## run the public suite of POSIX's rules (PJDFSTEST_DIR=DIR, a built checkout of it; as root)
+	@PJDFSTEST_DIR='$(PJDFSTEST_DIR)' bash scripts/conformance.sh
 
 bench: build ## run the benchmarks (BENCH_TOOLS=DIR to compare with other programs)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
