@@ -12,17 +12,25 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 )
 
 // A journal is a file of records: length (4 bytes, little-endian) and CRC-32C
-// (4 bytes) of the payload, then the payload, which is a batch.
+// (4 bytes) of the payload, then the payload, which is a batch. Zeros follow the
+// last record, or the file's end.
+//
+// A journal whose records are in bbolt is filled with zeros and becomes the
+// spare, which the next one is made of: its room on the disk is never given
+// back, so that nobody else can take it.
 type journal struct {
 	f    *os.File
 	dir  string
 	seq  uint64
-	size int64 // bytes appended; guarded by DB.mu
+	size atomic.Int64 // bytes appended; added to under DB.mu
 
 	mu     sync.Mutex
 	synced int64 // bytes known to be on disk
@@ -30,9 +38,8 @@ type journal struct {
 }
 
 const (
-	headLen     = 8
-	maxRecord   = 64 << 20
-	preallocate = 8 << 20 // room kept for the journal on a full disk, bytes
+	headLen   = 8
+	maxRecord = 64 << 20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -58,19 +65,58 @@ func journals(dir string) ([]uint64, error) {
 	return seqs, nil
 }
 
-// newJournal makes an empty journal whose name is already on disk.
-func newJournal(dir string, seq uint64) (*journal, error) {
-	f, err := os.OpenFile(journalPath(dir, seq), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+func sparePath(dir string) string { return filepath.Join(dir, "spare-journal") }
+
+// newJournal makes an empty journal whose name is already on disk, with room
+// for so many bytes. It prefers the spare, which needs nothing of a full disk.
+// An error of syncDir is a failed sync, and wraps errSync.
+func newJournal(dir string, seq uint64, room int64) (*journal, error) {
+	name := journalPath(dir, seq)
+	err := os.Rename(sparePath(dir), name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	flag := os.O_WRONLY
+	if err != nil {
+		flag |= os.O_CREATE | os.O_EXCL
+	}
+	f, err := os.OpenFile(name, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	// A filesystem without fallocate only loses the reserve.
-	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, preallocate)
+	// A filesystem without fallocate, or a full one, only loses the reserve.
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
 	if err := syncDir(dir); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%w: %w", errSync, err)
+	}
+	return &journal{f: f, dir: dir, seq: seq}, nil
+}
+
+// makeSpare makes the first spare. Without one the next journal asks the disk.
+func makeSpare(dir string, room int64) {
+	f, err := os.OpenFile(sparePath(dir), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
+}
+
+// openJournal opens one that was replayed.
+func openJournal(dir string, seq uint64) (*journal, error) {
+	f, err := os.OpenFile(journalPath(dir, seq), os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &journal{f: f, dir: dir, seq: seq}, nil
+	j := &journal{f: f, dir: dir, seq: seq}
+	j.size.Store(st.Size())
+	return j, nil
 }
 
 func syncDir(dir string) error {
@@ -82,15 +128,18 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// append writes one framed record; what a failed write left is cut off again.
+// append writes one framed record; of what a failed write left nothing can be
+// taken for a record, and the next one overwrites it.
 func (j *journal) append(rec []byte) error {
-	n, err := j.f.WriteAt(rec, j.size)
+	at := j.size.Load()
+	n, err := j.f.WriteAt(rec, at)
 	if err == nil {
-		j.size += int64(n)
+		j.size.Store(at + int64(n))
 		return nil
 	}
-	if terr := j.f.Truncate(j.size); terr != nil {
-		err = errors.Join(err, terr)
+	if n > 0 {
+		_, zerr := j.f.WriteAt(make([]byte, n), at)
+		err = errors.Join(err, zerr)
 	}
 	return err
 }
@@ -100,26 +149,54 @@ func (j *journal) append(rec []byte) error {
 func (j *journal) sync() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	st, err := j.f.Stat()
-	if j.gone || (err == nil && st.Size() == j.synced) {
+	size := j.size.Load()
+	if j.gone || size == j.synced {
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	if err := unix.Fdatasync(int(j.f.Fd())); err != nil {
 		return &os.PathError{Op: "fdatasync", Path: j.f.Name(), Err: err}
 	}
-	j.synced = st.Size()
+	j.synced = size
 	return nil
 }
 
-// remove deletes the journal; its records are in bbolt.
-func (j *journal) remove() error {
+// retire makes the spare of a journal whose records are in bbolt, or removes it
+// if there is one, or that fails. The zeros are on disk before it is used again:
+// an old record behind a new one would be replayed.
+func (j *journal) retire(room int64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.gone = true
+	_, err := os.Stat(sparePath(j.dir))
+	if err != nil && j.zero(room) == nil {
+		crashpoint.At("journal.zeroed")
+		if os.Rename(j.f.Name(), sparePath(j.dir)) == nil {
+			return j.f.Close()
+		}
+	}
 	return errors.Join(j.f.Close(), os.Remove(j.f.Name()))
+}
+
+// zero overwrites all records, and cuts off what is beyond the room. The last
+// step is a sync.
+func (j *journal) zero(room int64) error {
+	size := j.size.Load()
+	if size > room {
+		size = room
+		if err := j.f.Truncate(size); err != nil {
+			return err
+		}
+	}
+	fd := int(j.f.Fd())
+	if unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, 0, max(size, 1)) != nil {
+		zeros := make([]byte, 64<<10)
+		for at := int64(0); at < size; at += int64(len(zeros)) {
+			if _, err := j.f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
+				return err
+			}
+		}
+	}
+	return unix.Fdatasync(fd)
 }
 
 // replay hands the batches of a journal to fn, up to the first torn one.

@@ -18,6 +18,16 @@
 //     journal. Only what was not synced can be torn.
 //   - After a failed sync nothing more is accepted: what the kernel dropped is
 //     unknown, and a later sync that succeeds would be a lie.
+//
+// # A full disk
+//
+// Room is kept for the journal, the one after it, and the growth of bbolt's file
+// ([Options.Reserve]), by allocating it in the files that will use it: a file
+// given back in an emergency would be another program's the next moment. A
+// merge that finds no room all the same is tried in pieces, each of which gives
+// room back to the next, and then again at the next tick. That is no retry of a
+// sync: bbolt undoes a transaction whose pages it could not write before it
+// syncs any. Meanwhile the journal grows, and [DB.Apply] fails once it cannot.
 package kv
 
 import (
@@ -25,6 +35,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,9 +49,10 @@ type Bucket uint8
 
 // Options adjust a DB; the zero value is right for a drive.
 type Options struct {
-	FlushBytes int64         // journal size that starts a merge; default 4 MiB
+	FlushBytes int64         // journal size that starts a merge; default 4 MiB, less on a small disk
 	FlushEvery time.Duration // longest wait for a merge; default 5 s
 	BeforeSync func() error  // runs before rows are made durable by a merge: what they speak of comes first
+	Reserve    int64         // bytes of disk kept for journals and bbolt; default by the size of the disk, at most 64 MiB
 }
 
 // DB is the store. All methods are safe for concurrent use.
@@ -54,8 +66,12 @@ type DB struct {
 	active *overlay
 	frozen *overlay // being merged into bbolt; nil if none
 	log    *journal
-	old    *journal // the frozen overlay's journal
+	old    []*journal // of the frozen overlay, oldest first
 	failed error
+	full   error // why the last merge found no room; nil if it did
+
+	file     *os.File // bbolt's
+	reserved int64    // bytes of it that are allocated
 
 	flushMu sync.Mutex // one merge at a time
 	wake    chan struct{}
@@ -63,22 +79,31 @@ type DB struct {
 	done    chan struct{}
 }
 
-// ErrLocked: another process has the database open.
-var ErrLocked = errors.New("database in use by another process")
+var (
+	// ErrLocked: another process has the database open.
+	ErrLocked = errors.New("database in use by another process")
+	// errSync marks a sync that failed outside of bbolt.
+	errSync = errors.New("sync failed")
+)
 
 var metaBucket = []byte("kv")
 
 // Open opens or makes the database in dir and takes in what the journals hold.
 // The order of names is part of the format: append, never reorder.
 func Open(dir string, names []string, o Options) (*DB, error) {
+	if o.Reserve == 0 {
+		o.Reserve = reserveFor(dir)
+	}
 	if o.FlushBytes == 0 {
-		o.FlushBytes = 4 << 20
+		o.FlushBytes = journalRoom(o.Reserve) / 2
 	}
 	if o.FlushEvery == 0 {
 		o.FlushEvery = 5 * time.Second
 	}
+	d := &DB{dir: dir, opt: o, active: newOverlay(),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	b, err := bolt.Open(filepath.Join(dir, "namespace.db"), 0o600, &bolt.Options{
-		Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true,
+		Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, OpenFile: d.openFile,
 	})
 	if errors.Is(err, bolt.ErrTimeout) {
 		return nil, ErrLocked
@@ -86,8 +111,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, "namespace.db"), err)
 	}
-	d := &DB{dir: dir, opt: o, bolt: b, active: newOverlay(),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	d.bolt = b
 	for _, n := range names {
 		d.names = append(d.names, []byte(n))
 	}
@@ -100,19 +124,12 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 }
 
 // recover makes the buckets, replays the journals left behind into bbolt, and
-// starts a new one.
+// starts a new one. What bbolt finds no room for stays in its journals.
 func (d *DB) recover() error {
-	err := d.bolt.Update(func(tx *bolt.Tx) error {
-		for _, n := range append([][]byte{metaBucket}, d.names...) {
-			if _, err := tx.CreateBucketIfNotExists(n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := d.makeBuckets(); err != nil {
 		return err
 	}
+	d.reserve()
 	seqs, err := journals(d.dir)
 	if err != nil {
 		return err
@@ -122,25 +139,49 @@ func (d *DB) recover() error {
 		if err := replay(journalPath(d.dir, s), d.active.apply); err != nil {
 			return err
 		}
+		j, err := openJournal(d.dir, s)
+		if err != nil {
+			return err
+		}
+		d.old = append(d.old, j)
 		next = s + 1
 	}
 	if len(seqs) > 0 {
-		if err := d.merge(d.active); err != nil {
+		d.frozen, d.active = d.active, newOverlay()
+		if err := d.mergeFrozen(); err != nil && !isFull(err) {
 			return err
 		}
 		crashpoint.At("replay.merged")
-		d.active = newOverlay()
 	}
-	if d.log, err = newJournal(d.dir, next); err != nil {
+	if d.log, err = newJournal(d.dir, next, journalRoom(d.opt.Reserve)); err != nil {
 		return err
 	}
 	crashpoint.At("replay.journal")
-	for _, s := range seqs {
-		if err := os.Remove(journalPath(d.dir, s)); err != nil {
-			return err
-		}
-	}
+	makeSpare(d.dir, journalRoom(d.opt.Reserve))
 	return nil
+}
+
+// makeBuckets writes only if one is missing.
+func (d *DB) makeBuckets() error {
+	names := append([][]byte{metaBucket}, d.names...)
+	missing := false
+	err := d.bolt.View(func(tx *bolt.Tx) error {
+		for _, n := range names {
+			missing = missing || tx.Bucket(n) == nil
+		}
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return d.bolt.Update(func(tx *bolt.Tx) error {
+		for _, n := range names {
+			if _, err := tx.CreateBucketIfNotExists(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Get returns a copy of the value of key, and whether there is one.
@@ -181,7 +222,7 @@ func (d *DB) Apply(b *Batch) error {
 	}
 	crashpoint.At("journal.appended")
 	d.active.apply(b.ops)
-	if d.log.size > d.opt.FlushBytes {
+	if d.log.size.Load() > d.opt.FlushBytes {
 		select {
 		case d.wake <- struct{}{}:
 		default:
@@ -193,15 +234,12 @@ func (d *DB) Apply(b *Batch) error {
 // Sync makes every batch applied before the call survive a power loss.
 func (d *DB) Sync() error {
 	d.mu.RLock()
-	old, log, failed := d.old, d.log, d.failed
+	js, failed := append(slices.Clone(d.old), d.log), d.failed
 	d.mu.RUnlock()
 	if failed != nil {
 		return failed
 	}
-	for _, j := range []*journal{old, log} {
-		if j == nil {
-			continue
-		}
+	for _, j := range js {
 		if err := j.sync(); err != nil {
 			return d.fail(err)
 		}
@@ -219,65 +257,112 @@ func (d *DB) fail(err error) error {
 	return d.failed
 }
 
-// Flush merges everything applied so far into bbolt.
+// Flush merges everything applied so far into bbolt. Where the disk has no room
+// for it, nothing is lost, and a later Flush goes on.
 func (d *DB) Flush() error {
 	d.flushMu.Lock()
 	defer d.flushMu.Unlock()
+	if err := d.mergeFrozen(); err != nil { // what an earlier one left
+		return err
+	}
 	d.mu.Lock()
-	if d.failed != nil || d.log.size == 0 {
+	if d.failed != nil || d.log.size.Load() == 0 {
 		defer d.mu.Unlock()
 		return d.failed
 	}
-	next, err := newJournal(d.dir, d.log.seq+1)
+	next, err := newJournal(d.dir, d.log.seq+1, journalRoom(d.opt.Reserve))
 	if err != nil {
 		d.mu.Unlock()
+		if errors.Is(err, errSync) {
+			return d.fail(err)
+		}
 		return err
 	}
-	d.frozen, d.old = d.active, d.log
+	d.frozen, d.old = d.active, []*journal{d.log}
 	d.active, d.log = newOverlay(), next
 	d.mu.Unlock()
 	crashpoint.At("merge.switched")
+	return d.mergeFrozen()
+}
 
+// mergeFrozen takes the frozen overlay, if there is one, into bbolt. flushMu is
+// held, but for while the database is being opened.
+func (d *DB) mergeFrozen() error {
+	if d.frozen == nil {
+		return nil
+	}
 	if d.opt.BeforeSync != nil {
 		if err := d.opt.BeforeSync(); err != nil {
 			return d.fail(err)
 		}
 	}
-	if err := d.old.sync(); err != nil {
-		return d.fail(err)
+	for _, j := range d.old {
+		if err := j.sync(); err != nil {
+			return d.fail(err)
+		}
 	}
 	crashpoint.At("merge.synced")
-	if err := d.merge(d.frozen); err != nil {
+	err := d.merge(d.frozen.rows())
+	if err != nil && !isFull(err) {
 		return d.fail(err)
 	}
 	crashpoint.At("merge.done")
 	d.mu.Lock()
+	d.full = err
 	old := d.old
-	d.frozen, d.old = nil, nil
+	if err == nil {
+		d.frozen, d.old = nil, nil
+	}
 	d.mu.Unlock()
-	return old.remove()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, j := range old {
+		errs = append(errs, j.retire(journalRoom(d.opt.Reserve)))
+	}
+	d.reserve()
+	return errors.Join(errs...)
 }
 
-// merge writes an overlay into bbolt in one synced transaction.
-func (d *DB) merge(o *overlay) error {
-	return d.bolt.Update(func(tx *bolt.Tx) error {
-		for b, groups := range o.tables {
-			bk := tx.Bucket(d.names[b])
-			for _, k := range sortedKeys(groups) {
-				e, _ := o.get(b, []byte(k))
-				var err error
-				if e.gone {
-					err = bk.Delete([]byte(k))
-				} else {
-					err = bk.Put([]byte(k), e.value)
-				}
-				if err != nil {
-					return err
-				}
+// smallMerge is how many rows are not worth dividing on a full disk: at worst
+// each needs a new leaf page.
+const smallMerge = 64
+
+// merge writes rows into bbolt in one synced transaction, or, where there is no
+// room for that, in several: their journals are kept until all are done.
+func (d *DB) merge(rows []op) error {
+	err := d.bolt.Update(func(tx *bolt.Tx) error {
+		for _, r := range rows {
+			bk := tx.Bucket(d.names[r.bucket])
+			var err error
+			if r.gone {
+				err = bk.Delete(r.key)
+			} else {
+				err = bk.Put(r.key, r.value)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+	if !isFull(err) || len(rows) <= smallMerge {
+		return err
+	}
+	half := len(rows) / 2
+	if err := d.merge(rows[:half]); err != nil {
+		return err
+	}
+	return d.merge(rows[half:])
+}
+
+// Full tells why rows cannot be merged now, which is that the disk is full or
+// read-only; nil if they can.
+func (d *DB) Full() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.full
 }
 
 func (d *DB) flusher() {
@@ -295,19 +380,26 @@ func (d *DB) flusher() {
 	}
 }
 
-// Close merges what is left and closes the database.
+// Close merges what is left and closes the database. What there is no room to
+// merge stays, synced, in the journals for the next Open.
 func (d *DB) Close() error {
 	close(d.stop)
 	<-d.done
 	err := d.Flush()
+	if isFull(err) {
+		err = d.Sync()
+	}
 	d.mu.Lock()
-	log := d.log
+	log, old := d.log, d.old
 	if d.failed == nil {
 		d.failed = errors.New("database is closed")
 	}
 	d.mu.Unlock()
-	if err == nil {
-		err = log.remove()
+	if err == nil && len(old) == 0 && log.size.Load() == 0 {
+		err = log.retire(journalRoom(d.opt.Reserve))
+	}
+	for _, j := range append(old, log) {
+		j.f.Close()
 	}
 	crashpoint.At("close.journal")
 	return errors.Join(err, d.bolt.Close())

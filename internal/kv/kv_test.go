@@ -75,7 +75,7 @@ func TestTornTailEndsReplay(t *testing.T) {
 		dir := t.TempDir()
 		d := open(t, dir)
 		put(t, d, "one", "1")
-		whole := d.log.size
+		whole := d.log.size.Load()
 		put(t, d, "two", strings.Repeat("2", 20))
 		name := d.log.f.Name()
 		crash(d)
@@ -95,7 +95,7 @@ func TestFlippedByteEndsReplay(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir)
 	put(t, d, "one", "1")
-	at := d.log.size + headLen + 2
+	at := d.log.size.Load() + headLen + 2
 	put(t, d, "two", "2")
 	name := d.log.f.Name()
 	crash(d)

@@ -67,6 +67,17 @@ func (o *overlay) below(b Bucket, prefix []byte, m map[string]entry) {
 	}
 }
 
+// rows lists all entries, sorted by bucket and key.
+func (o *overlay) rows() (rows []op) {
+	for _, b := range slices.Sorted(maps.Keys(o.tables)) {
+		for _, k := range sortedKeys(o.tables[b]) {
+			e, _ := o.get(b, []byte(k))
+			rows = append(rows, op{bucket: b, key: []byte(k), value: e.value, gone: e.gone})
+		}
+	}
+	return rows
+}
+
 func sortedKeys(groups map[string]map[string]entry) []string {
 	var keys []string
 	for _, g := range groups {
