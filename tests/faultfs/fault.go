@@ -1,0 +1,74 @@
+package faultfs
+
+import (
+	"maps"
+	"strings"
+	"syscall"
+)
+
+// Fault makes calls fail. The operations are those of FUSE by the names of their
+// system calls: lookup, getattr, setattr, truncate, open, create, mknod, mkdir,
+// symlink, link, unlink, rmdir, rename, readdir, read, write, fallocate, fsync
+// (of a file), fsyncdir, statfs.
+type Fault struct {
+	Op    string        // "" for every one
+	Path  string        // only where the path on the disk contains it
+	From  int           // the first to fail, counted from 1 among those that match
+	Times int           // how many fail; 0: all from then on
+	Errno syscall.Errno // what they answer
+	Short bool          // a write that fails has written half of its bytes, and says so
+
+	met, hit int
+}
+
+// Fail adds a fault; what it counts begins now. A failed fsync drops what it
+// should have synced, as Linux does: the next one succeeds, and lies.
+func (d *Disk) Fail(f Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.faults = append(d.faults, &f)
+}
+
+// Heal removes all faults and returns how many calls they failed.
+func (d *Disk) Heal() (hits int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.faults {
+		hits += f.hit
+	}
+	d.faults = nil
+	return hits
+}
+
+// Hits returns how many calls failed so far by the faults that are set.
+func (d *Disk) Hits() (hits int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.faults {
+		hits += f.hit
+	}
+	return hits
+}
+
+// Counts returns how often each operation was called since the disk was made.
+func (d *Disk) Counts() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.counts)
+}
+
+// fault counts an operation and returns the fault that meets it, if any.
+func (d *Disk) fault(op, path string) *Fault {
+	d.counts[op]++
+	for _, f := range d.faults {
+		if f.Op != "" && f.Op != op || !strings.Contains(path, f.Path) {
+			continue
+		}
+		f.met++
+		if f.met >= max(f.From, 1) && (f.Times == 0 || f.hit < f.Times) {
+			f.hit++
+			return f
+		}
+	}
+	return nil
+}
