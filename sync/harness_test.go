@@ -30,6 +30,9 @@ type device struct {
 
 	settle, takeAfter time.Duration
 	checkpoint        int
+	transfers         int
+	cacheSize         int64
+	log               *slog.Logger
 }
 
 // world is a bucket with a repository.
@@ -87,20 +90,7 @@ func (d *device) openWithoutPull(st store.Store) { d.t.Helper(); d.start(st, fal
 
 func (d *device) start(st store.Store, pull bool) {
 	d.t.Helper()
-	var err error
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("TUNESAFE_TEST_LOG") != "" {
-		log = slog.Default()
-	}
-	if d.index, err = repo.OpenIndex(filepath.Join(d.dir, "index.db")); err != nil {
-		d.t.Fatal(err)
-	}
-	d.rd = repo.NewReader(st, d.keys, d.index, filepath.Join(d.dir, "packs"), repo.ReaderOptions{})
-	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: NewFetcher(d.rd), InoBase: uint64(d.dev.ID[0])<<40 | uint64(d.dev.ID[1])<<32, Log: log})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond)})
+	d.assemble(st)
 	if pull {
 		if _, err := d.w.Pull(context.Background()); err != nil {
 			d.t.Fatal("pull:", err)
@@ -112,12 +102,40 @@ func (d *device) start(st store.Store, pull bool) {
 	d.stop = func() { cancel(); <-ended }
 }
 
+// assemble opens the files of the home; the worker does nothing yet.
+func (d *device) assemble(st store.Store) {
+	d.t.Helper()
+	var err error
+	log := d.log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if os.Getenv("TUNESAFE_TEST_LOG") != "" {
+		log = slog.Default()
+	}
+	if d.index, err = repo.OpenIndex(filepath.Join(d.dir, "index.db")); err != nil {
+		d.t.Fatal(err)
+	}
+	d.rd = repo.NewReader(st, d.keys, d.index, filepath.Join(d.dir, "packs"), repo.ReaderOptions{})
+	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: NewFetcher(d.rd), InoBase: uint64(d.dev.ID[0])<<56 | uint64(d.dev.ID[1])<<48 | uint64(d.dev.ID[2])<<40 | uint64(d.dev.ID[3])<<32, CacheSize: d.cacheSize, Log: log})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond),
+		Transfers: d.transfers})
+}
+
 func (d *device) close() {
 	if d.stop == nil {
 		return
 	}
 	d.stop()
 	d.stop = nil
+	d.closeFiles()
+}
+
+func (d *device) closeFiles() {
+	d.t.Helper()
 	d.rd.Close()
 	if err := d.cache.Close(); err != nil {
 		d.t.Error("closing the cache:", err)

@@ -3,10 +3,9 @@ package sync
 import (
 	"context"
 	"maps"
+	"slices"
 	gosync "sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
@@ -49,10 +48,9 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 func (w *Worker) finishPacks(ctx context.Context) error {
 	packs := maps.Clone(w.packs)
 	clear(w.packs)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(w.line.transfers())
-	for _, p := range packs {
-		g.Go(func() error { return w.finishPack(ctx, p) })
+	g := newCrew(ctx, w.transfers())
+	for _, kind := range slices.Sorted(maps.Keys(packs)) {
+		g.Go(func() error { return w.finishPack(g.ctx, packs[kind]) })
 	}
 	return g.Wait()
 }
@@ -115,9 +113,9 @@ func (l *line) get() float64 {
 
 // transfers is how many uploads go at once: one on a slow line, where more would
 // only make each interruption cost more.
-func (l *line) transfers() int {
-	if r := l.get(); r > 0 && r*transfers < slowLine {
+func (w *Worker) transfers() int {
+	if r := w.line.get(); r > 0 && r*float64(w.o.Transfers) < slowLine {
 		return 1
 	}
-	return transfers
+	return w.o.Transfers
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -27,8 +25,8 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 	}
 	w.setPhase(phaseSound)
 	u := &upload{w: w, until: time.Now().Add(sliceOfSound)}
-	u.g, u.ctx = errgroup.WithContext(ctx)
-	u.g.SetLimit(w.line.transfers())
+	u.g = newCrew(ctx, w.transfers())
+	u.ctx = u.g.ctx
 	done, err = u.all(inos)
 	if err == nil {
 		err = u.finishGroup()
@@ -67,7 +65,7 @@ func (w *Worker) labourFirst(ctx context.Context, inos []cache.Ino) error {
 // upload is one call of sound.
 type upload struct {
 	w     *Worker
-	g     *errgroup.Group
+	g     *crew
 	ctx   context.Context
 	until time.Time
 	sent  int64

@@ -48,7 +48,7 @@ func (w *Worker) Status() Status {
 	s.LastCommit = w.last
 	s.Errors = append(s.Errors, w.errors...)
 	if r := w.line.get(); r > 0 {
-		s.Rate = r * float64(w.line.transfers())
+		s.Rate = r * float64(w.transfers())
 		s.Left = time.Duration(float64(s.WaitingBytes) / s.Rate * float64(time.Second))
 	}
 	return s

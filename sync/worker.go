@@ -60,25 +60,26 @@ type Options struct {
 	TakeAfter  time.Duration    // a file open for writing for so long is copied as it is; default 10 min
 	Now        func() time.Time // the clock of commits; default time.Now
 	Checkpoint int              // commits between checkpoints; default 1,000
+	Transfers  int              // objects sent at once; default 4
 }
 
 // The schedule's figures.
 const (
-	defaultSettle  = 3 * time.Second
-	longestSettle  = time.Minute      // nothing waits longer for the rest to settle
-	commitBytes    = 256 << 20        // or after so many bytes of sound
-	labourFirst    = 64 << 20         // bytes of sound from which names and tags get a commit of their own
-	roundFiles     = 4000             // files cut before their packs are finished
-	roundSmall     = 64 << 20         // or bytes of small parts
-	sliceOfSound   = 10 * time.Second // of uploading sound before looking for new labour
-	rowsOfCommit   = 20000
-	packedBelow    = 256 << 10        // bytes; smaller sound shares an object
-	inFlight       = 32 << 20         // bytes of objects being sealed and sent
-	busyPause      = 10 * time.Second // before a file is tried again that is mapped for writing
-	firstBackoff   = 2 * time.Second
-	longestBackoff = time.Minute
-	slowLine       = 256 << 10 // bytes a second; below it one transfer at a time
-	transfers      = 4
+	defaultSettle    = 3 * time.Second
+	defaultTransfers = 4
+	longestSettle    = time.Minute      // nothing waits longer for the rest to settle
+	commitBytes      = 256 << 20        // or after so many bytes of sound
+	labourFirst      = 64 << 20         // bytes of sound from which names and tags get a commit of their own
+	roundFiles       = 4000             // files cut before their packs are finished
+	roundSmall       = 64 << 20         // or bytes of small parts
+	sliceOfSound     = 10 * time.Second // of uploading sound before looking for new labour
+	rowsOfCommit     = 20000
+	packedBelow      = 256 << 10        // bytes; smaller sound shares an object
+	inFlight         = 32 << 20         // bytes of objects being sealed and sent
+	busyPause        = 10 * time.Second // before a file is tried again that is mapped for writing
+	firstBackoff     = 2 * time.Second
+	longestBackoff   = time.Minute
+	slowLine         = 256 << 10 // bytes a second; below it one transfer at a time
 )
 
 // Worker carries what waits to the bucket.
@@ -127,6 +128,9 @@ func New(o Options) *Worker {
 	}
 	if o.Checkpoint == 0 {
 		o.Checkpoint = 1000
+	}
+	if o.Transfers == 0 {
+		o.Transfers = defaultTransfers
 	}
 	w := &Worker{o: o, cache: o.Cache, log: o.Log, flight: semaphore.NewWeighted(inFlight),
 		packs: map[string]*pack{}, kick: make(chan struct{}, 1), phase: phaseIdle}
