@@ -20,7 +20,7 @@
 //	owed    ino                    recipes with parts not yet uploaded
 //	prow    ino                    inode rows waiting for a commit
 //	pname   parent+name            name rows waiting for a commit
-//	orphan  ino                    inodes without a name, still open
+//	orphan  ino                    inodes without a name, still in use
 //
 // # Invariants
 //

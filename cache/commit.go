@@ -197,6 +197,12 @@ func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
 		if ino == Root && !n.committed() {
 			continue
 		}
+		if gone, err := c.marked(bOrphan, ino); err != nil || gone {
+			if err != nil {
+				return err
+			}
+			continue // still in use here; the bucket has heard that it is gone
+		}
 		g.b.Rows = g.b.Rows[:0]
 		if err := g.inode(ino, n); err != nil {
 			return err

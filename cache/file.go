@@ -105,11 +105,7 @@ func (c *Cache) release(f *file) {
 	if orphan, _ := c.marked(bOrphan, f.ino); orphan {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if !c.isOpen(f.ino) {
-			if err := c.purge(f.ino); err != nil {
-				c.log.Error("removing an inode without a name", "ino", f.ino, "err", err)
-			}
-		}
+		c.sweep(f.ino)
 	}
 }
 

@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,8 +46,11 @@ func (x *change) dir(ino Ino) (*inode, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !n.isDir() {
+	switch {
+	case !n.isDir():
 		return nil, ErrNotDir
+	case n.Nlink == 0: // removed, and still known to someone
+		return nil, ErrNotExist
 	}
 	return n, nil
 }
@@ -60,10 +64,13 @@ func (x *change) touch(ino Ino, n *inode, mtime bool) {
 	x.wait(ino, n)
 }
 
-// wait puts the row of ino among those waiting for a commit.
+// wait puts the row of ino among those waiting for a commit. The bucket need not
+// hear of what it never knew and that has no name.
 func (x *change) wait(ino Ino, n *inode) {
 	n.Ver++
-	x.b.Put(bPRow, inoKey(ino), nil)
+	if n.Nlink > 0 || n.committed() {
+		x.b.Put(bPRow, inoKey(ino), nil)
+	}
 }
 
 // apply stores the touched rows with the batch.
@@ -174,36 +181,6 @@ func (x *change) drop(ino Ino, n *inode) {
 	}
 }
 
-// reap removes the inodes that the operation left without a name and nobody has open.
-func (c *Cache) reap(x *change) {
-	for ino, n := range x.inodes {
-		if n.Nlink == 0 && !c.isOpen(ino) {
-			if err := c.purge(ino); err != nil {
-				c.log.Error("removing an inode without a name", "ino", ino, "err", err)
-			}
-		}
-	}
-}
-
-// purge removes every row and the content of an inode without a name. A row
-// waiting for a commit stays: it tells the bucket that the inode is gone.
-func (c *Cache) purge(ino Ino) error {
-	var b kv.Batch
-	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed, bOrphan} {
-		b.Delete(k, inoKey(ino))
-	}
-	if err := c.db.Apply(&b); err != nil {
-		return err
-	}
-	crashpoint.At("purge.rows")
-	c.forget(ino)
-	if err := unix.Unlink(c.contentPath(ino)); err != nil && !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	crashpoint.At("purge.unlinked")
-	return nil
-}
-
 // make adds a new inode under a name.
 func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *inode) error) (Attr, error) {
 	if err := checkName(n); err != nil {
@@ -297,14 +274,22 @@ func (c *Cache) Link(ino, parent Ino, n string) (Attr, error) {
 		return Attr{}, err
 	case row.isDir():
 		return Attr{}, ErrPermission
+	case row.Nlink == math.MaxUint32:
+		return Attr{}, ErrTooManyLink
 	case row.Nlink == 0:
-		return Attr{}, ErrNotExist
+		if err := x.adopt(ino); err != nil {
+			return Attr{}, err
+		}
 	}
 	if _, ok, err := c.name(parent, n); err != nil || ok {
 		return Attr{}, errors.Join(err, orNil(ok, ErrExist))
 	}
+	first := row.Nlink == 0
 	row.Nlink++
 	row.Ctime = x.now
+	if first {
+		x.wait(ino, row)
+	}
 	x.touch(parent, dir, true)
 	if err := x.link(parent, n, ino, nil); err != nil {
 		return Attr{}, err

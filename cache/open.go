@@ -47,6 +47,8 @@ type Cache struct {
 	toSync map[Ino]bool      // contents written and not yet synced
 	later  map[Ino]*have     // range maps to store once their bytes are synced
 	settle bool              // SettleNow was called: closed files are ready at once
+	keep   bool              // see KeepRemoved
+	kept   map[Ino]bool      // inodes without a name that someone may still use
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
 
@@ -81,7 +83,7 @@ func Open(dir string, o Options) (*Cache, error) {
 		}
 	}
 	c := &Cache{opt: o, log: o.Log, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
-		toSync: map[Ino]bool{}, later: map[Ino]*have{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+		toSync: map[Ino]bool{}, later: map[Ino]*have{}, kept: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	var err error
 	if c.root, err = os.Open(o.ContentDir); err != nil {
 		return nil, err
@@ -195,17 +197,6 @@ func (c *Cache) keys(b kv.Bucket) (inos []Ino, err error) {
 		return true
 	})
 	return inos, err
-}
-
-// sweepOrphans removes inodes that lost their last name while open, before a crash.
-func (c *Cache) sweepOrphans() error {
-	inos, err := c.keys(bOrphan)
-	for _, ino := range inos {
-		if err == nil {
-			err = c.purge(ino)
-		}
-	}
-	return err
 }
 
 // restat takes size and times of every dirty whole content from the content

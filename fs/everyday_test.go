@@ -101,13 +101,7 @@ func TestEveryday(t *testing.T) {
 			t.Run(strings.ReplaceAll(e.name, " ", "-"), func(t *testing.T) {
 				need(t, e.need)
 				here := subdir(t, dir, strings.ReplaceAll(e.name, " ", "-"))
-				there := t.TempDir()
-				os.Chmod(there, 0o755)
-				for p := there; p != "/" && os.Geteuid() == 0; p = filepath.Dir(p) {
-					if st, err := os.Stat(p); err == nil && st.Mode().Perm() == 0o700 {
-						os.Chmod(p, 0o755) // a plain user goes here too
-					}
-				}
+				there := openTo(t, t.TempDir())
 				got, want := script(here, e.script), script(there, e.script)
 				if got != want {
 					t.Errorf("printed:\n%s\nwant:\n%s", got, want)

@@ -70,6 +70,7 @@ func Mount(dir string, c *cache.Cache, o Options) (*Mounted, error) {
 	d.server = server
 	d.direct = server.KernelSettings().Flags64()&fuse.CAP_DIRECT_IO_ALLOW_MMAP != 0
 	d.passthrough = o.Passthrough && d.granted()
+	c.KeepRemoved(true)
 
 	m := &Mounted{dir: dir, server: server, d: d, done: make(chan struct{})}
 	go func() {

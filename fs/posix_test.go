@@ -11,10 +11,8 @@ import (
 // exceptions are the tests of go-fuse's conformance suite that the drive does
 // not pass, with the reason.
 var exceptions = map[string]string{
-	"FcntlFlockLocksFile": "wants two locks of one process to conflict, as they do where a server keeps them; " +
-		"here the kernel keeps them, and by POSIX they do not",
-	"RenameOpenDir": "asks fstat of an open directory that was replaced; a directory without a name is gone (go-fuse issue 55)",
-	"Tmpfile":       "wants O_TMPFILE, which is not offered",
+	"FcntlFlockLocksFile": "wants two locks of one process to conflict, which by POSIX they do not; it fails on ext4 too. " +
+		"TestLocks asks the same of two processes",
 }
 
 func TestPosix(t *testing.T) {
