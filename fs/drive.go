@@ -190,14 +190,16 @@ func (d *drive) note(ino cache.Ino, u usage) {
 	}
 }
 
-// forgotten drops what was kept of an inode the kernel no longer knows.
+// forgotten drops what was kept of an inode the kernel no longer knows. Without
+// a name it is gone now; until then a program may have held it.
 func (d *drive) forgotten(ino cache.Ino) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if u, ok := d.inodes[ino]; ok && u.writers == 0 {
 		u.passed = false
 		d.note(ino, u)
 	}
+	d.mu.Unlock()
+	d.c.DropRemoved(ino)
 }
 
 // file is an open file by its handle number; nil if there is none.
@@ -236,5 +238,6 @@ func (d *drive) close() {
 	for _, h := range left {
 		h.release()
 	}
+	d.c.KeepRemoved(false)
 	d.failures.writing.Wait()
 }

@@ -89,11 +89,30 @@ func (n *node) Create(caller fuse.Caller, name string, flags, mode uint32, out *
 	case err != nil:
 		return n.errno("create", err)
 	}
-	if no := n.d.node(a.Ino).opened(ch, f, &out.OpenOut); no != 0 {
+	return n.d.created(a, ch, f, out)
+}
+
+// created answers with a file that was made and opened at once.
+func (d *drive) created(a cache.Attr, ch *cache.Handle, f cache.OpenFlags, out *fuse.CreateOut) syscall.Errno {
+	if no := d.node(a.Ino).opened(ch, f, &out.OpenOut); no != 0 {
 		return no
 	}
-	n.d.tell(a, &out.EntryOut)
+	d.tell(a, &out.EntryOut)
 	return 0
+}
+
+// Tmpfile makes a file without a name in n (O_TMPFILE).
+func (n *node) Tmpfile(caller fuse.Caller, flags, mode uint32, out *fuse.CreateOut) syscall.Errno {
+	o, _, err := n.owner(caller)
+	if err != nil {
+		return n.errno("tmpfile", err)
+	}
+	f := openFlags(flags)
+	a, ch, err := n.d.c.Tmpfile(n.ino(), mode&07777, o, f)
+	if err != nil {
+		return n.errno("tmpfile", err)
+	}
+	return n.d.created(a, ch, f, out)
 }
 
 // Read never answers short but at the end of the file: the kernel takes a short

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -226,4 +227,34 @@ func TestListingWhileNamesChange(t *testing.T) {
 			t.Errorf("only %d names stayed: the test says little", stayed)
 		}
 	})
+}
+
+// What was removed takes no room once nobody holds it.
+func TestRemovedTakesNoRoom(t *testing.T) {
+	for _, pass := range []bool{false, true} {
+		t.Run(fmt.Sprintf("passthrough=%v", pass), func(t *testing.T) {
+			c := mounted(t, mode{Passthrough: pass})
+			contents := func() int {
+				files, err := filepath.Glob(filepath.Join(c.Home, "content/*/*"))
+				check(t, err)
+				return len(files)
+			}
+			path := filepath.Join(c.Dir, "f")
+			f := create(t, path)
+			write(t, f, "content")
+			check(t, os.WriteFile(filepath.Join(c.Dir, "g"), []byte("new"), 0o644))
+			check(t, os.Link(path, path+"2"), os.Rename(filepath.Join(c.Dir, "g"), path), os.Remove(path+"2"))
+			if n := contents(); n != 2 {
+				t.Errorf("%d contents while one is open without a name, want 2", n)
+			}
+			check(t, f.Close(), os.Remove(path))
+			fd, err := unix.Open(c.Dir, unix.O_TMPFILE|unix.O_RDWR, 0o644)
+			check(t, err, unix.Close(fd))
+			for deadline := time.Now().Add(20 * time.Second); contents() > 0; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d contents of removed files are left", contents())
+				}
+			}
+		})
+	}
 }

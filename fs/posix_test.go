@@ -23,6 +23,11 @@ func TestPosix(t *testing.T) {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
+				t.Cleanup(func() {
+					if t.Skipped() {
+						t.Error("skipped: what it asks for is not there")
+					}
+				})
 				posixtest.All[name](t, subdir(t, dir, name))
 			})
 		}

@@ -96,6 +96,10 @@ func (d *drive) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *f
 	return fuse.Status(d.node(in.NodeId).Create(in.Caller, name, in.Flags, in.Mode, out))
 }
 
+func (d *drive) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	return fuse.Status(d.node(in.NodeId).Tmpfile(in.Caller, in.Flags, in.Mode, out))
+}
+
 func (d *drive) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	return fuse.Status(d.node(in.NodeId).Open(in.Flags, out))
 }
