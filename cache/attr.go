@@ -122,6 +122,9 @@ func (c *Cache) SetXattr(ino Ino, key string, value []byte, create, replace bool
 	if len(key) > maxXattrName || len(value) > maxXattrValue {
 		return ErrXattrSize
 	}
+	if err := c.claimEvicting(smallRow); err != nil {
+		return err
+	}
 	return c.changeXattr(ino, func(n *inode) error {
 		_, ok := n.Xattrs[key]
 		switch {
@@ -193,13 +196,4 @@ func (c *Cache) State(ino Ino) (string, error) {
 func (c *Cache) marked(b kv.Bucket, ino Ino) (bool, error) {
 	_, ok, err := c.db.Get(b, inoKey(ino))
 	return ok, err
-}
-
-// Space tells the room of the disk that holds the contents.
-func (c *Cache) Space() (Space, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(c.root.Fd()), &st); err != nil {
-		return Space{}, &os.PathError{Op: "statfs", Path: c.root.Name(), Err: err}
-	}
-	return Space{BlockSize: uint32(st.Bsize), Blocks: st.Blocks, Free: st.Bfree, Avail: st.Bavail, Files: st.Files, FilesFree: st.Ffree}, nil
 }

@@ -80,6 +80,7 @@ var (
 	ErrTooManyLink = errors.New("too many links")
 	ErrUnavailable = errors.New("not here and not reachable") // a missing byte could not be fetched
 	ErrOwed        = errors.New("not yet uploaded by the device that has it")
+	ErrFull        = errors.New("no room on the disk")
 	ErrBusy        = errors.New("in use")  // Snapshot: open for writing or mapped
 	ErrChanged     = errors.New("changed") // SetRecipe: written meanwhile
 	ErrLocked      = errors.New("in use by another process")

@@ -125,5 +125,6 @@ func (c *Cache) syncLoop() {
 			c.log.Error("making changes durable", "err", err)
 		}
 		c.shrink()
+		c.watchSpace()
 	}
 }

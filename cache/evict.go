@@ -11,6 +11,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
+	"github.com/tunesafe/tunesafe/internal/room"
 )
 
 const defaultCacheSize = 10 << 30
@@ -20,7 +21,7 @@ func (c *Cache) cacheSize() int64 {
 	if c.opt.CacheSize > 0 {
 		return c.opt.CacheSize
 	}
-	sp, err := c.Space()
+	sp, err := c.disk()
 	if err != nil || sp.Blocks == 0 { // a filesystem that tells nothing is not full
 		return defaultCacheSize
 	}
@@ -159,11 +160,16 @@ func (c *Cache) EvictAll() (freed int64, err error) {
 // is not let write by itself there.
 func (c *Cache) probeLeases() error {
 	p := filepath.Join(c.opt.ContentDir, "lease-probe")
-	if err := os.WriteFile(p, nil, 0o600); err != nil {
+	f, err := os.OpenFile(p, os.O_CREATE|os.O_WRONLY, 0o600) // it stays: a disk may have no inode left for it
+	if room.Lacks(err) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	f.Close()
 	c.leases = leaseFree(p)
-	return os.Remove(p)
+	return nil
 }
 
 // leaseFree reports whether nobody has the file open, or mapped, for writing:

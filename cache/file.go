@@ -191,6 +191,9 @@ func (c *Cache) Create(parent Ino, n string, perm uint32, o Owner, fl OpenFlags)
 func (c *Cache) OpenFile(ino Ino, fl OpenFlags) (*Handle, error) { return c.open(ino, fl, true) }
 
 func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
+	if fl.Write {
+		c.keepAhead()
+	}
 	f, err := c.acquire(ino)
 	if err != nil {
 		return nil, err
@@ -198,7 +201,7 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 	h := &Handle{c: c, f: f, flags: fl}
 	f.mu.Lock()
 	if f.handles == 0 {
-		f.pass = c.opt.Passthrough && c.leases && f.have.Whole && f.fd != nil
+		f.pass = c.opt.Passthrough && c.leases && !c.Full() && f.have.Whole && f.fd != nil
 	}
 	f.handles++
 	if fl.Write {

@@ -298,6 +298,9 @@ func (f *file) pump(ctx context.Context, fl *fill, l *layout) error {
 
 // land writes fetched bytes to their places, but for those written meanwhile.
 func (f *file) land(fl *fill, l *layout, p []byte) error {
+	if err := f.c.claimEvicting(int64(len(p))); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.ensureContent(); err != nil {

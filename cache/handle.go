@@ -101,22 +101,37 @@ func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// WriteAt writes p at off.
+// WriteAt writes p at off. On a full disk only bytes that are there already may
+// be replaced; else it is ErrFull.
 func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
+	full := h.c.claimEvicting(int64(len(p)))
 	f := h.f
 	f.mu.Lock()
 	if f.have.Whole {
 		fd := f.fd
 		f.mu.Unlock()
+		if full != nil {
+			if st, err := fd.Stat(); err != nil || off+int64(len(p)) > st.Size() {
+				return 0, full
+			}
+		}
 		return fd.WriteAt(p, off)
 	}
 	f.mu.Unlock()
+	if full != nil {
+		return 0, full
+	}
 	return h.c.writePartial(f, p, off)
 }
 
 // Allocate is fallocate(2) on the content; mode takes FALLOC_FL_KEEP_SIZE and
 // FALLOC_FL_PUNCH_HOLE where the whole content is here.
 func (h *Handle) Allocate(off, n int64, mode uint32) error {
+	if mode&unix.FALLOC_FL_PUNCH_HOLE == 0 {
+		if err := h.c.claimEvicting(n); err != nil {
+			return err
+		}
+	}
 	f := h.f
 	f.mu.Lock()
 	if f.have.Whole {

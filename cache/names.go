@@ -186,6 +186,7 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 	if err := checkName(n); err != nil {
 		return Attr{}, err
 	}
+	full := c.claimEvicting(smallRow)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.begin()
@@ -195,6 +196,9 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 	}
 	if _, ok, err := c.name(parent, n); err != nil || ok {
 		return Attr{}, errors.Join(err, orNil(ok, ErrExist))
+	}
+	if full != nil {
+		return Attr{}, full
 	}
 	ino := c.newIno(&x.b)
 	row.Atime, row.Mtime, row.Ctime = x.now, x.now, x.now
@@ -210,11 +214,15 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 		return Attr{}, err
 	}
 	if also != nil {
-		if err := also(x, ino, &row); err != nil {
-			return Attr{}, err
-		}
+		err = also(x, ino, &row)
 	}
-	return row.attr(ino), x.apply()
+	if err == nil {
+		err = x.apply()
+	}
+	if err != nil && row.isFile() {
+		_ = unix.Unlink(c.contentPath(ino)) // no row names it
+	}
+	return row.attr(ino), err
 }
 
 func orNil(is bool, err error) error {
@@ -261,6 +269,7 @@ func (c *Cache) Link(ino, parent Ino, n string) (Attr, error) {
 	if err := checkName(n); err != nil {
 		return Attr{}, err
 	}
+	full := c.claimEvicting(smallRow)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.begin()
@@ -283,6 +292,9 @@ func (c *Cache) Link(ino, parent Ino, n string) (Attr, error) {
 	}
 	if _, ok, err := c.name(parent, n); err != nil || ok {
 		return Attr{}, errors.Join(err, orNil(ok, ErrExist))
+	}
+	if full != nil {
+		return Attr{}, full
 	}
 	first := row.Nlink == 0
 	row.Nlink++

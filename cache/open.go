@@ -52,6 +52,7 @@ type Cache struct {
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
 
+	space    space
 	version  atomic.Uint64
 	totals   totals
 	safeWord string
@@ -107,7 +108,7 @@ func (c *Cache) start() error {
 			return err
 		}
 	}
-	for _, step := range []func() error{c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.sweepTaken, c.restat} {
+	for _, step := range []func() error{c.setMargin, c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ var errnos = []struct {
 	{cache.ErrXattrSize, syscall.E2BIG},
 	{cache.ErrPermission, syscall.EPERM},
 	{cache.ErrReadOnly, syscall.EROFS},
+	{cache.ErrFull, syscall.ENOSPC},
 	{cache.ErrTooManyLink, syscall.EMLINK},
 	{cache.ErrBusy, syscall.EBUSY},
 	{context.Canceled, syscall.EINTR}, // only when the caller is dying: see patience

@@ -2,15 +2,10 @@ package sync
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
@@ -20,17 +15,6 @@ import (
 // ErrCloned: the bucket has commits of this device that this home does not
 // know. The home was restored from a backup, or copied and used elsewhere.
 var ErrCloned = errors.New("this home was restored or copied: the bucket has newer commits of the same device")
-
-// outgoing is a sealed commit on its way: it lies on this disk before it is
-// sent, so that a retry, also of a later process, sends the same bytes.
-type outgoing struct {
-	Name  string
-	Body  []byte
-	Batch cache.Batch // without Rows
-	Base  string
-}
-
-func (w *Worker) outgoingPath() string { return filepath.Join(w.o.Dir, "outgoing-commit") }
 
 // commitAll commits everything that can be, and makes a checkpoint if one is due.
 func (w *Worker) commitAll(ctx context.Context) error {
@@ -219,89 +203,6 @@ func (w *Worker) seen(t time.Time) error {
 		return err
 	}
 	return w.cache.SetMeta("newest", b)
-}
-
-// keep writes the sealed commit to this disk, durably.
-func (w *Worker) keep(out *outgoing) error {
-	p, err := cbor.Marshal(out)
-	if err != nil {
-		return err
-	}
-	tmp := w.outgoingPath() + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(p)
-	err = errors.Join(err, f.Sync(), f.Close())
-	crashpoint.At("commit.temporary")
-	if err == nil {
-		err = os.Rename(tmp, w.outgoingPath())
-	}
-	if err != nil {
-		return err
-	}
-	d, err := os.Open(w.o.Dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// resend sends a commit again that a failure or the death of the program left
-// between sealing and taking in.
-func (w *Worker) resend(ctx context.Context) error {
-	p, err := os.ReadFile(w.outgoingPath())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var out outgoing
-	if err := cbor.Unmarshal(p, &out); err != nil {
-		return fmt.Errorf("%s: %w", w.outgoingPath(), err)
-	}
-	return w.deliver(ctx, &out)
-}
-
-// deliver sends a sealed commit and takes it in once it is acknowledged.
-func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
-	if err := w.send(ctx, out.Name, out.Body); err != nil {
-		return err
-	}
-	crashpoint.At("commit.put")
-	d := w.o.Device
-	certs := map[string]repo.Certificate{d.ID: {Device: d.ID, Name: d.Name, Key: d.Key.Public().(ed25519.PublicKey)}}
-	c, err := repo.DecodeCommit(w.o.Keys, certs, out.Name, out.Body)
-	if err != nil {
-		return err
-	}
-	if c.Kind == repo.CheckpointCommit {
-		if err := w.hint(ctx, c); err != nil {
-			return err
-		}
-	}
-	if err := w.o.Index.Apply(c); err != nil {
-		return err
-	}
-	crashpoint.At("commit.indexed")
-	if err := w.cache.Committed(&out.Batch, out.Base); err != nil {
-		return err
-	}
-	crashpoint.At("commit.marked")
-	if err := errors.Join(w.seen(c.Time), w.logged(c, int64(len(out.Body)))); err != nil {
-		return err
-	}
-	if err := w.cache.Sync(); err != nil {
-		return err
-	}
-	crashpoint.At("commit.taken")
-	w.mu.Lock()
-	w.last = c.Time
-	w.mu.Unlock()
-	w.log.Info("committed", "seq", c.Seq, "kind", c.Kind, "inodes", len(c.Inodes), "names", len(c.Names), "objects", len(c.Puts), "bytes", len(out.Body))
-	return os.Remove(w.outgoingPath())
 }
 
 // chain is how far the log has grown since the last checkpoint.

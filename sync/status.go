@@ -15,6 +15,7 @@ type Status struct {
 	WaitingRows     int           `json:"waiting_rows"`     // names and attributes
 	UploadedBytes   int64         `json:"uploaded_bytes"`   // request bodies since init
 	UploadedObjects int64         `json:"uploaded_objects"` // requests that had one
+	DiskFull        bool          `json:"disk_full"`        // nothing new is accepted
 	Rate            float64       `json:"rate"`             // bytes a second of the line, 0 if not known
 	Left            time.Duration `json:"left"`             // nanoseconds; 0 if not known
 	LastCommit      time.Time     `json:"last_commit,omitzero"`
@@ -41,6 +42,7 @@ func (w *Worker) Status() Status {
 		s.WaitingFiles, s.WaitingBytes, s.OpenFiles, s.WaitingRows = q.Files, q.Bytes, q.Open, q.Rows
 		s.SafeFiles, s.SafeBytes = q.Total-q.Files, max(0, q.Size-q.Bytes)
 	}
+	s.DiskFull = w.cache.Full()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.Phase = w.phase

@@ -42,6 +42,7 @@ import (
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/room"
 	"github.com/tunesafe/tunesafe/internal/store"
 )
 
@@ -152,6 +153,9 @@ const (
 // Run works until ctx ends. What is under way then is given up and done again
 // by the next Run; acknowledged objects are not sent again.
 func (w *Worker) Run(ctx context.Context) error {
+	if f, err := w.openSpare(); err == nil {
+		f.Close()
+	}
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		next, err := w.pass(ctx)
@@ -399,7 +403,10 @@ func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) er
 	if row.Kind == repo.Audio {
 		return nil
 	}
-	return w.o.Reader.Keep(s)
+	if err := w.o.Reader.Keep(s); !room.Lacks(err) {
+		return err
+	}
+	return nil // a pack is kept to save fetching it again, no more
 }
 
 // send puts bytes under a name and counts them.

@@ -27,6 +27,7 @@ func fillStatus(s *control.Status, w tsync.Status) {
 	s.OpenFiles = int64(w.OpenFiles)
 	s.UploadedBytes = w.UploadedBytes
 	s.UploadedObjects = w.UploadedObjects
+	s.DiskFull = w.DiskFull
 	s.Rate = w.Rate
 	s.LeftSeconds = w.Left.Seconds()
 	s.Phase = w.Phase

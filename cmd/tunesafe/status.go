@@ -106,6 +106,9 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if s.Phase != "" && s.PID != 0 && !s.Safe() {
 		row("now", "%s", s.Phase)
 	}
+	if s.DiskFull {
+		row("disk", "full: nothing new is accepted until there is room on the disk of %s; nothing is lost, uploading goes on", s.Home)
+	}
 	t.Flush()
 	for i, e := range s.Errors[max(len(s.Errors)-shownErrors, 0):] {
 		if i == 0 {

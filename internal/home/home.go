@@ -143,5 +143,11 @@ func (h Home) Known() bool {
 	return err == nil
 }
 
-// SetKnown notes that it was.
-func (h Home) SetKnown() error { return WriteFile(h.knownFile(), nil) }
+// SetKnown notes that it was. It writes nothing if that is noted already: the
+// disk may be full.
+func (h Home) SetKnown() error {
+	if h.Known() {
+		return nil
+	}
+	return WriteFile(h.knownFile(), nil)
+}

@@ -60,10 +60,7 @@ func (h Home) lock() (*Lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", h.lockFile(), err)
 	}
-	if err := writePID(f); err != nil {
-		f.Close()
-		return nil, err
-	}
+	writePID(f)
 	return &Lock{f}, nil
 }
 
@@ -93,12 +90,10 @@ func (l *Lock) Unlock() error {
 	return errors.Join(l.f.Truncate(0), l.f.Close())
 }
 
-func writePID(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
+// writePID says who has the lock, for people. On a full disk they are not told.
+func writePID(f *os.File) {
+	_ = f.Truncate(0)
+	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 }
 
 func readPID(f *os.File) int {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/room"
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
@@ -62,10 +63,10 @@ func TestFullDisk(t *testing.T) {
 		if err == nil && accepted%2000 == 0 {
 			err = d.Flush()
 		}
-		if isFull(err) && d.Full() == nil {
+		if room.IsFull(err) && d.Full() == nil {
 			continue // no room for the journal; the flusher would merge it now
 		}
-		if isFull(err) {
+		if room.IsFull(err) {
 			break
 		}
 		if err != nil {
@@ -112,13 +113,13 @@ func TestFullFromTheStart(t *testing.T) {
 		switch err := d.Apply(&b); {
 		case err == nil:
 			model[k] = v
-		case isFull(err):
+		case room.IsFull(err):
 			refused++
 		default:
 			t.Fatal(err)
 		}
 		if i%500 == 0 {
-			if err := d.Flush(); err != nil && !isFull(err) {
+			if err := d.Flush(); err != nil && !room.IsFull(err) {
 				t.Fatal(err)
 			}
 		}

@@ -70,7 +70,7 @@ func sparePath(dir string) string { return filepath.Join(dir, "spare-journal") }
 // newJournal makes an empty journal whose name is already on disk, with room
 // for so many bytes. It prefers the spare, which needs nothing of a full disk.
 // An error of syncDir is a failed sync, and wraps errSync.
-func newJournal(dir string, seq uint64, room int64) (*journal, error) {
+func newJournal(dir string, seq uint64, bytes int64) (*journal, error) {
 	name := journalPath(dir, seq)
 	err := os.Rename(sparePath(dir), name)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -85,7 +85,7 @@ func newJournal(dir string, seq uint64, room int64) (*journal, error) {
 		return nil, err
 	}
 	// A filesystem without fallocate, or a full one, only loses the reserve.
-	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes)
 	if err := syncDir(dir); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%w: %w", errSync, err)
@@ -94,13 +94,13 @@ func newJournal(dir string, seq uint64, room int64) (*journal, error) {
 }
 
 // makeSpare makes the first spare. Without one the next journal asks the disk.
-func makeSpare(dir string, room int64) {
+func makeSpare(dir string, bytes int64) {
 	f, err := os.OpenFile(sparePath(dir), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes)
 }
 
 // openJournal opens one that was replayed.
@@ -163,12 +163,12 @@ func (j *journal) sync() error {
 // retire makes the spare of a journal whose records are in bbolt, or removes it
 // if there is one, or that fails. The zeros are on disk before it is used again:
 // an old record behind a new one would be replayed.
-func (j *journal) retire(room int64) error {
+func (j *journal) retire(bytes int64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.gone = true
 	_, err := os.Stat(sparePath(j.dir))
-	if err != nil && j.zero(room) == nil {
+	if err != nil && j.zero(bytes) == nil {
 		crashpoint.At("journal.zeroed")
 		if os.Rename(j.f.Name(), sparePath(j.dir)) == nil {
 			return j.f.Close()
@@ -179,10 +179,10 @@ func (j *journal) retire(room int64) error {
 
 // zero overwrites all records, and cuts off what is beyond the room. The last
 // step is a sync.
-func (j *journal) zero(room int64) error {
+func (j *journal) zero(bytes int64) error {
 	size := j.size.Load()
-	if size > room {
-		size = room
+	if size > bytes {
+		size = bytes
 		if err := j.f.Truncate(size); err != nil {
 			return err
 		}

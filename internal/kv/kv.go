@@ -42,6 +42,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
+	"github.com/tunesafe/tunesafe/internal/room"
 )
 
 // Bucket numbers one of the buckets named at [Open].
@@ -92,7 +93,7 @@ var metaBucket = []byte("kv")
 // The order of names is part of the format: append, never reorder.
 func Open(dir string, names []string, o Options) (*DB, error) {
 	if o.Reserve == 0 {
-		o.Reserve = reserveFor(dir)
+		o.Reserve = room.Reserve(dir)
 	}
 	if o.FlushBytes == 0 {
 		o.FlushBytes = journalRoom(o.Reserve) / 2
@@ -148,7 +149,7 @@ func (d *DB) recover() error {
 	}
 	if len(seqs) > 0 {
 		d.frozen, d.active = d.active, newOverlay()
-		if err := d.mergeFrozen(); err != nil && !isFull(err) {
+		if err := d.mergeFrozen(); err != nil && !room.IsFull(err) {
 			return err
 		}
 		crashpoint.At("replay.merged")
@@ -303,7 +304,7 @@ func (d *DB) mergeFrozen() error {
 	}
 	crashpoint.At("merge.synced")
 	err := d.merge(d.frozen.rows())
-	if err != nil && !isFull(err) {
+	if err != nil && !room.IsFull(err) {
 		return d.fail(err)
 	}
 	crashpoint.At("merge.done")
@@ -347,7 +348,7 @@ func (d *DB) merge(rows []op) error {
 		}
 		return nil
 	})
-	if !isFull(err) || len(rows) <= smallMerge {
+	if !room.IsFull(err) || len(rows) <= smallMerge {
 		return err
 	}
 	half := len(rows) / 2
@@ -386,7 +387,7 @@ func (d *DB) Close() error {
 	close(d.stop)
 	<-d.done
 	err := d.Flush()
-	if isFull(err) {
+	if room.IsFull(err) {
 		err = d.Sync()
 	}
 	d.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
+	"github.com/tunesafe/tunesafe/internal/room"
 )
 
 // acks is the journal of objects that the store acknowledged and no commit
@@ -29,6 +30,9 @@ type ack struct {
 	row    ObjectRow
 	header []byte
 }
+
+// acksRoom is how many bytes of disk are kept for records to come.
+const acksRoom = 256 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -50,6 +54,7 @@ func openAcks(path string) (*acks, error) {
 	if _, err := f.Seek(int64(good), io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	room.Ahead(f, int64(good), acksRoom, 0)
 	return a, nil
 }
 
@@ -126,7 +131,9 @@ func (a *acks) drop(done map[string]bool) error {
 func (a *acks) rewrite(text []byte) error {
 	if len(text) == 0 {
 		_, err := a.file.Seek(0, io.SeekStart)
-		return errors.Join(err, a.file.Truncate(0))
+		err = errors.Join(err, a.file.Truncate(0))
+		room.Ahead(a.file, 0, acksRoom, 0)
+		return err
 	}
 	f, err := os.OpenFile(a.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -50,6 +50,7 @@ func (x *Index) Apply(commits ...*Commit) error {
 		return fmt.Errorf("index: %w", err)
 	}
 	crashpoint.At("index.applied")
+	x.reserve()
 	return x.acks.drop(done)
 }
 

@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/tunesafe/tunesafe/internal/room"
 )
 
 // Index knows where every blob lies: what the commits taken in so far place,
@@ -24,7 +28,9 @@ import (
 // The database holds objects under small numbers, each with its whole row, and
 // for each blob and object that has it one short entry, about 40 bytes.
 type Index struct {
-	db *bolt.DB
+	db       *bolt.DB
+	file     *os.File // of db
+	reserved int64    // bytes of it that are allocated
 
 	mu      sync.RWMutex
 	acks    *acks
@@ -67,11 +73,12 @@ const maxPending = 1000
 // OpenIndex opens the index at path, making it if it is not there. Beside it
 // lies path.acks. A second process waits a second for the first and then fails.
 func OpenIndex(path string) (*Index, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
+	x := &Index{headers: map[string][]byte{}}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: x.openFile})
 	if err != nil {
 		return nil, fmt.Errorf("index %s: %w", path, err)
 	}
-	x := &Index{db: db, headers: map[string][]byte{}}
+	x.db = db
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{objectsBucket, namesBucket, blobsBucket, headersBucket, headsBucket, totalsBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -89,7 +96,26 @@ func OpenIndex(path string) (*Index, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("index %s: %w", path, err), x.Close())
 	}
+	x.reserve()
 	return x, nil
+}
+
+// openFile opens the file of the database, and keeps a hand on it.
+func (x *Index) openFile(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+	f, err = os.OpenFile(name, flag, mode)
+	x.file = f
+	return f, err
+}
+
+// indexRoom is the part of the reserve that the index has for its growth.
+func indexRoom(path string) int64 { return room.Reserve(filepath.Dir(path)) / 4 }
+
+// reserve allocates disk for what the next commits add.
+func (x *Index) reserve() {
+	var used int64
+	if err := x.db.View(func(tx *bolt.Tx) error { used = tx.Size(); return nil }); err == nil {
+		x.reserved = room.Ahead(x.file, used, indexRoom(x.db.Path()), x.reserved)
+	}
 }
 
 // Close ends the index. It must not be used afterwards.
