@@ -90,7 +90,10 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, nil
 	}
 	p = p[:min(int64(len(p)), f.size-off)]
-	return len(p), f.readPartial(ctx, &h.ra, p, off)
+	if err := f.readPartial(ctx, &h.ra, p, off); err != nil {
+		return 0, err // of p nothing may be believed
+	}
+	return len(p), nil
 }
 
 func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {

@@ -286,10 +286,11 @@ func (p *partReader) Read(b []byte) (int, error) {
 	b = b[:min(int64(len(b)), p.left)]
 	n, err := p.r.ReadAt(b, p.at)
 	p.at, p.left = p.at+int64(n), p.left-int64(n)
-	if n == len(b) {
+	if err == io.EOF {
 		err = nil
-	} else if err == io.EOF {
-		err = io.ErrUnexpectedEOF
+		if n < len(b) {
+			err = io.ErrUnexpectedEOF
+		}
 	}
 	return n, err
 }
