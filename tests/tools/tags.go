@@ -2,6 +2,7 @@ package tools
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"encoding/json"
 	"io/fs"
@@ -65,6 +66,11 @@ func scanFiles(t testing.TB, root string, files []string) map[string]Tags {
 	return tags
 }
 
+// TagsCommand is tags.py with a command, for programs that are no test.
+func TagsCommand(ctx context.Context, command string) *exec.Cmd {
+	return exec.CommandContext(ctx, python, "-c", tagsScript, command)
+}
+
 // runTags runs a command of tags.py on a job and reads its answer.
 func runTags(t testing.TB, command string, job map[string]any, answer any) {
 	t.Helper()
@@ -73,7 +79,7 @@ func runTags(t testing.TB, command string, job map[string]any, answer any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), python, "-c", tagsScript, command)
+	cmd := TagsCommand(t.Context(), command)
 	cmd.Stdin = bytes.NewReader(in)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
