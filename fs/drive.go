@@ -17,6 +17,7 @@
 //     was written through passthrough: a second. A store to a mapping changes
 //     size and times of the content file without any request to us.
 //   - Names that do not exist: a second.
+//   - Listings: until a name in the directory changes, if they are short.
 //   - Pages of a file: across openings, because in ordinary mode only the
 //     kernel's own writes change a content, and opening in passthrough mode
 //     drops them. After passthrough was used on an inode they are dropped at
@@ -91,6 +92,7 @@ type drive struct {
 	inodes map[cache.Ino]usage
 	files  map[uint64]*handle
 	dirs   map[uint64]*dirHandle
+	small  map[cache.Ino]struct{} // directories that the kernel may keep the listings of
 
 	failures failures
 }
@@ -111,6 +113,7 @@ func newDrive(c *cache.Cache, log *slog.Logger) *drive {
 		inodes:        make(map[cache.Ino]usage),
 		files:         make(map[uint64]*handle),
 		dirs:          make(map[uint64]*dirHandle),
+		small:         make(map[cache.Ino]struct{}),
 	}
 }
 
@@ -194,6 +197,7 @@ func (d *drive) note(ino cache.Ino, u usage) {
 // a name it is gone now; until then a program may have held it.
 func (d *drive) forgotten(ino cache.Ino) {
 	d.mu.Lock()
+	delete(d.small, ino)
 	if u, ok := d.inodes[ino]; ok && u.writers == 0 {
 		u.passed = false
 		d.note(ino, u)
@@ -227,6 +231,23 @@ func (d *drive) releasedDir(fh uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.dirs, fh)
+}
+
+func (d *drive) isSmall(dir cache.Ino) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, ok := d.small[dir]
+	return ok
+}
+
+func (d *drive) setSmall(dir cache.Ino, small bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if small {
+		d.small[dir] = struct{}{}
+	} else {
+		delete(d.small, dir)
+	}
 }
 
 // close releases the handles the kernel never will, because the connection was

@@ -144,8 +144,8 @@ func TestSeekdir(t *testing.T) {
 		}
 		_, err = unix.Seek(fd, 0, unix.SEEK_SET)
 		check(t, err)
-		if got := rest(); len(got) != 300 || got[0] != "001" || got[299] != "zzz" {
-			t.Errorf("after rewinddir %d names from %s", len(got), got[0])
+		if got := rest(); len(got) != 300 || slices.Contains(got, "000") || !slices.Contains(got, "zzz") {
+			t.Errorf("after rewinddir %d names: %q", len(got), got)
 		}
 	})
 }

@@ -167,7 +167,15 @@ func (d *drive) Ioctl(<-chan struct{}, *fuse.IoctlIn, []byte, *fuse.IoctlOut, []
 }
 
 func (d *drive) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	out.Fh = d.openedDir(&dirHandle{n: d.node(in.NodeId)})
+	h := &dirHandle{n: d.node(in.NodeId)}
+	keep, no := h.opened()
+	if no != 0 {
+		return fuse.Status(no)
+	}
+	if keep {
+		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+	}
+	out.Fh = d.openedDir(h)
 	return fuse.OK
 }
 

@@ -13,24 +13,12 @@ import (
 // copying a file's attributes does not copy it.
 const StateXattr = "user.tunesafe.state"
 
-// namespace says how the attributes of a namespace are answered.
-type namespace int
-
-const (
-	kept    namespace = iota // user and trusted (the kernel asks for CAP_SYS_ADMIN)
-	absent                   // security: asked before every write, for capabilities
-	refused                  // the rest, as POSIX ACLs: rights are modes and owners here
-)
-
-func namespaceOf(attr string) namespace {
-	switch {
-	case strings.HasPrefix(attr, "user."), strings.HasPrefix(attr, "trusted."):
-		return kept
-	case strings.HasPrefix(attr, "security."):
-		return absent
-	default:
-		return refused
-	}
+// keeps reports whether attributes of this name are kept: those of users, and
+// trusted ones, for which the kernel asks for CAP_SYS_ADMIN. The others are not
+// supported: rights are modes and owners here, and who asks for capabilities,
+// labels or POSIX ACLs of every file, as ls does, then asks once.
+func keeps(attr string) bool {
+	return strings.HasPrefix(attr, "user.") || strings.HasPrefix(attr, "trusted.")
 }
 
 func (n *node) Getxattr(attr string, dest []byte) (uint32, syscall.Errno) {
@@ -41,10 +29,7 @@ func (n *node) Getxattr(attr string, dest []byte) (uint32, syscall.Errno) {
 		}
 		return sized(dest, []byte(state))
 	}
-	switch namespaceOf(attr) {
-	case absent:
-		return 0, syscall.ENODATA
-	case refused:
+	if !keeps(attr) {
 		return 0, syscall.EOPNOTSUPP
 	}
 	value, err := n.d.c.GetXattr(n.ino(), attr)
@@ -67,7 +52,7 @@ func (n *node) Setxattr(attr string, data []byte, flags uint32) syscall.Errno {
 	if attr == StateXattr {
 		return syscall.EPERM
 	}
-	if namespaceOf(attr) != kept {
+	if !keeps(attr) {
 		return syscall.EOPNOTSUPP
 	}
 	return n.errno("setxattr", n.d.c.SetXattr(n.ino(), attr, data,
@@ -96,10 +81,7 @@ func (n *node) Removexattr(attr string) syscall.Errno {
 	if attr == StateXattr {
 		return syscall.EPERM
 	}
-	switch namespaceOf(attr) {
-	case absent:
-		return syscall.ENODATA
-	case refused:
+	if !keeps(attr) {
 		return syscall.EOPNOTSUPP
 	}
 	return n.errno("removexattr", n.d.c.RemoveXattr(n.ino(), attr))
