@@ -68,12 +68,13 @@ type Options struct {
 const (
 	defaultSettle    = 3 * time.Second
 	defaultTransfers = 4
-	longestSettle    = time.Minute      // nothing waits longer for the rest to settle
-	commitBytes      = 256 << 20        // or after so many bytes of sound
-	labourFirst      = 64 << 20         // bytes of sound from which names and tags get a commit of their own
-	roundFiles       = 4000             // files cut before their packs are finished
-	roundSmall       = 64 << 20         // or bytes of small parts
-	sliceOfSound     = 10 * time.Second // of uploading sound before looking for new labour
+	longestSettle    = time.Minute            // nothing waits longer for the rest to settle
+	lookPause        = 500 * time.Millisecond // before looking again at what waits, while more comes
+	commitBytes      = 256 << 20              // or after so many bytes of sound
+	labourFirst      = 64 << 20               // bytes of sound from which names and tags get a commit of their own
+	roundFiles       = 4000                   // files cut before their packs are finished
+	roundSmall       = 64 << 20               // or bytes of small parts
+	sliceOfSound     = 10 * time.Second       // of uploading sound before looking for new labour
 	rowsOfCommit     = 20000
 	packedBelow      = 256 << 10        // bytes; smaller sound shares an object
 	inFlight         = 32 << 20         // bytes of objects being sealed and sent
@@ -106,11 +107,12 @@ type Worker struct {
 	up      uploaded
 	kick    chan struct{}
 
-	small     int64     // bytes of small parts in this round
-	sent      int64     // bytes of sound since the last commit
-	commitDue time.Time // by then a commit is made; zero: nothing waits
-	version   uint64    // of the cache's namespace when last looked at
-	changed   time.Time // when it was last seen to have moved
+	small     int64         // bytes of small parts in this round
+	sent      int64         // bytes of sound since the last commit
+	commitDue time.Time     // by then a commit is made; zero: nothing waits
+	version   uint64        // of the cache's namespace when last looked at
+	changed   time.Time     // when it was last seen to have moved
+	looked    time.Duration // what looking at what waits took
 }
 
 // New makes a worker; it does nothing before Run.
@@ -179,7 +181,9 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // sleep waits for the time, or without end, until something changes. After an
-// error only the time ends it: a failing store is not asked more often.
+// error only the time ends it: a failing store is not asked more often. To look
+// at what waits takes the longer the more there is, so a change is slept over,
+// unless somebody waits: nothing is cut before it settled.
 func (w *Worker) sleep(ctx context.Context, d time.Duration, endless, failed bool) bool {
 	var timer <-chan time.Time
 	if !endless {
@@ -193,8 +197,15 @@ func (w *Worker) sleep(ctx context.Context, d time.Duration, endless, failed boo
 	case <-ctx.Done():
 		return false
 	case <-timer:
-	case <-changed:
 	case <-w.kick:
+	case <-changed:
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer:
+		case <-w.kick:
+		case <-time.After(max(min(w.o.Settle/6, lookPause), 20*w.looked)):
+		}
 	}
 	return true
 }
@@ -275,6 +286,7 @@ func sooner(a, b time.Time) time.Time {
 // together, up to longestSettle.
 func (w *Worker) ready() ([]cache.Ino, time.Time, error) {
 	now := time.Now()
+	defer func() { w.looked = time.Since(now) }()
 	if v := w.cache.Version(); v != w.version {
 		w.version, w.changed = v, now
 	}
