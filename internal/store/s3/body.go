@@ -25,6 +25,10 @@ func newBody(ctx context.Context, out *s3.GetObjectOutput, offset int64, whole b
 	if out.ContentLength != nil {
 		b.left = *out.ContentLength
 	}
+	if aws.ToString(out.ETag) == "" {
+		_ = out.Body.Close() // whatever it is
+		return nil, fmt.Errorf("the answer has no ETag: %w", errForeign)
+	}
 	if whole {
 		return b, nil
 	}

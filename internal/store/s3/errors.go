@@ -104,6 +104,8 @@ func sentinel(code string, status int, err error) error {
 // to rely on: see the package's comment.
 func byStatus(status int) error {
 	switch {
+	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
+		return errForeign
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return store.ErrDenied
 	case status == http.StatusNotFound:

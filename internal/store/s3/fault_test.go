@@ -194,23 +194,6 @@ func (d discard) Header() http.Header       { return d.header }
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) WriteHeader(int)             {}
 
-// TestForeign: a 200 from something that is not the store proves nothing.
-func TestForeign(t *testing.T) {
-	c := serverWithObject(t, []byte("old"))
-	for _, call := range calls {
-		switch call.name {
-		case "get", "stat", "delete":
-			// Nothing in these answers tells a foreign server; what is
-			// read is verified by the layers above.
-			continue
-		}
-		t.Run(call.name, func(t *testing.T) {
-			s, _ := through(t, c, page(200))
-			expectOnly(t, call.do(t.Context(), s), store.ErrUnavailable)
-		})
-	}
-}
-
 func TestWrongSecret(t *testing.T) {
 	c := serverWithObject(t, []byte("old"))
 	c.Credentials.SecretKey += "x"

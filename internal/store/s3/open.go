@@ -123,7 +123,7 @@ func (c Config) clientOptions(t *transport, creds aws.CredentialsProvider) func(
 			o.Region = defaultRegion
 		}
 		o.Credentials = creds
-		o.Retryer = newRetryer(c.Patience)
+		o.Retryer = newRetryer(c.Patience, &t.outage)
 		o.HTTPClient = &http.Client{Transport: t, CheckRedirect: stay}
 		// The SDK's own default, CRC32 in a trailer, is unknown to several
 		// servers; Put sets a plain SHA-256 header itself, Get asks itself.

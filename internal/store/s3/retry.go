@@ -25,7 +25,7 @@ const (
 
 // newRetryer is the SDK's standard retryer with what it lacks for S3: the
 // status 429, bodies damaged on the way, and an end to patience.
-func newRetryer(patience time.Duration) aws.Retryer {
+func newRetryer(patience time.Duration, o *outage) aws.Retryer {
 	standard := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.Backoff = retry.BackoffDelayerFunc(backoff)
@@ -35,7 +35,7 @@ func newRetryer(patience time.Duration) aws.Retryer {
 				"BadDigest": {}, "IncompleteBody": {}, "OperationAborted": {}, "XAmzContentSHA256Mismatch": {},
 			}})
 	})
-	return &patientRetryer{RetryerV2: standard, patience: patience}
+	return &patientRetryer{RetryerV2: standard, patience: patience, outage: o}
 }
 
 // backoff doubles from firstBackoff with every attempt, and takes a random
@@ -51,12 +51,17 @@ func backoff(attempt int, _ error) (time.Duration, error) {
 type patientRetryer struct {
 	aws.RetryerV2
 	patience time.Duration
+	outage   *outage
 }
 
 // GetRetryToken implements [aws.Retryer]. It is the one question the SDK asks
 // before a retry that carries the call's context.
 func (r *patientRetryer) GetRetryToken(ctx context.Context, err error) (func(error) error, error) {
+	if err := r.outage.retry(); err != nil {
+		return nil, err
+	}
 	if quiet := pulseOf(ctx).quiet(); quiet >= r.patience {
+		r.outage.giveUp()
 		return nil, fmt.Errorf("gave up after %v without progress", quiet.Round(time.Second))
 	}
 	return r.RetryerV2.GetRetryToken(ctx, err)

@@ -8,15 +8,19 @@
 //
 //   - Nothing is believed that does not look like S3. A 404 without the code
 //     NoSuchKey, a PUT answered without an ETag, a listing that does not name
-//     its bucket or a ranged GET answered without Content-Range comes from
-//     something in between (a login page, a broken proxy) and is
-//     [store.ErrUnavailable], never "absent" and never "done".
+//     its bucket, an object without an ETag, a ranged GET answered without
+//     Content-Range or a page of HTML comes from something in between (a login
+//     page, a broken proxy) and is [store.ErrUnavailable], never "absent" and
+//     never "done".
 //   - An upload carries its SHA-256 twice: signed as the payload's hash, and as
 //     x-amz-checksum-sha256, which the server keeps and returns with a read of
 //     the whole object, where it is verified before the last byte is handed out.
 //   - There is no limit on the time a request may take, as 16 MiB need minutes
 //     on a slow line; there are limits on the time in which nothing moves
-//     ([Config.Stall], and the kernel's own for a peer that went silent).
+//     ([Config.Stall], and the kernel's own for a peer that went silent). Some
+//     bytes a second are nothing.
+//   - Calls share what they learn of a server that does not answer, so that many
+//     ask no more often than one.
 //   - Retries are the SDK's: exponential backoff with jitter, a bounded number
 //     of attempts, a token bucket shared by all calls that stops a storm. They
 //     end after [Config.Patience] without progress.
@@ -197,6 +201,9 @@ func (s *Store) stat(ctx context.Context, key string) (store.Info, error) {
 	}
 	if err != nil {
 		return store.Info{}, translate(ctx, err)
+	}
+	if aws.ToString(out.ETag) == "" {
+		return store.Info{}, fmt.Errorf("the answer has no ETag: %w", errForeign)
 	}
 	return store.Info{
 		Key:  key,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -28,6 +29,10 @@ const (
 	// counts as progress: less than that any socket takes, even to nowhere.
 	someProgress = 256 << 10
 
+	// drip is how many bytes of an answer must come within the time in which
+	// nothing may stall, unless it ends before: a line that brings less is dead.
+	drip = 8 << 10
+
 	idlePerHost = 32
 )
 
@@ -48,6 +53,7 @@ type transport struct {
 	stall    time.Duration
 	log      *slog.Logger
 	clock    clock
+	outage   outage
 	requests atomic.Int64
 }
 
@@ -84,11 +90,21 @@ func newHTTP() *http.Transport {
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	a, err := t.outage.enter(req.Context())
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.exchange(req, a)
+	a.end(resp, err)
+	return resp, err
+}
+
+func (t *transport) exchange(req *http.Request, a *attempt) (*http.Response, error) {
 	t.requests.Add(1)
 	w := newWatch(req.Context(), t.allowance(req.ContentLength))
 	req = req.WithContext(w.ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sentBody{ReadCloser: req.Body, watch: w}
+		req.Body = &sentBody{ReadCloser: req.Body, watch: w, attempt: a}
 	}
 	w.arm()
 	begun := time.Now()
@@ -99,9 +115,22 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, w.explain(err)
 	}
 	w.answered()
+	if foreign(resp) {
+		resp.Body.Close()
+		w.stop()
+		return nil, errForeign
+	}
 	t.clock.observe(resp.Header.Get("Date"), begun, time.Now())
-	resp.Body = &readBody{ReadCloser: resp.Body, watch: w}
+	resp.Body = &readBody{ReadCloser: resp.Body, watch: w, left: w.idle}
 	return resp, nil
+}
+
+// foreign tells a page for people, as the login of a hotel's network gives it,
+// from an answer of the store: what Tunesafe puts there is no HTML. Of errors
+// the status is enough.
+func foreign(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return resp.StatusCode < http.StatusBadRequest && kind == "text/html"
 }
 
 // allowance is how long nothing may move in an exchange that sends size bytes.
@@ -140,7 +169,9 @@ func newWatch(parent context.Context, idle time.Duration) *watch {
 	return w
 }
 
-func (w *watch) arm() { w.timer.Reset(w.idle) }
+func (w *watch) arm() { w.armFor(w.idle) }
+
+func (w *watch) armFor(d time.Duration) { w.timer.Reset(max(d, 0)) }
 
 // pause stops the clock while the caller, not the network, is awaited.
 func (w *watch) pause() { w.timer.Stop() }
@@ -165,8 +196,9 @@ func (w *watch) explain(err error) error {
 
 type sentBody struct {
 	io.ReadCloser
-	watch *watch
-	sent  int
+	watch   *watch
+	attempt *attempt
+	sent    int
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
@@ -176,19 +208,29 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.sent += n; b.sent > someProgress {
 		b.watch.pulse.beat()
+		b.attempt.moved()
 	}
 	return n, err
 }
 
+// readBody is an answer's body. The time in which the caller waits for it counts,
+// and begins anew with every drip bytes.
 type readBody struct {
 	io.ReadCloser
 	watch *watch
+	left  time.Duration // until no progress is made
+	bytes int           // since left began anew
 }
 
 func (b *readBody) Read(p []byte) (int, error) {
-	b.watch.arm()
+	begun := time.Now()
+	b.watch.armFor(b.left)
 	n, err := b.ReadCloser.Read(p)
 	b.watch.pause()
+	b.left -= time.Since(begun)
+	if b.bytes += n; b.bytes >= drip {
+		b.left, b.bytes = b.watch.idle, 0
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.watch.explain(err)
 	}
