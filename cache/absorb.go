@@ -106,6 +106,7 @@ func (x *absorption) row(r Row, base string) error {
 		Target: r.Target, Xattrs: r.Xattrs, Ver: 1, CVer: 1, Base: base, TakenOpen: r.TakenOpen}
 	if known {
 		n.Nlink, n.Gen, n.Cut, n.Parent, n.Name = old.Nlink, old.Gen, old.Cut, old.Parent, old.Name
+		n.Room = old.Room
 		if old.dirty() {
 			return nil // written here meanwhile: the cut to come decides
 		}
@@ -132,6 +133,7 @@ func (x *absorption) content(r Row, n *inode) error {
 	}
 	n.Gen++
 	n.Cut = n.Gen
+	n.Room = 0
 	if x.c.isOpen(r.Ino) {
 		return ErrBusy
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	maxXattrName  = 255
 	maxXattrValue = 64 << 10
+	maxXattrList  = 64 << 10 // all names, each with a zero byte, so that they can be listed
 	maxXattrs     = 128 << 10
 )
 
@@ -87,10 +88,33 @@ func (c *Cache) SetAttr(ino Ino, ch Change) (Attr, error) {
 	return n.attr(ino), x.apply()
 }
 
+// ClearSetID takes the setuid bit away, and the setgid bit of what its group may
+// execute, as a write by someone without privilege does. It reports whether there
+// were any.
+func (c *Cache) ClearSetID(ino Ino) (cleared bool, err error) {
+	n, err := c.inode(ino)
+	if err != nil || n.withoutSetID() == n.Mode {
+		return false, err
+	}
+	return true, c.update(ino, func(x *change, n *inode) error {
+		n.Mode = n.withoutSetID()
+		x.touch(ino, n, false)
+		return nil
+	})
+}
+
+func (n *inode) withoutSetID() uint32 {
+	mode := n.Mode &^ unix.S_ISUID
+	if mode&unix.S_IXGRP != 0 {
+		mode &^= unix.S_ISGID
+	}
+	return mode
+}
+
 // setContentMtime keeps the content file's own time that of the inode, as a
 // dirty whole content is asked for it.
 func (c *Cache) setContentMtime(ino Ino, t time.Time) error {
-	ts := unix.NsecToTimespec(t.UnixNano())
+	ts := unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())} // UnixNano ends in 2262
 	err := unix.UtimesNanoAt(unix.AT_FDCWD, c.contentPath(ino), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
 	if err != nil && err != unix.ENOENT {
 		return &os.PathError{Op: "utimensat", Path: c.contentPath(ino), Err: err}
@@ -137,11 +161,12 @@ func (c *Cache) SetXattr(ino Ino, key string, value []byte, create, replace bool
 			n.Xattrs = map[string][]byte{}
 		}
 		n.Xattrs[key] = slices.Clone(value)
-		sum := 0
+		sum, list := 0, 0
 		for k, v := range n.Xattrs {
 			sum += len(k) + len(v)
+			list += len(k) + 1
 		}
-		return orNil(sum > maxXattrs, ErrXattrSize)
+		return orNil(sum > maxXattrs || list > maxXattrList, ErrXattrSpace)
 	})
 }
 

@@ -75,6 +75,7 @@ var (
 	ErrInvalid     = errors.New("invalid argument")
 	ErrNoXattr     = errors.New("no such extended attribute")
 	ErrXattrSize   = errors.New("extended attribute too large")
+	ErrXattrSpace  = errors.New("no room for more extended attributes")
 	ErrPermission  = errors.New("operation not permitted")
 	ErrReadOnly    = errors.New("read-only")
 	ErrTooManyLink = errors.New("too many links")

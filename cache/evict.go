@@ -110,7 +110,7 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 	if err != nil || waits || c.leases && !leaseFree(c.contentPath(ino)) {
 		return 0, err
 	}
-	if gone, err := c.dropContent(ino); !gone || err != nil {
+	if gone, err := c.dropContent(ino, n); !gone || err != nil {
 		return 0, err
 	}
 	c.forget(ino)
@@ -120,7 +120,7 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 // dropContent removes a content that nobody uses. It holds fmu throughout, as
 // acquire does while it looks for the content: an opening that came between
 // would write to a file that has no name.
-func (c *Cache) dropContent(ino Ino) (gone bool, err error) {
+func (c *Cache) dropContent(ino Ino, n *inode) (gone bool, err error) {
 	c.fmu.Lock()
 	defer c.fmu.Unlock()
 	if c.files[ino] != nil {
@@ -128,6 +128,10 @@ func (c *Cache) dropContent(ino Ino) (gone bool, err error) {
 	}
 	var b kv.Batch
 	b.Delete(bHave, inoKey(ino))
+	if n.Room != 0 {
+		n.Room = 0
+		b.Put(bInode, inoKey(ino), encode(n))
+	}
 	delete(c.later, ino)
 	if err := c.db.Apply(&b); err != nil {
 		return false, err

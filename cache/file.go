@@ -160,7 +160,7 @@ func (f *file) live(n *inode) bool {
 	if unix.Fstat(int(f.fd.Fd()), &st) != nil {
 		return false
 	}
-	n.Size, n.Mtime = st.Size, stampTS(st.Mtim)
+	n.sized(&st)
 	return true
 }
 
@@ -348,6 +348,14 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 	}
 	crashpoint.At("truncate.content")
 	f.size = size
+	n.Room = 0
+	if f.have.Whole {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.fd.Fd()), &st); err != nil {
+			return &os.PathError{Op: "fstat", Path: f.fd.Name(), Err: err}
+		}
+		n.sized(&st)
+	}
 	n.Size, n.Mtime, n.Ctime = size, x.now, x.now
 	if err := x.putHave(f); err != nil {
 		return err

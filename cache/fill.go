@@ -83,11 +83,17 @@ func (f *file) readPartial(ctx context.Context, ra *readahead, p []byte, off int
 func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64) (int, error) {
 	end := off + int64(len(p))
 	if f.have.Whole {
-		return readFull(f.fd, p, off)
+		k, err := readFull(f.fd, p, off)
+		clear(p[k:]) // cut shorter meanwhile
+		return len(p), err
 	}
 	n, here := f.have.Here.at(off, end)
 	if here {
-		return readFull(f.fd, p[:n], off)
+		k, err := readFull(f.fd, p[:n], off)
+		if k == 0 && err == nil {
+			err = fmt.Errorf("content of inode %x: %w at %d", f.ino, io.ErrUnexpectedEOF, off)
+		}
+		return k, err
 	}
 	if off >= f.have.Limit {
 		clear(p[:n])

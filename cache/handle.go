@@ -127,8 +127,8 @@ func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
 	return h.c.writePartial(f, p, off)
 }
 
-// Allocate is fallocate(2) on the content; mode takes FALLOC_FL_KEEP_SIZE and
-// FALLOC_FL_PUNCH_HOLE where the whole content is here.
+// Allocate is fallocate(2) on the content; mode takes FALLOC_FL_KEEP_SIZE,
+// FALLOC_FL_PUNCH_HOLE and FALLOC_FL_ZERO_RANGE.
 func (h *Handle) Allocate(off, n int64, mode uint32) error {
 	if mode&unix.FALLOC_FL_PUNCH_HOLE == 0 {
 		if err := h.c.claimEvicting(n); err != nil {
@@ -141,15 +141,45 @@ func (h *Handle) Allocate(off, n int64, mode uint32) error {
 		defer f.mu.Unlock()
 		return unix.Fallocate(int(f.fd.Fd()), mode, off, n)
 	}
-	size := f.size
 	f.mu.Unlock()
-	switch {
-	case mode&unix.FALLOC_FL_PUNCH_HOLE != 0 || mode&^unix.FALLOC_FL_KEEP_SIZE != 0:
+	return h.c.allocatePartial(f, off, n, mode)
+}
+
+// allocatePartial is fallocate(2) on a content of which bytes are missing. Nothing
+// is fetched: room is taken without touching what is to come there, and bytes made
+// zero count as written.
+func (c *Cache) allocatePartial(f *file, off, n int64, mode uint32) error {
+	const keep, punch, zero = unix.FALLOC_FL_KEEP_SIZE, unix.FALLOC_FL_PUNCH_HOLE, unix.FALLOC_FL_ZERO_RANGE
+	if mode&^(keep|punch|zero) != 0 {
 		return unix.EOPNOTSUPP
-	case mode == 0 && off+n > size:
-		return h.c.truncate(f.ino, off+n)
 	}
-	return nil
+	return c.update(f.ino, func(x *change, row *inode) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err := f.ensureContent(); err != nil {
+			return err
+		}
+		if f.have.Whole { // since the caller looked
+			return unix.Fallocate(int(f.fd.Fd()), mode, off, n)
+		}
+		end := min(off+n, f.size)
+		if mode&(punch|zero) != 0 && off < end {
+			if err := unix.Fallocate(int(f.fd.Fd()), punch|keep, off, end-off); err != nil {
+				return err
+			}
+			f.have.Here, f.have.Written = f.have.Here.add(off, end), f.have.Written.add(off, end)
+		}
+		if mode&punch == 0 {
+			if err := unix.Fallocate(int(f.fd.Fd()), mode&keep, off, n); err != nil {
+				return err
+			}
+			if mode&keep == 0 {
+				f.grow(off + n)
+			}
+		}
+		row.Size, row.Mtime, row.Ctime = f.size, x.now, x.now
+		return x.putHave(f)
+	})
 }
 
 // Lseek is lseek(2) for SEEK_DATA and SEEK_HOLE. A file of which bytes are

@@ -238,8 +238,9 @@ func (c *Cache) refresh(ino Ino) error {
 	return c.db.Apply(&b)
 }
 
-// fromContent puts size and times of a dirty whole content into n; it reports
-// whether they differ from what n had, which makes another version of the row.
+// fromContent puts size, times and room of a dirty whole content into n; it
+// reports whether they differ from what n had. Another size or time makes
+// another version of the row.
 func (c *Cache) fromContent(ino Ino, n *inode) bool {
 	if !n.dirty() {
 		return false
@@ -255,14 +256,12 @@ func (c *Cache) fromContent(ino Ino, n *inode) bool {
 	if err := unix.Stat(c.contentPath(ino), &st); err != nil {
 		return false
 	}
-	if st.Size == n.Size && stampTS(st.Mtim) == n.Mtime {
-		return false
+	was := *n
+	n.sized(&st)
+	if n.Size == was.Size && n.Mtime == was.Mtime {
+		return n.Room != was.Room
 	}
-	n.Size, n.Mtime = st.Size, stampTS(st.Mtim)
 	n.Ver++
-	if t := stampTS(st.Ctim); t.S > n.Ctime.S || t.S == n.Ctime.S && t.N > n.Ctime.N {
-		n.Ctime = t
-	}
 	return true
 }
 

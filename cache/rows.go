@@ -69,6 +69,14 @@ func stampOf(t time.Time) stamp     { return stamp{S: t.Unix(), N: int64(t.Nanos
 func (s stamp) time() time.Time     { return time.Unix(s.S, s.N) }
 func stampTS(t unix.Timespec) stamp { return stamp{S: t.Sec, N: t.Nsec} }
 
+// later returns the later of two times.
+func later(a, b stamp) stamp {
+	if b.S > a.S || b.S == a.S && b.N > a.N {
+		return b
+	}
+	return a
+}
+
 // inode is the row of one inode.
 type inode struct {
 	Mode      uint32            `cbor:"1,keyasint"`
@@ -91,6 +99,7 @@ type inode struct {
 	Base      string            `cbor:"18,keyasint,omitempty"` // commit that holds CVer
 	Succeeds  Ino               `cbor:"19,keyasint,omitempty"`
 	TakenOpen bool              `cbor:"20,keyasint,omitempty"`
+	Room      int64             `cbor:"21,keyasint,omitempty"` // of a whole content: see blocks
 }
 
 func (n *inode) isDir() bool     { return n.Mode&unix.S_IFMT == unix.S_IFDIR }
@@ -98,9 +107,33 @@ func (n *inode) isFile() bool    { return n.Mode&unix.S_IFMT == unix.S_IFREG }
 func (n *inode) dirty() bool     { return n.isFile() && n.Gen != n.Cut }
 func (n *inode) committed() bool { return n.CVer != 0 }
 
+// blocks is st_blocks, in units of 512 bytes. Of a file whose bytes are all here
+// it is what the content file takes, so that du tells the truth of holes and cp
+// finds them; Room is by how much that differs from a file without any. A file of
+// which bytes are missing is told as one without holes: cp and tar take less to
+// mean that the rest is zeros.
+func (n *inode) blocks() int64 {
+	if !n.isFile() {
+		return (n.Size + 511) / 512
+	}
+	return max(0, fullBlocks(n.Size)+n.Room)
+}
+
+// fullBlocks is what a file of size bytes takes on most disks, in units of 512.
+func fullBlocks(size int64) int64 { return (size + 4095) / 4096 * 8 }
+
+// sized takes size, times and room of a content from its stat. Its ctime counts
+// only with another size or mtime: ours alone moves it when we set its mtime.
+func (n *inode) sized(st *unix.Stat_t) {
+	if st.Size != n.Size || stampTS(st.Mtim) != n.Mtime {
+		n.Ctime = later(n.Ctime, stampTS(st.Ctim))
+	}
+	n.Size, n.Mtime, n.Room = st.Size, stampTS(st.Mtim), st.Blocks-fullBlocks(st.Size)
+}
+
 func (n *inode) attr(ino Ino) Attr {
 	return Attr{Ino: ino, Mode: n.Mode, Nlink: n.Nlink, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Size: n.Size,
-		Blocks: (n.Size + 511) / 512, Atime: n.Atime.time(), Mtime: n.Mtime.time(), Ctime: n.Ctime.time()}
+		Blocks: n.blocks(), Atime: n.Atime.time(), Mtime: n.Mtime.time(), Ctime: n.Ctime.time()}
 }
 
 // have says which bytes of a content file are true.

@@ -50,7 +50,10 @@
 //
 // Mounts always have default_permissions: the kernel checks modes and owners,
 // clears setuid and setgid bits by the rules and hands us the result. Ours is
-// only what it cannot know: a directory's setgid bit is inherited here.
+// what it cannot know: a directory's setgid bit is inherited here, and the bits of
+// a file of missing bytes are cleared when it says so. We do not offer to clear
+// them always (CAP_HANDLE_KILLPRIV_V2): nobody would then for writes through
+// passthrough.
 //
 // # Locks
 //

@@ -22,6 +22,7 @@ var errnos = []struct {
 	{cache.ErrInvalid, syscall.EINVAL},
 	{cache.ErrNoXattr, syscall.ENODATA},
 	{cache.ErrXattrSize, syscall.E2BIG},
+	{cache.ErrXattrSpace, syscall.ENOSPC},
 	{cache.ErrPermission, syscall.EPERM},
 	{cache.ErrReadOnly, syscall.EROFS},
 	{cache.ErrFull, syscall.ENOSPC},

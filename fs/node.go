@@ -78,6 +78,17 @@ func change(in *fuse.SetAttrIn) cache.Change {
 	return ch
 }
 
+// clearSetID takes setuid and setgid bits away before a write. The kernel does
+// that itself, by a setattr, but not where it passes a write on as it is: to a
+// file of missing bytes (fuse_direct_io in fs/fuse/file.c).
+func (n *node) clearSetID() syscall.Errno {
+	cleared, err := n.d.c.ClearSetID(n.ino())
+	if cleared {
+		n.d.server.InodeNotify(n.ino(), -1, 0) // it believes the old mode
+	}
+	return n.errno("write", err)
+}
+
 func (n *node) Readlink() ([]byte, syscall.Errno) {
 	target, err := n.d.c.Readlink(n.ino())
 	return []byte(target), n.errno("readlink", err)

@@ -131,7 +131,7 @@ func (rules ruleTable) both(t *testing.T) {
 					}()
 				}
 				if got.String() != want.String() {
-					t.Errorf("the drive:\n%s\nthe disk:\n%s", got.String(), want.String())
+					t.Error(unlike(got.String(), want.String()))
 				}
 				if got, want := tree(t, here), tree(t, there); got != want {
 					t.Errorf("left:\n%s\nwant:\n%s", got, want)
@@ -142,6 +142,25 @@ func (rules ruleTable) both(t *testing.T) {
 }
 
 type ruleTable []rule
+
+// unlike tells where two reports differ.
+func unlike(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	if len(g) != len(w) {
+		return fmt.Sprintf("the drive:\n%s\nthe disk:\n%s", got, want)
+	}
+	var b strings.Builder
+	above := "" // the last line that is not indented
+	for i := range g {
+		if !strings.HasPrefix(g[i], " ") {
+			above = g[i]
+		}
+		if g[i] != w[i] {
+			fmt.Fprintf(&b, "line %d, below %q:\n    drive: %s\n    disk:  %s\n", i+1, above, g[i], w[i])
+		}
+	}
+	return b.String()
+}
 
 // openTo lets other users into a temporary folder.
 func openTo(t *testing.T, dir string) string {

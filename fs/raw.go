@@ -138,6 +138,11 @@ func (d *drive) Writev(_ <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint
 	if h == nil {
 		return 0, fuse.EBADF
 	}
+	if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
+		if no := h.n.clearSetID(); no != 0 {
+			return 0, fuse.Status(no)
+		}
+	}
 	n, no := h.Writev(data, int64(in.Offset))
 	return n, fuse.Status(no)
 }

@@ -13,12 +13,19 @@ import (
 // copying a file's attributes does not copy it.
 const StateXattr = "user.tunesafe.state"
 
-// keeps reports whether attributes of this name are kept: those of users, and
-// trusted ones, for which the kernel asks for CAP_SYS_ADMIN. The others are not
-// supported: rights are modes and owners here, and who asks for capabilities,
-// labels or POSIX ACLs of every file, as ls does, then asks once.
-func keeps(attr string) bool {
-	return strings.HasPrefix(attr, "user.") || strings.HasPrefix(attr, "trusted.")
+// refusal is why attributes of this name are not kept, 0 if they are: those of
+// users, and trusted ones, for which the kernel asks for CAP_SYS_ADMIN. The others
+// are not supported: rights are modes and owners here, and who asks for
+// capabilities, labels or POSIX ACLs of every file, as ls does, then asks once.
+func refusal(attr string) syscall.Errno {
+	space, name, _ := strings.Cut(attr, ".")
+	switch {
+	case space != "user" && space != "trusted":
+		return syscall.EOPNOTSUPP
+	case name == "":
+		return syscall.EINVAL
+	}
+	return 0
 }
 
 func (n *node) Getxattr(attr string, dest []byte) (uint32, syscall.Errno) {
@@ -29,8 +36,8 @@ func (n *node) Getxattr(attr string, dest []byte) (uint32, syscall.Errno) {
 		}
 		return sized(dest, []byte(state))
 	}
-	if !keeps(attr) {
-		return 0, syscall.EOPNOTSUPP
+	if no := refusal(attr); no != 0 {
+		return 0, no
 	}
 	value, err := n.d.c.GetXattr(n.ino(), attr)
 	if err != nil {
@@ -52,8 +59,8 @@ func (n *node) Setxattr(attr string, data []byte, flags uint32) syscall.Errno {
 	if attr == StateXattr {
 		return syscall.EPERM
 	}
-	if !keeps(attr) {
-		return syscall.EOPNOTSUPP
+	if no := refusal(attr); no != 0 {
+		return no
 	}
 	return n.errno("setxattr", n.d.c.SetXattr(n.ino(), attr, data,
 		flags&unix.XATTR_CREATE != 0, flags&unix.XATTR_REPLACE != 0))
@@ -81,8 +88,8 @@ func (n *node) Removexattr(attr string) syscall.Errno {
 	if attr == StateXattr {
 		return syscall.EPERM
 	}
-	if !keeps(attr) {
-		return syscall.EOPNOTSUPP
+	if no := refusal(attr); no != 0 {
+		return no
 	}
 	return n.errno("removexattr", n.d.c.RemoveXattr(n.ino(), attr))
 }
