@@ -18,9 +18,9 @@ const StateXattr = "user.tunesafe.state"
 // are not supported: rights are modes and owners here, and who asks for
 // capabilities, labels or POSIX ACLs of every file, as ls does, then asks once.
 func refusal(attr string) syscall.Errno {
-	space, name, _ := strings.Cut(attr, ".")
+	space, name, ok := strings.Cut(attr, ".")
 	switch {
-	case space != "user" && space != "trusted":
+	case !ok || space != "user" && space != "trusted":
 		return syscall.EOPNOTSUPP
 	case name == "":
 		return syscall.EINVAL
