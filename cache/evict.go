@@ -176,6 +176,9 @@ func (c *Cache) probeLeases() error {
 	return nil
 }
 
+// Quiet reports whether nobody has the content of ino open or mapped for writing.
+func (c *Cache) Quiet(ino Ino) bool { return c.leases && leaseFree(c.contentPath(ino)) }
+
 // leaseFree reports whether nobody has the file open, or mapped, for writing:
 // fcntl(2) grants a read lease only then.
 func leaseFree(path string) bool {

@@ -170,11 +170,18 @@ func (x *change) emptyContent(ino Ino, n *inode) error {
 	if err != nil {
 		return err
 	}
+	defer fd.Close()
+	// The times are the content's, as they will be told once the file is open.
+	var st unix.Stat_t
+	if err := unix.Fstat(int(fd.Fd()), &st); err != nil {
+		return &os.PathError{Op: "fstat", Path: fd.Name(), Err: err}
+	}
+	n.Atime, n.Mtime, n.Ctime = stampTS(st.Atim), stampTS(st.Mtim), stampTS(st.Ctim)
 	n.Gen = 1
 	x.b.Put(bHave, inoKey(ino), encode(&have{Whole: true}))
 	crashpoint.At("create.content")
 	x.b.Put(bUncut, inoKey(ino), nil)
-	return fd.Close()
+	return nil
 }
 
 // Create makes and opens a regular file; ErrExist if the name is taken.
@@ -183,6 +190,7 @@ func (c *Cache) Create(parent Ino, n string, perm uint32, o Owner, fl OpenFlags)
 	if err != nil {
 		return Attr{}, nil, err
 	}
+	fl.Truncate = false // it is empty
 	h, err := c.open(a.Ino, fl, false)
 	return a, h, err
 }

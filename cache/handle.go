@@ -69,10 +69,6 @@ func (h *Handle) Release() error {
 	return err
 }
 
-// Flush is called at each close(2) of a descriptor; what was written is already
-// as safe as a close promises.
-func (h *Handle) Flush() error { return nil }
-
 // Sync makes the content and everything before it durable.
 func (h *Handle) Sync() error { return h.c.SyncFile(h.f.ino) }
 

@@ -13,15 +13,18 @@
 //   - Names and attributes: an hour. All changes by programs pass through the
 //     kernel, which corrects itself; changes that come from elsewhere must be
 //     told with [Mounted.Invalidate] and [Mounted.InvalidateEntry].
-//   - Attributes of a file that is open for writing: not at all; of a file that
-//     was written through passthrough: a second. A store to a mapping changes
-//     size and times of the content file without any request to us.
+//   - Attributes of a file that can be mapped for writing through passthrough: not
+//     at all while it is open, and then a second until no mapping is left. A store
+//     to such a mapping changes the content's times without any request to us, and
+//     without the kernel's noticing that it is the drive's file. What write(2)
+//     changes it notices; before Linux 6.12 it can miss that when asked at the same
+//     moment, so a second is the limit while any such writer is left.
 //   - Names that do not exist: a second.
 //   - Listings: until a name in the directory changes, if they are short.
 //   - Pages of a file: across openings, because in ordinary mode only the
 //     kernel's own writes change a content, and opening in passthrough mode
-//     drops them. After passthrough was used on an inode they are dropped at
-//     each opening. Write-back caching stays off: it would answer write(2)
+//     drops them. While a mapping may be left of it they are dropped at each
+//     opening. Write-back caching stays off: it would answer write(2)
 //     before the bytes are with the cache.
 //
 // # Passthrough
@@ -100,12 +103,14 @@ type drive struct {
 	failures failures
 }
 
-// usage is how an inode is open, and was opened for writing.
+// usage is how the content of an inode is used through passthrough.
 type usage struct {
-	writers int   // handles open for writing
-	passing int   // handles that use backing
-	backing int32 // the kernel's registration of the content's descriptor
-	passed  bool  // a writer used passthrough since the kernel came to know the inode
+	passing int    // handles that use backing
+	backing int32  // the kernel's registration of the content's descriptor
+	writers int    // of these, those that write
+	mappers int    // of these, those that can be mapped
+	mapped  bool   // there was such a handle, and a mapping of it may be left
+	opened  uint32 // counts them, to tell a later one
 }
 
 func newDrive(c *cache.Cache, log *slog.Logger) *drive {
@@ -123,15 +128,27 @@ func newDrive(c *cache.Cache, log *slog.Logger) *drive {
 // attrTimeout says how long the kernel may believe an inode's attributes.
 func (d *drive) attrTimeout(ino cache.Ino) time.Duration {
 	d.mu.RLock()
-	defer d.mu.RUnlock()
-	switch u := d.inodes[ino]; {
-	case u.writers > 0:
+	u := d.inodes[ino]
+	d.mu.RUnlock()
+	switch {
+	case u.mappers > 0:
 		return 0
-	case u.passed:
+	case u.writers > 0:
 		return brief
-	default:
+	case !u.mapped:
 		return long
+	case !d.c.Quiet(ino):
+		return brief
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now, ok := d.inodes[ino]
+	if ok && now.opened != u.opened {
+		return 0
+	}
+	now.mapped = false
+	d.note(ino, now)
+	return long
 }
 
 // opened enters a new handle into the books. It reports whether the kernel may
@@ -151,10 +168,14 @@ func (d *drive) opened(h *handle, fd int) (keep bool, backing int32, err error) 
 		}
 		u.passing++
 	}
-	keep = !h.passthrough && !u.passed
+	keep = !h.passthrough && !u.mapped
 	if h.writing {
 		u.writers++
-		u.passed = u.passed || h.passthrough
+	}
+	if h.mappable {
+		u.mappers++
+		u.opened++
+		u.mapped = true
 	}
 	d.note(h.ino(), u)
 	d.last++
@@ -175,6 +196,9 @@ func (d *drive) released(h *handle) bool {
 	if h.writing {
 		u.writers--
 	}
+	if h.mappable {
+		u.mappers--
+	}
 	if h.passthrough {
 		if u.passing--; u.passing == 0 {
 			if no := d.server.UnregisterBackingFd(u.backing); no != 0 {
@@ -187,9 +211,9 @@ func (d *drive) released(h *handle) bool {
 	return true
 }
 
-// note keeps u unless it says nothing. d.mu is held.
+// note keeps u while it says something. d.mu is held.
 func (d *drive) note(ino cache.Ino, u usage) {
-	if u == (usage{}) {
+	if u.passing == 0 && !u.mapped {
 		delete(d.inodes, ino)
 	} else {
 		d.inodes[ino] = u
@@ -201,10 +225,6 @@ func (d *drive) note(ino cache.Ino, u usage) {
 func (d *drive) forgotten(ino cache.Ino) {
 	d.mu.Lock()
 	delete(d.small, ino)
-	if u, ok := d.inodes[ino]; ok && u.writers == 0 {
-		u.passed = false
-		d.note(ino, u)
-	}
 	d.mu.Unlock()
 	d.c.DropRemoved(ino)
 }

@@ -14,8 +14,9 @@ type handle struct {
 	n           *node
 	h           *cache.Handle
 	fh          uint64 // its number for the kernel
-	writing     bool
-	passthrough bool // the kernel does the reading and writing
+	passthrough bool   // the kernel does the reading and writing
+	writing     bool   // by itself
+	mappable    bool   // also to a mapping
 }
 
 func (h *handle) ino() cache.Ino { return h.n.ino() }
@@ -35,9 +36,11 @@ func openFlags(flags uint32) cache.OpenFlags {
 
 // opened enters a handle of the cache into the books and answers with it.
 func (n *node) opened(ch *cache.Handle, f cache.OpenFlags, out *fuse.OpenOut) syscall.Errno {
-	h := &handle{n: n, h: ch, writing: f.Write}
+	h := &handle{n: n, h: ch}
 	fd, pass := ch.Passthrough()
 	h.passthrough = pass && n.d.passthrough
+	h.writing = h.passthrough && f.Write
+	h.mappable = h.writing && f.Read
 	keep, backing, err := n.d.opened(h, fd)
 	if err != nil {
 		if e := ch.Release(); e != nil {
@@ -55,11 +58,10 @@ func (n *node) opened(ch *cache.Handle, f cache.OpenFlags, out *fuse.OpenOut) sy
 	if keep {
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
-	if h.passthrough && f.Write && f.Read {
-		// This handle can be mapped, and stores to the mapping change the
-		// times without a request. What the kernel was told earlier to
-		// believe for long it must ask again. (Offset -1: attributes only,
-		// which may be told from within a request.)
+	if h.mappable {
+		// Stores to a mapping change the times without a request. What the
+		// kernel was told earlier to believe for long it must ask again.
+		// (Offset -1: attributes only, which may be told from within a request.)
 		n.d.server.InodeNotify(n.ino(), -1, 0)
 	}
 	return 0
@@ -149,10 +151,6 @@ func (h *handle) Writev(data [][]byte, off int64) (uint32, syscall.Errno) {
 		}
 	}
 	return written, 0
-}
-
-func (h *handle) Flush() syscall.Errno {
-	return h.n.errno("close", h.h.Flush())
 }
 
 func (h *handle) Fsync() syscall.Errno {

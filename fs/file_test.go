@@ -367,3 +367,51 @@ func check(t *testing.T, errs ...error) {
 		}
 	}
 }
+
+// An empty file's times are told the same when it is made and ever after.
+func TestTimesOfAnEmptyFile(t *testing.T) {
+	inBoth(t, func(t *testing.T, dir string) {
+		f := create(t, filepath.Join(dir, "f"))
+		made := stat(t, f)
+		check(t, f.Close())
+		var st unix.Stat_t
+		check(t, unix.Chmod(f.Name(), 0o600), unix.Stat(f.Name(), &st)) // has the drive asked
+		if st.Mtim != made.Mtim || st.Atim != made.Atim {
+			t.Errorf("mtime %v, then %v; atime %v, then %v", made.Mtim, st.Mtim, made.Atim, st.Atim)
+		}
+	})
+}
+
+// The kernel stops asking for the attributes of a file that was mapped for
+// writing once no mapping is left.
+func TestAttributesAfterMapping(t *testing.T) {
+	inBoth(t, func(t *testing.T, dir string) {
+		f := create(t, filepath.Join(dir, "f"))
+		check(t, f.Truncate(4096))
+		m, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		check(t, err, f.Close())
+		mtime := func() unix.Timespec {
+			var st unix.Stat_t
+			check(t, unix.Stat(f.Name(), &st))
+			return st.Mtim
+		}
+		before := mtime()
+		time.Sleep(20 * time.Millisecond)
+		m[0] = 1
+		check(t, unix.Msync(m, unix.MS_SYNC))
+		for deadline := time.Now().Add(10 * time.Second); mtime() == before; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("a store to a mapping that outlived its descriptor is never told")
+			}
+		}
+		check(t, unix.Munmap(m))
+		after := mtime()
+		f, err = os.OpenFile(f.Name(), os.O_WRONLY, 0)
+		check(t, err)
+		defer f.Close()
+		write(t, f, "x")
+		if mtime() == after {
+			t.Error("a later write is not told")
+		}
+	})
+}
