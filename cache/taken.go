@@ -94,14 +94,11 @@ func (s *Snapshot) copy() (still bool, err error) {
 		return false, err
 	}
 	defer src.Close()
-	dst, err := os.CreateTemp(s.c.opt.ContentDir, takenPrefix)
+	dst, err := s.c.Unnamed()
 	if err != nil {
 		return false, err
 	}
 	s.taken = dst
-	if err := os.Remove(dst.Name()); err != nil {
-		return false, err
-	}
 	var after unix.Stat_t
 	if err := unix.Fstat(int(src.Fd()), &s.st); err != nil {
 		return false, err
@@ -124,6 +121,18 @@ func (s *Snapshot) copy() (still bool, err error) {
 }
 
 const takenPrefix = "taken-"
+
+// Unnamed makes a file among the contents that has no name, and goes when closed.
+func (c *Cache) Unnamed() (*os.File, error) {
+	f, err := os.CreateTemp(c.opt.ContentDir, takenPrefix)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
 
 // sweepTaken removes copies that a crash left between making and unnaming them.
 func (c *Cache) sweepTaken() error {

@@ -147,16 +147,17 @@ func haveFusermount() bool {
 	return false
 }
 
-// granted tries whether the kernel lets this mount use passthrough. A refusal
-// met later, at an opening, would leave the cache and the kernel of two minds
-// about that file's mode.
+// granted tries whether the kernel lets this mount use passthrough to files
+// where the contents lie, which it does not if that file system is stacked
+// itself. A refusal met later, at an opening, would be an error to the program.
 func (d *drive) granted() bool {
-	fd, err := unix.MemfdCreate("tunesafe-passthrough", unix.MFD_CLOEXEC)
+	f, err := d.c.Unnamed()
 	if err != nil {
+		d.log.Warn("passthrough was not tried", "error", err)
 		return false
 	}
-	defer unix.Close(fd)
-	id, no := d.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)})
+	defer f.Close()
+	id, no := d.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(f.Fd())})
 	if no != 0 {
 		d.log.Info("passthrough is not available, the drive serves reads and writes itself", "error", no)
 		return false

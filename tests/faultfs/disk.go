@@ -25,6 +25,10 @@ const pageSize = 4096 // bytes that reach the disk together
 
 // Disk is a file system in memory. It is mounted at most once at a time.
 type Disk struct {
+	// Stacked makes the disk one on whose files the kernel allows no
+	// passthrough, as overlayfs is. Set before Mount.
+	Stacked bool
+
 	mu     sync.Mutex
 	root   *inode
 	next   uint64 // last inode number given out

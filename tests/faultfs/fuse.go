@@ -38,11 +38,15 @@ func (d *Disk) Mount(dir string) (*Mounted, error) {
 	d.mount = m
 	d.mu.Unlock()
 	long := time.Hour // only the kernel's own requests change anything
+	depth := -1       // no value the kernel takes: it then counts the disk as not stacked
+	if d.Stacked {
+		depth = 1
+	}
 	server, err := fusefs.Mount(dir, &node{m: m, n: d.root}, &fusefs.Options{
 		EntryTimeout: &long, AttrTimeout: &long, NullPermissions: true,
 		RootStableAttr: &fusefs.StableAttr{Ino: d.root.ino},
 		Logger:         log.New(io.Discard, "", 0),
-		MountOptions: fuse.MountOptions{FsName: "faultfs", Name: "faultfs", DirectMount: true, DisableXAttrs: true,
+		MountOptions: fuse.MountOptions{FsName: "faultfs", Name: "faultfs", DirectMount: true, DisableXAttrs: true, MaxStackDepth: depth,
 			MaxWrite: 128 << 10, Options: []string{"default_permissions"}, Logger: log.New(io.Discard, "", 0)},
 	})
 	if err != nil {

@@ -1,0 +1,27 @@
+package power
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestStackedDisk puts the home on a disk on which the kernel allows no
+// passthrough, as overlayfs is: the drive does without.
+func TestStackedDisk(t *testing.T) {
+	r := newRig(t)
+	if err := r.m.Unmount(); err != nil {
+		t.Fatal(err)
+	}
+	r.disk.Stacked = true
+	r.plug()
+	r.start()
+	name := filepath.Join(r.At, "file")
+	if err := os.WriteFile(name, []byte("bytes"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(name); err != nil || string(got) != "bytes" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	r.Run("wait", "--timeout", "1m")
+}
