@@ -41,15 +41,15 @@ func (b *Batch) Get(k Bucket, key []byte) (value []byte, gone, ok bool) {
 	return nil, false, false
 }
 
-// encode frames the batch as a journal record: per change a byte (bucket, high
+// encode frames changes as a journal record: per change a byte (bucket, high
 // bit set for a deletion), then key and value, each behind its length as uvarint.
-func (b *Batch) encode() []byte {
+func encode(ops []op) []byte {
 	n := headLen
-	for _, o := range b.ops {
+	for _, o := range ops {
 		n += 1 + 2*binary.MaxVarintLen32 + len(o.key) + len(o.value)
 	}
 	rec := make([]byte, headLen, n)
-	for _, o := range b.ops {
+	for _, o := range ops {
 		tag := byte(o.bucket)
 		if o.gone {
 			tag |= 0x80

@@ -23,6 +23,8 @@ import (
 // (4 bytes) of the payload, then the payload, which is a batch. Zeros follow the
 // last record, or the file's end.
 //
+// The first record begins with a link.
+//
 // A journal whose records are in bbolt is filled with zeros and becomes the
 // spare, which the next one is made of: its room on the disk is never given
 // back, so that nobody else can take it.
@@ -41,6 +43,32 @@ const (
 	headLen   = 8
 	maxRecord = 64 << 20
 )
+
+// link names the journal before another one, and how many bytes of records it
+// had when the other began: if fewer are found after a power loss, what came
+// later must not be replayed over the gap.
+type link struct {
+	seq  uint64
+	size int64
+}
+
+// linkBucket is no bucket: it marks the change that is a link.
+const linkBucket Bucket = 0x7f
+
+func (l link) op() op {
+	v := binary.AppendUvarint(binary.AppendUvarint(nil, l.seq), uint64(l.size))
+	return op{bucket: linkBucket, value: v}
+}
+
+// asLink reads a link; ok is false for any other change.
+func (o op) asLink() (l link, ok bool) {
+	if o.bucket != linkBucket {
+		return l, false
+	}
+	seq, n := binary.Uvarint(o.value)
+	size, _ := binary.Uvarint(o.value[max(n, 0):])
+	return link{seq, int64(size)}, true
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -76,11 +104,8 @@ func newJournal(dir string, seq uint64, bytes int64) (*journal, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	flag := os.O_WRONLY
-	if err != nil {
-		flag |= os.O_CREATE | os.O_EXCL
-	}
-	f, err := os.OpenFile(name, flag, 0o600)
+	// One of this number may be left, empty, by a call that failed below.
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -199,32 +224,51 @@ func (j *journal) zero(bytes int64) error {
 	return unix.Fdatasync(fd)
 }
 
-// replay hands the batches of a journal to fn, up to the first torn one.
-func replay(path string, fn func([]op)) error {
+// replay hands the batches of a journal to fn, up to the first torn one; whole
+// is how many bytes they had. If the journal's link is not one to follow it hands
+// over nothing.
+func replay(path string, fn func([]op), follow func(link) bool) (follows bool, whole int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return false, 0, err
 	}
 	defer f.Close()
-	head := make([]byte, headLen)
 	for {
-		if _, err := io.ReadFull(f, head); err != nil {
-			return torn(err)
+		ops, n, err := readRecord(f)
+		if err != nil || n == 0 {
+			return true, whole, err
 		}
-		n := binary.LittleEndian.Uint32(head)
-		if n == 0 || n > maxRecord {
-			return nil
-		}
-		rec := make([]byte, n)
-		if _, err := io.ReadFull(f, rec); err != nil {
-			return torn(err)
-		}
-		ops, ok := decode(rec)
-		if crc32.Checksum(rec, castagnoli) != binary.LittleEndian.Uint32(head[4:]) || !ok {
-			return nil
+		if l, ok := ops[0].asLink(); ok {
+			if !follow(l) {
+				return false, 0, nil
+			}
+			ops = ops[1:]
 		}
 		fn(ops)
+		whole += n
 	}
+}
+
+// readRecord reads the next record and its length with the head, which is 0 at
+// the end of a journal, clean or torn.
+func readRecord(f *os.File) (ops []op, length int64, err error) {
+	head := make([]byte, headLen)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, 0, torn(err)
+	}
+	n := binary.LittleEndian.Uint32(head)
+	if n == 0 || n > maxRecord {
+		return nil, 0, nil
+	}
+	rec := make([]byte, n)
+	if _, err := io.ReadFull(f, rec); err != nil {
+		return nil, 0, torn(err)
+	}
+	ops, ok := decode(rec)
+	if crc32.Checksum(rec, castagnoli) != binary.LittleEndian.Uint32(head[4:]) || !ok {
+		return nil, 0, nil
+	}
+	return ops, headLen + int64(n), nil
 }
 
 // torn is nil for the end of a journal, clean or torn, and err for a failure to read.

@@ -12,10 +12,14 @@
 //
 //   - A batch is applied whole or not at all, in the order of [DB.Apply].
 //   - A journal is removed only after the bbolt transaction that holds its
-//     records is on disk. Replaying one twice changes nothing: records are
-//     final values.
+//     records is on disk. That transaction notes the journal's number: one that
+//     comes back after a power loss, because its removal was not on disk, is not
+//     replayed over newer rows. Replaying one twice otherwise changes nothing:
+//     records are final values.
 //   - A record that is torn or fails its checksum ends the replay of its
-//     journal. Only what was not synced can be torn.
+//     journal, and a journal is replayed only if the one before it was to its
+//     end: its first record says where that is. Only what was not synced can be
+//     torn.
 //   - After a failed sync nothing more is accepted: what the kernel dropped is
 //     unknown, and a later sync that succeeds would be a lie.
 //
@@ -31,6 +35,7 @@
 package kv
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -52,7 +57,6 @@ type Bucket uint8
 type Options struct {
 	FlushBytes int64         // journal size that starts a merge; default 4 MiB, less on a small disk
 	FlushEvery time.Duration // longest wait for a merge; default 5 s
-	BeforeSync func() error  // runs before rows are made durable by a merge: what they speak of comes first
 	Reserve    int64         // bytes of disk kept for journals and bbolt; default by the size of the disk, at most 64 MiB
 }
 
@@ -67,6 +71,7 @@ type DB struct {
 	active *overlay
 	frozen *overlay // being merged into bbolt; nil if none
 	log    *journal
+	before link       // the journal before log
 	old    []*journal // of the frozen overlay, oldest first
 	failed error
 	full   error // why the last merge found no room; nil if it did
@@ -75,6 +80,7 @@ type DB struct {
 	reserved int64    // bytes of it that are allocated
 
 	flushMu sync.Mutex // one merge at a time
+	merged  uint64     // number of the newest journal that bbolt holds; of who holds flushMu
 	wake    chan struct{}
 	stop    chan struct{}
 	done    chan struct{}
@@ -87,7 +93,10 @@ var (
 	errSync = errors.New("sync failed")
 )
 
-var metaBucket = []byte("kv")
+var (
+	metaBucket = []byte("kv")
+	mergedKey  = []byte("merged") // number of the newest journal that bbolt holds, 8 bytes
+)
 
 // Open opens or makes the database in dir and takes in what the journals hold.
 // The order of names is part of the format: append, never reorder.
@@ -116,6 +125,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 	for _, n := range names {
 		d.names = append(d.names, []byte(n))
 	}
+	d.names = append(d.names, metaBucket)
 	if err := d.recover(); err != nil {
 		b.Close()
 		return nil, err
@@ -135,17 +145,23 @@ func (d *DB) recover() error {
 	if err != nil {
 		return err
 	}
-	next := uint64(1)
+	if d.merged, err = d.mergedSeq(); err != nil {
+		return err
+	}
+	d.before.seq = d.merged
+	next := d.merged + 1
 	for _, s := range seqs {
-		if err := replay(journalPath(d.dir, s), d.active.apply); err != nil {
-			return err
+		if s > d.merged {
+			if err := d.replay(s); err != nil {
+				return err
+			}
+			next = s + 1
 		}
 		j, err := openJournal(d.dir, s)
 		if err != nil {
 			return err
 		}
 		d.old = append(d.old, j)
-		next = s + 1
 	}
 	if len(seqs) > 0 {
 		d.frozen, d.active = d.active, newOverlay()
@@ -162,12 +178,34 @@ func (d *DB) recover() error {
 	return nil
 }
 
+// replay takes in the records of a journal unless it follows one that was not
+// replayed to its end.
+func (d *DB) replay(seq uint64) error {
+	follows, whole, err := replay(journalPath(d.dir, seq), d.active.apply, func(l link) bool {
+		return l.seq <= d.merged || l == d.before
+	})
+	if follows {
+		d.before = link{seq, whole}
+	}
+	return err
+}
+
+// mergedSeq is the number of the newest journal that bbolt holds, 0 for none.
+func (d *DB) mergedSeq() (seq uint64, err error) {
+	err = d.bolt.View(func(tx *bolt.Tx) error {
+		if v := tx.Bucket(metaBucket).Get(mergedKey); len(v) == 8 {
+			seq = binary.BigEndian.Uint64(v)
+		}
+		return nil
+	})
+	return seq, err
+}
+
 // makeBuckets writes only if one is missing.
 func (d *DB) makeBuckets() error {
-	names := append([][]byte{metaBucket}, d.names...)
 	missing := false
 	err := d.bolt.View(func(tx *bolt.Tx) error {
-		for _, n := range names {
+		for _, n := range d.names {
 			missing = missing || tx.Bucket(n) == nil
 		}
 		return nil
@@ -176,7 +214,7 @@ func (d *DB) makeBuckets() error {
 		return err
 	}
 	return d.bolt.Update(func(tx *bolt.Tx) error {
-		for _, n := range names {
+		for _, n := range d.names {
 			if _, err := tx.CreateBucketIfNotExists(n); err != nil {
 				return err
 			}
@@ -212,11 +250,14 @@ func (d *DB) Apply(b *Batch) error {
 	if len(b.ops) == 0 {
 		return nil
 	}
-	rec := b.encode()
+	rec := encode(b.ops)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failed != nil {
 		return d.failed
+	}
+	if d.log.size.Load() == 0 {
+		rec = encode(append([]op{d.before.op()}, b.ops...))
 	}
 	if err := d.log.append(rec); err != nil {
 		return err
@@ -279,7 +320,7 @@ func (d *DB) Flush() error {
 		}
 		return err
 	}
-	d.frozen, d.old = d.active, []*journal{d.log}
+	d.frozen, d.old, d.before = d.active, []*journal{d.log}, link{d.log.seq, d.log.size.Load()}
 	d.active, d.log = newOverlay(), next
 	d.mu.Unlock()
 	crashpoint.At("merge.switched")
@@ -292,18 +333,16 @@ func (d *DB) mergeFrozen() error {
 	if d.frozen == nil {
 		return nil
 	}
-	if d.opt.BeforeSync != nil {
-		if err := d.opt.BeforeSync(); err != nil {
-			return d.fail(err)
-		}
-	}
+	newest := d.merged
 	for _, j := range d.old {
+		newest = max(newest, j.seq)
 		if err := j.sync(); err != nil {
 			return d.fail(err)
 		}
 	}
 	crashpoint.At("merge.synced")
-	err := d.merge(d.frozen.rows())
+	note := op{bucket: Bucket(len(d.names) - 1), key: mergedKey, value: binary.BigEndian.AppendUint64(nil, newest)}
+	err := d.merge(append(d.frozen.rows(), note)) // last, so that it is in the last piece
 	if err != nil && !room.IsFull(err) {
 		return d.fail(err)
 	}
@@ -312,7 +351,7 @@ func (d *DB) mergeFrozen() error {
 	d.full = err
 	old := d.old
 	if err == nil {
-		d.frozen, d.old = nil, nil
+		d.frozen, d.old, d.merged = nil, nil, newest
 	}
 	d.mu.Unlock()
 	if err != nil {
