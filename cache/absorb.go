@@ -3,8 +3,6 @@ package cache
 import (
 	"errors"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -141,9 +139,8 @@ func (x *absorption) content(r Row, n *inode) error {
 	if ok {
 		x.b.Delete(bHave, inoKey(r.Ino))
 		x.c.forget(r.Ino)
-		if err := unix.Unlink(x.c.contentPath(r.Ino)); err != nil && !errors.Is(err, unix.ENOENT) {
-			return err
-		}
+		doom(&x.b, r.Ino)
+		x.c.removeLater(r.Ino)
 	}
 	return nil
 }
@@ -258,9 +255,8 @@ func (x *absorption) gone(ino Ino, n *inode, known bool) error {
 	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed} {
 		x.b.Delete(k, inoKey(ino))
 	}
-	if err := unix.Unlink(x.c.contentPath(ino)); err != nil && !errors.Is(err, unix.ENOENT) {
-		return err
-	}
+	doom(&x.b, ino)
+	x.c.removeLater(ino)
 	return nil
 }
 

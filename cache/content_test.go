@@ -469,6 +469,9 @@ func TestUnlinkedFileLivesWhileOpen(t *testing.T) {
 		if _, err := c.Attr(a.Ino); err != ErrNotExist {
 			t.Fatalf("the inode is there still: %v", err)
 		}
+		if err := c.Sync(); err != nil { // a content goes once the rows that did it are on disk
+			t.Fatal(err)
+		}
 		if left, _ := filepath.Glob(filepath.Join(d, "content/*/*")); len(left) > 0 {
 			t.Fatalf("contents left behind: %v", left)
 		}

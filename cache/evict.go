@@ -63,6 +63,7 @@ func (c *Cache) forget(ino Ino) {
 	}
 	delete(c.closed, ino)
 	delete(c.toSync, ino)
+	delete(c.lost, ino)
 	delete(c.later, ino)
 }
 
@@ -117,9 +118,8 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 	return n.Size, nil
 }
 
-// dropContent removes a content that nobody uses. It holds fmu throughout, as
-// acquire does while it looks for the content: an opening that came between
-// would write to a file that has no name.
+// dropContent has a content removed that nobody uses. It holds fmu throughout,
+// as acquire does while it looks for the content.
 func (c *Cache) dropContent(ino Ino, n *inode) (gone bool, err error) {
 	c.fmu.Lock()
 	defer c.fmu.Unlock()
@@ -132,15 +132,13 @@ func (c *Cache) dropContent(ino Ino, n *inode) (gone bool, err error) {
 		n.Room = 0
 		b.Put(bInode, inoKey(ino), encode(n))
 	}
-	delete(c.later, ino)
+	doom(&b, ino)
 	if err := c.db.Apply(&b); err != nil {
 		return false, err
 	}
+	delete(c.later, ino)
+	c.doomed[ino] = true
 	crashpoint.At("evict.row")
-	if err := os.Remove(c.contentPath(ino)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, err
-	}
-	crashpoint.At("evict.unlinked")
 	return true, nil
 }
 
@@ -156,7 +154,7 @@ func (c *Cache) EvictAll() (freed int64, err error) {
 		}
 		freed += n
 	}
-	return freed, nil
+	return freed, c.Sync()
 }
 
 // probeLeases finds out whether the contents' filesystem grants leases. Without

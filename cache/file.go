@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type file struct {
 
 	mu      sync.Mutex
 	cond    sync.Cond // a fill moved on
+	named   bool      // the content file's name is on disk, as far as it was made here
 	fd      *os.File  // content file, read and write; nil while no byte is here
 	have    have
 	saved   bool // have is stored, or handed to the next Sync
@@ -43,7 +45,7 @@ func (c *Cache) acquire(ino Ino) (*file, error) {
 		f.refs++
 		return f, nil
 	}
-	f := &file{c: c, ino: ino, refs: 1, saved: true}
+	f := &file{c: c, ino: ino, refs: 1, saved: true, named: true}
 	f.cond.L = &f.mu
 	if err := f.load(); err != nil {
 		return nil, err
@@ -70,13 +72,46 @@ func (f *file) load() error {
 		return nil
 	}
 	f.fd, err = os.OpenFile(f.c.contentPath(f.ino), os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) && !n.dirty() {
-		// Evicted just before a power loss took the record of it, or the
-		// content folder was emptied: the bucket has the bytes.
-		f.have = have{Limit: n.Size}
-		return nil
+	if n.dirty() || n.TakenOpen {
+		return err
 	}
-	return err
+	if err == nil {
+		same, err := f.asCut(n)
+		if err != nil || same {
+			return err
+		}
+		f.fd.Close()
+		f.fd = nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	// The content folder was emptied, or the power went while the file was
+	// opened for writing, and left bytes on the disk and not the mark that they
+	// are new: the bucket has the file as it was.
+	f.c.log.Warn("a content is not what it was when it was uploaded; it will be fetched", "ino", f.ino)
+	f.have = have{Limit: n.Size}
+	return nil
+}
+
+// asCut reports whether the content of a clean file still has the size and time
+// that the file has, as far as the bucket could give it again.
+func (f *file) asCut(n *inode) (bool, error) {
+	owed, err := f.c.marked(bOwed, f.ino)
+	if err != nil || owed || !f.have.Whole || !n.committed() {
+		return true, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.fd.Fd()), &st); err != nil {
+		return false, &os.PathError{Op: "fstat", Path: f.fd.Name(), Err: err}
+	}
+	return st.Size == n.Size && sameTime(n.Mtime.time(), stampTS(st.Mtim).time()), nil
+}
+
+// sameTime compares a time with what a filesystem made of it, which may keep no
+// more than two seconds (FAT), a second, or 10 ms (exFAT).
+func sameTime(t, kept time.Time) bool {
+	coarse := kept.Nanosecond()%int(10*time.Millisecond) == 0
+	return t.Equal(kept) || coarse && t.Sub(kept).Abs() < 2*time.Second
 }
 
 // release gives a reference back; what the last one leaves is stored first.
@@ -127,12 +162,12 @@ func (f *file) keepHave() {
 	f.saved = true
 }
 
-// putHave stores the range map with a change. Fetched bytes go to disk before.
-// f.mu is held, and Cache.mu for writing.
+// putHave stores the range map with a change. The bytes it speaks of go to disk
+// before. f.mu is held, and Cache.mu for writing.
 func (x *change) putHave(f *file) error {
 	if f.fresh() {
-		if err := unix.Fdatasync(int(f.fd.Fd())); err != nil {
-			return &os.PathError{Op: "fdatasync", Path: f.fd.Name(), Err: err}
+		if err := f.sync(); err != nil {
+			return err
 		}
 	}
 	x.c.fmu.Lock()
@@ -140,6 +175,38 @@ func (x *change) putHave(f *file) error {
 	x.c.fmu.Unlock()
 	x.b.Put(bHave, inoKey(f.ino), encode(&f.have))
 	f.saved = true
+	return nil
+}
+
+// syncNew syncs the content file before a change that will store its ranges.
+func (f *file) syncNew() error {
+	f.mu.Lock()
+	fd := f.fd
+	f.mu.Unlock()
+	if err := unix.Fdatasync(int(fd.Fd())); err != nil { // open: the caller has a handle
+		return f.c.lose(f.ino, &os.PathError{Op: "fdatasync", Path: fd.Name(), Err: err})
+	}
+	return nil
+}
+
+// sync syncs the content file, and its name if that is new. f.mu is held.
+func (f *file) sync() error {
+	f.c.fmu.Lock()
+	err := f.c.lost[f.ino]
+	f.c.fmu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := unix.Fdatasync(int(f.fd.Fd())); err != nil {
+		return f.c.lose(f.ino, &os.PathError{Op: "fdatasync", Path: f.fd.Name(), Err: err})
+	}
+	if f.named {
+		return nil
+	}
+	if err := syncPath(filepath.Dir(f.fd.Name())); err != nil {
+		return f.c.lose(f.ino, err)
+	}
+	f.named = true
 	return nil
 }
 
@@ -258,38 +325,54 @@ func (x *change) dirty(ino Ino, n *inode) {
 	x.b.Put(bUncut, inoKey(ino), nil)
 }
 
-// writePartial writes into a content of which bytes are missing: the data, then
-// the record of its range. Nothing is fetched.
+// writePartial writes into a content of which bytes are missing: the data, onto
+// the disk, then the record of its range. Nothing is fetched.
 func (c *Cache) writePartial(f *file, p []byte, off int64) (int, error) {
+	k, whole, err := f.writeRange(p, off)
+	if whole || k == 0 {
+		return k, err
+	}
+	crashpoint.At("write.landed")
+	if err := f.syncNew(); err != nil { // for the most part of it without Cache.mu
+		return 0, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.begin()
-	n, err := x.inode(f.ino)
-	if err != nil {
-		return 0, err
+	n, err2 := x.inode(f.ino)
+	if err2 != nil {
+		return 0, err2
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	n.Size, n.Mtime, n.Ctime = f.size, x.now, x.now
+	if err := x.putHave(f); err != nil {
+		return 0, err
+	}
+	return k, errors.Join(err, x.apply())
+}
+
+// writeRange writes into the content file and takes the range as here and
+// written; whole means that no record is needed.
+func (f *file) writeRange(p []byte, off int64) (k int, whole bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.have.Whole { // since the caller looked
-		return f.fd.WriteAt(p, off)
+		k, err = f.fd.WriteAt(p, off)
+		return k, true, err
 	}
 	if err := f.ensureContent(); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	k, err := f.fd.WriteAt(p, off)
-	if k == 0 {
-		return 0, err
+	if k, err = f.fd.WriteAt(p, off); k == 0 {
+		return 0, false, err
 	}
-	crashpoint.At("write.landed")
 	f.grow(max(f.size, off))
 	f.have.Here = f.have.Here.add(off, off+int64(k))
 	f.have.Written = f.have.Written.add(off, off+int64(k))
 	f.size = max(f.size, off+int64(k))
-	n.Size, n.Mtime, n.Ctime = f.size, x.now, x.now
-	if herr := x.putHave(f); herr != nil {
-		return 0, herr
-	}
-	return k, errors.Join(err, x.apply())
+	f.saved = false
+	return k, false, err
 }
 
 // grow makes the bytes between the end and size zeros that are here. f.mu is held.
@@ -316,7 +399,7 @@ func (f *file) ensureContent() error {
 		return err
 	}
 	f.fd = fd
-	f.saved = false
+	f.saved, f.named = false, false
 	return nil
 }
 
@@ -370,7 +453,10 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 	}
 	c.fmu.Lock()
 	c.closed[ino] = time.Now()
-	c.toSync[ino] = true
+	c.mustSync(ino)
+	if size == 0 {
+		delete(c.lost, ino) // what is written from now on is new
+	}
 	c.fmu.Unlock()
 	return x.apply()
 }

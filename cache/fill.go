@@ -416,7 +416,7 @@ func (f *file) becomeWhole() error {
 // storeWhole stores at once that a file open for writing is whole: its writes
 // leave no record from here on. f.mu is held.
 func (f *file) storeWhole() error {
-	if err := f.fd.Sync(); err != nil {
+	if err := f.sync(); err != nil {
 		return err
 	}
 	f.c.fmu.Lock()

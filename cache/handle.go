@@ -40,6 +40,11 @@ func (h *Handle) Partial() bool {
 func (h *Handle) Release() error {
 	h.ra.stop()
 	f := h.f
+	if h.flags.Write { // before it counts no more as a writer: see unsynced
+		h.c.fmu.Lock()
+		h.c.mustSync(f.ino)
+		h.c.fmu.Unlock()
+	}
 	f.mu.Lock()
 	f.handles--
 	if h.flags.Write {
@@ -58,7 +63,6 @@ func (h *Handle) Release() error {
 			err = nil
 		}
 		h.c.fmu.Lock()
-		h.c.toSync[f.ino] = true
 		h.c.closed[f.ino] = time.Now()
 		h.c.fmu.Unlock()
 	}

@@ -44,7 +44,10 @@ type Cache struct {
 	fmu    sync.Mutex // guards what follows
 	files  map[Ino]*file
 	closed map[Ino]time.Time // when a written file was last released
-	toSync map[Ino]bool      // contents written and not yet synced
+	toSync map[Ino]uint64    // contents written and not yet synced, by the mark of when
+	marks  uint64            // given out for toSync
+	lost   map[Ino]error     // contents whose sync failed, until they are written anew
+	doomed map[Ino]bool      // contents to be removed once the rows that did it are on disk
 	later  map[Ino]*have     // range maps to store once their bytes are synced
 	settle bool              // SettleNow was called: closed files are ready at once
 	keep   bool              // see KeepRemoved
@@ -52,7 +55,10 @@ type Cache struct {
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
 
-	space    space
+	space       space
+	syncing     [syncLocks]sync.Mutex // one sync of a content at a time
+	syncsAtOnce bool                  // syncfs(2) does what it should
+
 	version  atomic.Uint64
 	totals   totals
 	safeWord string
@@ -84,12 +90,12 @@ func Open(dir string, o Options) (*Cache, error) {
 		}
 	}
 	c := &Cache{opt: o, log: o.Log, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
-		toSync: map[Ino]bool{}, later: map[Ino]*have{}, kept: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+		toSync: map[Ino]uint64{}, lost: map[Ino]error{}, doomed: map[Ino]bool{}, later: map[Ino]*have{}, kept: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	var err error
 	if c.root, err = os.Open(o.ContentDir); err != nil {
 		return nil, err
 	}
-	c.db, err = kv.Open(dir, bucketNames, kv.Options{BeforeSync: c.syncClosed})
+	c.db, err = kv.Open(dir, bucketNames, kv.Options{})
 	if errors.Is(err, kv.ErrLocked) {
 		err = ErrLocked
 	}
@@ -103,12 +109,7 @@ func Open(dir string, o Options) (*Cache, error) {
 }
 
 func (c *Cache) start() error {
-	for i := range 256 {
-		if err := os.MkdirAll(filepath.Join(c.opt.ContentDir, fmt.Sprintf("%02x", i)), 0o700); err != nil {
-			return err
-		}
-	}
-	for _, step := range []func() error{c.setMargin, c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepOrphans, c.sweepTaken, c.restat} {
+	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -213,6 +214,9 @@ func (c *Cache) restat() error {
 		c.closed[ino] = now
 		err := c.untaken(ino)
 		if err == nil {
+			err = c.mendMissing(ino)
+		}
+		if err == nil {
 			err = c.refresh(ino)
 		}
 		if err != nil && !errors.Is(err, ErrNotExist) {
@@ -220,6 +224,40 @@ func (c *Cache) restat() error {
 		}
 	}
 	return nil
+}
+
+// mendMissing gives a dirty file a content again whose own was never on the
+// disk when the power went: that of its recipe, or, if it never had one, none,
+// as other filesystems do.
+func (c *Cache) mendMissing(ino Ino) error {
+	var h have
+	ok, err := c.row(bHave, inoKey(ino), &h)
+	if err != nil || !ok {
+		return err
+	}
+	if _, err := os.Lstat(c.contentPath(ino)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	r, err := c.recipe(ino)
+	if err != nil {
+		return err
+	}
+	cut := len(r.Parts) > 0
+	c.log.Warn("what was written to a file last had not reached the disk when the power went", "path", c.pathOf(ino), "ino", ino, "older bytes", cut)
+	return c.update(ino, func(x *change, n *inode) error {
+		n.Size = r.Size
+		x.wait(ino, n)
+		if !cut {
+			gen := n.Gen
+			err := x.emptyContent(ino, n)
+			n.Gen = gen + 1
+			return err
+		}
+		n.Cut = n.Gen
+		x.b.Delete(bHave, inoKey(ino))
+		x.b.Delete(bUncut, inoKey(ino))
+		return nil
+	})
 }
 
 // refresh stores what fstat tells of a dirty whole content in the inode's row.
@@ -277,8 +315,11 @@ func (c *Cache) haveOf(ino Ino, h *have) (ok bool, err error) {
 }
 
 func (c *Cache) contentPath(ino Ino) string {
-	return filepath.Join(c.opt.ContentDir, fmt.Sprintf("%02x/%016x", byte(ino), ino))
+	return filepath.Join(c.opt.ContentDir, hexByte(int(byte(ino))), fmt.Sprintf("%016x", ino))
 }
+
+// hexByte names one of the 256 folders of the contents.
+func hexByte(i int) string { return fmt.Sprintf("%02x", i) }
 
 // poke tells the worker that something changed.
 func (c *Cache) poke() {

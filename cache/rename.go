@@ -1,10 +1,36 @@
 package cache
 
-import "github.com/tunesafe/tunesafe/internal/crashpoint"
+import (
+	"errors"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
+)
 
 // Rename moves a name, over an existing one unless flags forbid it, or
 // exchanges two. A directory's move is one row whatever it holds.
+//
+// What takes the place of another file is synced before, fsync or not: who
+// replaces a file so relies on having the old one or the new.
 func (c *Cache) Rename(oldDir Ino, oldName string, newDir Ino, newName string, f RenameFlags) error {
+	for synced := map[Ino]bool{}; ; {
+		err := c.rename(oldDir, oldName, newDir, newName, f, synced)
+		var first syncFirst
+		if !errors.As(err, &first) {
+			return err
+		}
+		if err := c.syncContent(Ino(first)); err != nil {
+			return err
+		}
+		synced[Ino(first)] = true
+	}
+}
+
+// syncFirst is the content to sync before a rename.
+type syncFirst Ino
+
+func (syncFirst) Error() string { return "bytes not synced" }
+
+func (c *Cache) rename(oldDir Ino, oldName string, newDir Ino, newName string, f RenameFlags, synced map[Ino]bool) error {
 	if err := checkName(newName); err != nil {
 		return err
 	}
@@ -40,6 +66,12 @@ func (c *Cache) Rename(oldDir Ino, oldName string, newDir Ino, newName string, f
 		if err := c.notBelow(e.ino, newDir); err != nil {
 			return err
 		}
+	}
+	if exists && row.isFile() && !synced[e.ino] && c.unsynced(e.ino) {
+		return syncFirst(e.ino)
+	}
+	if f.Exchange && overRow.isFile() && !synced[over.ino] && c.unsynced(over.ino) {
+		return syncFirst(over.ino)
 	}
 	m := move{x: x, oldDir: oldDir, newDir: newDir, from: from, to: to}
 	switch {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
@@ -87,13 +88,13 @@ func (c *Cache) purge(ino Ino) error {
 	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed, bOrphan} {
 		b.Delete(k, inoKey(ino))
 	}
+	doom(&b, ino)
 	if err := c.db.Apply(&b); err != nil {
 		return err
 	}
+	crashpoint.At("purge.rows")
 	c.forget(ino)
-	if err := unix.Unlink(c.contentPath(ino)); err != nil && !errors.Is(err, unix.ENOENT) {
-		return err
-	}
+	c.removeLater(ino)
 	return nil
 }
 

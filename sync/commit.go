@@ -143,6 +143,9 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 		out.Batch = *b
 		out.Batch.Rows = nil
 	}
+	if err := w.cache.SyncRows(); err != nil { // the bucket must not know more than this disk
+		return err
+	}
 	if err := w.keep(&out); err != nil {
 		return err
 	}

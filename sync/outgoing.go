@@ -37,6 +37,11 @@ func (w *Worker) keep(out *outgoing) error {
 	if err != nil {
 		return err
 	}
+	// The file to be written must not be the outgoing commit any more by what is
+	// on the disk.
+	if err := w.syncDir(); err != nil {
+		return err
+	}
 	f, err := w.openSpare()
 	if err != nil {
 		return err
@@ -50,6 +55,10 @@ func (w *Worker) keep(out *outgoing) error {
 	if err != nil {
 		return err
 	}
+	return w.syncDir()
+}
+
+func (w *Worker) syncDir() error {
 	d, err := os.Open(w.o.Dir)
 	if err != nil {
 		return err
@@ -121,7 +130,7 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 	if err := errors.Join(w.seen(c.Time), w.logged(c, int64(len(out.Body)))); err != nil {
 		return err
 	}
-	if err := w.cache.Sync(); err != nil {
+	if err := w.cache.SyncRows(); err != nil {
 		return err
 	}
 	crashpoint.At("commit.taken")

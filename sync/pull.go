@@ -79,7 +79,7 @@ func (p *puller) pull(ctx context.Context) error {
 	}
 	crashpoint.At("pull.done")
 	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
-	return w.cache.Sync()
+	return w.cache.SyncRows()
 }
 
 // checkpoint takes in the newest checkpoint and returns the heads that it stands for.
@@ -142,6 +142,9 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
 		crashpoint.At("pull.absorbed")
+		if err := p.w.cache.SyncRows(); err != nil { // what the index knows is not read again
+			return err
+		}
 		return errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time))
 	})
 }

@@ -135,7 +135,7 @@ func (p *program) replace(e *entry) error {
 	}
 	if p.rng.IntN(4) == 0 { // renamed while open
 		if _, err = f.Write(b); err == nil {
-			e.begin(version{bytes: b, atomic: true})
+			e.begin(version{bytes: b, atomic: !e.now().absent})
 			err = os.Rename(tmp, e.path)
 		}
 		if sync && err == nil {
@@ -152,7 +152,7 @@ func (p *program) replace(e *entry) error {
 	if err := p.write(f, b, 0, sync); err != nil {
 		return err
 	}
-	e.begin(version{bytes: b, atomic: true})
+	e.begin(version{bytes: b, atomic: !e.now().absent}) // a new name may come before its bytes
 	return p.end(e, false, os.Rename(tmp, e.path))
 }
 
