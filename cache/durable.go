@@ -82,7 +82,7 @@ func (c *Cache) Sync() error {
 	if err := c.SyncRows(); err != nil {
 		return err
 	}
-	if err := c.removeDoomed(doomed); err != nil {
+	if _, err := c.removeDoomed(doomed); err != nil {
 		return err
 	}
 	c.fmu.Lock()

@@ -154,7 +154,8 @@ func (c *Cache) EvictAll() (freed int64, err error) {
 		}
 		freed += n
 	}
-	return freed, c.Sync()
+	_, err = c.removeNow()
+	return freed, err
 }
 
 // probeLeases finds out whether the contents' filesystem grants leases. Without

@@ -39,19 +39,38 @@ func (c *Cache) removeLater(ino Ino) {
 	c.doomed[ino] = true
 }
 
-// removeDoomed carries out notes that are on the disk.
-func (c *Cache) removeDoomed(inos map[Ino]bool) error {
+// removeNow does what the next Sync would, and returns the bytes freed.
+func (c *Cache) removeNow() (freed int64, err error) {
+	c.fmu.Lock()
+	doomed := maps.Clone(c.doomed)
+	c.fmu.Unlock()
+	if len(doomed) == 0 {
+		return 0, nil
+	}
+	if err := c.SyncRows(); err != nil {
+		return 0, err
+	}
+	return c.removeDoomed(doomed)
+}
+
+// removeDoomed carries out notes that are on the disk, and returns the bytes freed.
+func (c *Cache) removeDoomed(inos map[Ino]bool) (freed int64, err error) {
 	var b kv.Batch
 	var errs []error
 	for _, ino := range slices.Sorted(maps.Keys(inos)) {
+		var st unix.Stat_t
+		_ = unix.Lstat(c.contentPath(ino), &st) // one that is gone frees nothing
 		done, err := c.removeContent(ino)
+		if done {
+			freed += st.Blocks * 512
+		}
 		if done {
 			b.Delete(bMeta, doomKey(ino))
 		}
 		errs = append(errs, err)
 	}
 	crashpoint.At("purge.unlinked")
-	return errors.Join(errors.Join(errs...), c.db.Apply(&b))
+	return freed, errors.Join(errors.Join(errs...), c.db.Apply(&b))
 }
 
 // removeContent removes a content unless it is in use again; done means that
@@ -87,7 +106,8 @@ func (c *Cache) sweepDoomed() error {
 	if err != nil {
 		return err
 	}
-	return c.removeDoomed(maps.Clone(c.doomed))
+	_, err = c.removeDoomed(maps.Clone(c.doomed))
+	return err
 }
 
 // makeFolders makes the folders of the contents and puts their names on the disk:

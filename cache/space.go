@@ -140,7 +140,11 @@ func (c *Cache) evictFor(n int64) (freed int64) {
 		}
 		freed += k
 	}
-	return freed
+	removed, err := c.removeNow()
+	if err != nil {
+		c.log.Error("removing contents", "err", err)
+	}
+	return max(freed, removed) // also what programs deleted just before
 }
 
 // disk tells the room of the disk that holds the contents.

@@ -132,6 +132,9 @@ func (h Home) makeFolders() error {
 		if err := os.Chmod(dir, 0o700); err != nil {
 			return err
 		}
+		if err := syncFolder(filepath.Dir(dir)); err != nil { // or what is synced in it could be lost with it
+			return err
+		}
 	}
 	return nil
 }
