@@ -119,7 +119,7 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 		return err
 	}
 	own := heads[w.o.Device.ID]
-	if err := w.checkHead(ctx, own); err != nil {
+	if err := w.checkHead(ctx, own, ""); err != nil {
 		return err
 	}
 	delete(heads, w.o.Device.ID)
@@ -168,13 +168,14 @@ func (w *Worker) unplaced(puts []repo.ObjectRow) (rows []repo.ObjectRow) {
 	return rows
 }
 
-// checkHead compares our newest commit in the bucket with the one we remember.
-func (w *Worker) checkHead(ctx context.Context, own repo.Head) error {
+// checkHead compares our newest commit in the bucket with the one we remember;
+// one that is on its way may be there, too.
+func (w *Worker) checkHead(ctx context.Context, own repo.Head, sent string) error {
 	newer, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own)
 	if err != nil {
 		return err
 	}
-	if len(newer) > 0 {
+	if len(newer) > 0 && newer[0].Key != sent {
 		return fmt.Errorf("%w (%s)", ErrCloned, newer[len(newer)-1].Key)
 	}
 	return nil

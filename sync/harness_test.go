@@ -28,6 +28,7 @@ type device struct {
 	w     *Worker
 	stop  func()
 
+	enrol             func(context.Context) (*repo.Device, error) // nil: none, as without the recovery key
 	settle, takeAfter time.Duration
 	checkpoint        int
 	transfers         int
@@ -82,6 +83,21 @@ func (w *world) device(name string) *device {
 	return d
 }
 
+// enroller makes a new device of a home.
+func (w *world) enroller(d *device) func(context.Context) (*repo.Device, error) {
+	return func(ctx context.Context) (*repo.Device, error) {
+		dev, err := repo.Enrol(ctx, w.mem, w.keys, w.root, d.dev.Name+"'")
+		if err == nil {
+			d.dev = dev
+		}
+		return dev, err
+	}
+}
+
+func baseOf(d *repo.Device) uint64 {
+	return uint64(d.ID[0])<<56 | uint64(d.ID[1])<<48 | uint64(d.ID[2])<<40 | uint64(d.ID[3])<<32
+}
+
 // open opens the home as a start of the program does.
 func (d *device) open(st store.Store) { d.t.Helper(); d.start(st, true) }
 
@@ -117,11 +133,11 @@ func (d *device) assemble(st store.Store) {
 		d.t.Fatal(err)
 	}
 	d.rd = repo.NewReader(st, d.keys, d.index, filepath.Join(d.dir, "packs"), repo.ReaderOptions{})
-	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: NewFetcher(d.rd), InoBase: uint64(d.dev.ID[0])<<56 | uint64(d.dev.ID[1])<<48 | uint64(d.dev.ID[2])<<40 | uint64(d.dev.ID[3])<<32, CacheSize: d.cacheSize, Log: log})
+	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: NewFetcher(d.rd), InoBase: baseOf(d.dev), CacheSize: d.cacheSize, Log: log})
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond),
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Enrol: d.enrol, InoBase: baseOf, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond),
 		Transfers: d.transfers})
 }
 

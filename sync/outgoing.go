@@ -88,18 +88,35 @@ func (w *Worker) putAside(why error) error {
 // resend sends a commit again that a failure or the death of the program left
 // between sealing and taking in.
 func (w *Worker) resend(ctx context.Context) error {
-	p, err := os.ReadFile(w.outgoingPath())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	out, err := w.readOutgoing()
+	if err != nil || out == nil {
+		return err
 	}
+	own, err := w.ownHead()
 	if err != nil {
 		return err
 	}
-	var out outgoing
-	if _, err := cbor.UnmarshalFirst(p, &out); err != nil { // what follows is of an older, longer one
-		return errors.Join(err, w.putAside(err))
+	// A copy of this home may have committed meanwhile under the same number.
+	if err := w.checkHead(ctx, own, out.Name); err != nil {
+		return err
 	}
-	return w.deliver(ctx, &out)
+	return w.deliver(ctx, out)
+}
+
+// readOutgoing reads the commit that is on its way; nil if there is none.
+func (w *Worker) readOutgoing() (*outgoing, error) {
+	p, err := os.ReadFile(w.outgoingPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := new(outgoing)
+	if _, err := cbor.UnmarshalFirst(p, out); err != nil { // what follows is of an older, longer one
+		return nil, errors.Join(err, w.putAside(err))
+	}
+	return out, nil
 }
 
 // deliver sends a sealed commit and takes it in once it is acknowledged.
@@ -127,7 +144,7 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 		return err
 	}
 	crashpoint.At("commit.marked")
-	if err := errors.Join(w.seen(c.Time), w.logged(c, int64(len(out.Body)))); err != nil {
+	if err := errors.Join(w.seen(c.Time), w.noteHead(c), w.logged(c, int64(len(out.Body)))); err != nil {
 		return err
 	}
 	if err := w.cache.SyncRows(); err != nil {

@@ -15,6 +15,8 @@ import (
 
 // Pulled says what a Pull took in.
 type Pulled struct {
+	Copied       bool     // this home proved to be a copy, and is a new device now
+	Beside       []string // names given to files that changed both here and there
 	Commits      int
 	Inodes       int       // rows of inodes
 	Newest       time.Time // of the newest commit taken in
@@ -52,6 +54,9 @@ func (p *puller) pull(ctx context.Context) error {
 	for _, e := range bad {
 		w.report(e)
 	}
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
 	heads, err := w.o.Index.Heads()
 	if err != nil {
 		return err
@@ -74,8 +79,10 @@ func (p *puller) pull(ctx context.Context) error {
 	if err := p.log(ctx, heads); err != nil {
 		return err
 	}
-	if err := w.cache.SetMeta("pulling", nil); err != nil {
-		return err
+	for _, key := range []string{"pulling", settlingKey} {
+		if err := w.cache.SetMeta(key, nil); err != nil {
+			return err
+		}
 	}
 	crashpoint.At("pull.done")
 	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
@@ -145,7 +152,7 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		if err := p.w.cache.SyncRows(); err != nil { // what the index knows is not read again
 			return err
 		}
-		return errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time))
+		return errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time), p.w.noteHead(c))
 	})
 }
 

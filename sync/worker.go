@@ -56,6 +56,12 @@ type Options struct {
 	Reader *repo.Reader
 	Dir    string // of the home, for the commit being sent
 
+	// Enrol makes a new device of this home and keeps it there. It is called
+	// when the home proves to be a copy of another, or an old copy of itself.
+	Enrol func(context.Context) (*repo.Device, error)
+	// InoBase gives the high bits of a device's inode numbers.
+	InoBase func(*repo.Device) uint64
+
 	Log        *slog.Logger
 	Settle     time.Duration    // quiet time before a closed file is cut; default 3 s
 	TakeAfter  time.Duration    // a file open for writing for so long is copied as it is; default 10 min

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -45,7 +46,38 @@ func newWorker(d *drive, settle time.Duration) *tsync.Worker {
 	return tsync.New(tsync.Options{
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
 		Dir: d.home.StateDir(), Log: d.log, Settle: settle, Checkpoint: d.config.Checkpoint, Now: d.now,
+		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
 	})
+}
+
+// enrol makes a new device of a home that proved to be a copy, by the recovery
+// key that was given, or the one in the home.
+func (d *drive) enrol(ctx context.Context) (*repo.Device, error) {
+	key := d.recovery
+	if key == nil {
+		own, err := d.home.RecoveryKey()
+		if errors.Is(err, iofs.ErrNotExist) {
+			return nil, errNeedsKey
+		}
+		if err != nil {
+			return nil, err
+		}
+		key = own
+	}
+	k, root, err := repo.Unlock(ctx, d.counted, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case k.RepoID() != d.keys.RepoID():
+		return nil, repo.ErrWrongKey
+	case root == nil:
+		return nil, errNoRoot
+	}
+	dev, err := repo.Enrol(ctx, d.counted, d.keys, root, d.device.Name)
+	if err != nil {
+		return nil, err
+	}
+	return dev, d.home.SetDevice(dev)
 }
 
 // now is the clock of commits: this machine's, or the store's where that differs

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"filippo.io/age"
 	"github.com/dustin/go-humanize"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -26,6 +27,7 @@ type driveOptions struct {
 	settle    time.Duration
 	plain     bool // no passthrough
 	log       *slog.Logger
+	recovery  age.Identity // enrols the home anew where that is needed
 }
 
 // drive is an opened home: everything but the mount. It holds the lock.
@@ -46,13 +48,14 @@ type drive struct {
 	cache   *cache.Cache
 	worker  *tsync.Worker
 
-	closers []func() error // what Close undoes, from the last to the first
+	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
+	closers  []func() error // what Close undoes, from the last to the first
 }
 
 // openDrive opens a home whose lock the caller took. On an error the lock is
 // given up.
 func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions) (*drive, error) {
-	d := &drive{home: h, lock: lock, log: o.log}
+	d := &drive{home: h, lock: lock, log: o.log, recovery: o.recovery}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -181,11 +184,17 @@ func (d *drive) takeIn(ctx context.Context) (pulled tsync.Pulled, warning, err e
 	switch {
 	case err == nil:
 		return pulled, nil, d.home.SetKnown()
-	case ctx.Err() == nil && d.home.Known():
+	case ctx.Err() == nil && d.home.Known() && !d.halfway():
 		d.log.Warn("the bucket was not taken in", "err", err)
 		return pulled, err, nil
 	}
 	return pulled, nil, err
+}
+
+// halfway tells whether what is here must not be shown until all was taken in.
+func (d *drive) halfway() bool {
+	half, err := d.worker.Halfway()
+	return err != nil || half
 }
 
 // reachPatience is how long a drive that can be shown without its bucket waits
@@ -212,7 +221,7 @@ func (d *drive) reach(ctx context.Context) error {
 // status describes the drive; the owner adds the mounts.
 func (d *drive) status() control.Status {
 	s := control.Status{
-		Version: versionText(), Home: string(d.home), Repository: d.config.Repository, Device: d.device.ID,
+		Version: versionText(), Home: string(d.home), Repository: d.config.Repository, Device: d.worker.Device().ID,
 		Store: d.config.Store.String(), SafeWord: d.safeWord(), Mounts: []control.Mount{},
 		Unsaved: d.unsaved(),
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/s3server"
 	"github.com/tunesafe/tunesafe/internal/store"
+	tsync "github.com/tunesafe/tunesafe/sync"
 )
 
 // Mistakes that only the command line can see.
@@ -43,6 +44,8 @@ var (
 	errTimeout       = errors.New("not everything is safe yet")
 	errNotOnDrive    = errors.New("not on the drive")
 	errOnDrive       = errors.New("lies on the drive itself")
+	errCopied        = errors.New("this home is a copy of another, or was restored: it goes on as a device of its own")
+	errNeedsKey      = errors.New("to go on as a device of its own it needs the recovery key")
 	errOtherDevice   = errors.New("another device wrote within the last day")
 	errProblems      = errors.New("the repository has problems")
 	errNoRecoveryKey = errors.New("this home holds no recovery key")
@@ -80,6 +83,9 @@ var messages = []message{
 	{is: errTimeout, hint: "tunesafe status shows the progress", exit: exitTimeout},
 	{is: errNotOnDrive, hint: "paths begin at the top of the drive; tunesafe ls lists it"},
 	{is: errOnDrive, hint: "restore to a folder elsewhere"},
+	{is: errCopied, hint: "nothing is lost; what both changed is on the drive twice, one with the name of this machine"},
+	{is: errNeedsKey, hint: "tunesafe repair --recovery-key FILE; until then nothing is uploaded, and nothing is lost"},
+	{is: tsync.ErrCloned, hint: "unmount the drive and mount it again: the home goes on as a device of its own, and nothing is lost"},
 	{is: errOtherDevice, hint: "where both change the same file the newer change wins; the older one stays in the repository"},
 	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive"},
 	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},

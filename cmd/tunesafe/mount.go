@@ -16,6 +16,7 @@ import (
 	"github.com/tunesafe/tunesafe/fs"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
+	tsync "github.com/tunesafe/tunesafe/sync"
 )
 
 var mountCommand = &command{
@@ -220,6 +221,9 @@ func (o *owner) show(ctx context.Context, opts mountOptions, dir string, s *star
 	if warning != nil {
 		s.warn(warning)
 	}
+	if pulled.Copied {
+		s.warn(copied(pulled))
+	}
 	if len(pulled.OtherDevices) > 0 {
 		s.warn(fmt.Errorf("%s: %w", strings.Join(pulled.OtherDevices, ", "), errOtherDevice))
 	}
@@ -231,6 +235,14 @@ func (o *owner) show(ctx context.Context, opts mountOptions, dir string, s *star
 	s.end(nil)
 	o.untilUnmounted(ctx)
 	return nil
+}
+
+// copied words what became of a home that is a copy.
+func copied(p tsync.Pulled) error {
+	if len(p.Beside) == 0 {
+		return errCopied
+	}
+	return fmt.Errorf("%w; %s kept beside what changed in both, such as %q", errCopied, count(int64(len(p.Beside)), "file"), p.Beside[0])
 }
 
 // mountAt mounts the drive.

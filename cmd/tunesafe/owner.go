@@ -81,6 +81,9 @@ func (o *owner) Status(context.Context) (control.Status, error) {
 // Wait implements [control.Owner]. Without an owner this process uploads.
 func (o *owner) Wait(ctx context.Context, r control.WaitRequest, progress func(control.Status)) (control.Status, error) {
 	if !o.serves {
+		if _, _, err := o.takeIn(ctx); err != nil {
+			return control.Status{}, err
+		}
 		stop := o.work(ctx)
 		defer stop()
 	}

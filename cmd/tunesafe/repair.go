@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"filippo.io/age"
+	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/internal/home"
+)
+
+var repairCommand = &command{
+	name:    "repair",
+	summary: "make a damaged or copied home work again",
+	text: `Rebuilds what is damaged or missing in the home's local database from the store,
+and has a home that is a copy of another, or was restored from a backup, go on as
+a device of its own. Names, tags and everything else that was uploaded come back.
+Files that were never uploaded are put into the folder lost+found of the drive,
+under their names where the damaged database still tells them. What was damaged is
+kept, in the folder state of the home; nothing in the store is deleted.
+
+The drive must not be mounted. The recovery key is needed only where the home
+holds none, which is the case on every machine but the first.`,
+	bind: bindRepair,
+}
+
+func bindRepair(f *pflag.FlagSet) action {
+	file := f.String("recovery-key", "", "the recovery key in `FILE`")
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := want(args, 0, 0, ""); err != nil {
+			return err
+		}
+		var key age.Identity
+		if *file != "" {
+			var err error
+			if key, err = home.ReadRecoveryKey(*file); err != nil {
+				return err
+			}
+		}
+		return repair(ctx, e, key)
+	}
+}
+
+func repair(ctx context.Context, e *env, key age.Identity) error {
+	lock, err := e.home.LockWithin(ctx, lockPatience)
+	if err != nil {
+		return err
+	}
+	d, err := openDrive(ctx, e.home, lock, driveOptions{recovery: key})
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.repair(ctx, e), d.Close())
+}
+
+func (d *drive) repair(ctx context.Context, e *env) error {
+	pulled, warning, err := d.takeIn(ctx)
+	if err := errors.Join(err, warning); err != nil {
+		return err
+	}
+	if pulled.Copied {
+		fmt.Fprintf(e.stdout, "this home was a copy: it is device %s now\n", d.worker.Device().ID)
+	}
+	for _, name := range pulled.Beside {
+		fmt.Fprintf(e.stdout, "changed here and in the other copy, and kept beside: %s\n", name)
+	}
+	fmt.Fprintf(e.stdout, "the home is in order\n")
+	return nil
+}
