@@ -135,5 +135,6 @@ const (
 // RenameFlags are those of renameat2(2).
 type RenameFlags struct{ NoReplace, Exchange bool }
 
-// OpenFlags say how a file is opened; at least one of Read and Write.
-type OpenFlags struct{ Read, Write, Append, Truncate bool }
+// OpenFlags say how a file is opened; at least one of Read and Write. Ordinary
+// forbids passthrough, if the file is not open with it already.
+type OpenFlags struct{ Read, Write, Append, Truncate, Ordinary bool }

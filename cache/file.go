@@ -72,6 +72,9 @@ func (f *file) load() error {
 		return nil
 	}
 	f.fd, err = os.OpenFile(f.c.contentPath(f.ino), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) && !f.have.Whole && len(f.have.Here) == 0 {
+		return nil // as a copy that was only referred to
+	}
 	if n.dirty() || n.TakenOpen {
 		return err
 	}
@@ -276,7 +279,7 @@ func (c *Cache) open(ino Ino, fl OpenFlags, bump bool) (*Handle, error) {
 	h := &Handle{c: c, f: f, flags: fl}
 	f.mu.Lock()
 	if f.handles == 0 {
-		f.pass = c.opt.Passthrough && c.leases && !c.Full() && f.have.Whole && f.fd != nil
+		f.pass = c.opt.Passthrough && c.leases && !c.Full() && !fl.Ordinary && f.have.Whole && f.fd != nil
 	}
 	f.handles++
 	if fl.Write {

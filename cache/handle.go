@@ -162,20 +162,15 @@ func (c *Cache) allocatePartial(f *file, off, n int64, mode uint32) error {
 		if f.have.Whole { // since the caller looked
 			return unix.Fallocate(int(f.fd.Fd()), mode, off, n)
 		}
-		end := min(off+n, f.size)
-		if mode&(punch|zero) != 0 && off < end {
-			if err := unix.Fallocate(int(f.fd.Fd()), punch|keep, off, end-off); err != nil {
-				return err
-			}
+		if err := unix.Fallocate(int(f.fd.Fd()), mode, off, n); err != nil {
+			return err
+		}
+		if mode&(punch|zero) != 0 {
+			end := min(off+n, f.size)
 			f.have.Here, f.have.Written = f.have.Here.add(off, end), f.have.Written.add(off, end)
 		}
-		if mode&punch == 0 {
-			if err := unix.Fallocate(int(f.fd.Fd()), mode&keep, off, n); err != nil {
-				return err
-			}
-			if mode&keep == 0 {
-				f.grow(off + n)
-			}
+		if mode&keep == 0 {
+			f.grow(off + n)
 		}
 		row.Size, row.Mtime, row.Ctime = f.size, x.now, x.now
 		return x.putHave(f)

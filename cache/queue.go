@@ -68,6 +68,7 @@ type Snapshot struct {
 	st      unix.Stat_t
 	written extents
 	whole   bool
+	same    bool // as Base, byte for byte
 	layout  *layout
 	taken   *os.File // a copy made while the file stays open for writing
 }
@@ -126,7 +127,8 @@ func (s *Snapshot) take() error {
 	if base.Size > 0 || len(base.Parts) > 0 {
 		s.Base = base
 	}
-	if !s.whole {
+	s.same = !s.whole && s.Base != nil && len(s.written) == 0 && s.Size == base.Size && s.f.have.Limit == base.Size
+	if !s.whole && !s.same {
 		if err := s.f.needLayout(context.Background()); err != nil {
 			return err
 		}
@@ -134,6 +136,11 @@ func (s *Snapshot) take() error {
 	}
 	return nil
 }
+
+// Unchanged reports whether the content is that of Base and nothing was written
+// since, so that it need not be looked at. Of a content that is all here that
+// is not known.
+func (s *Snapshot) Unchanged() bool { return s.same }
 
 func bytesWritten(h have) extents { return append(extents(nil), h.Written...) }
 

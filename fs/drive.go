@@ -98,6 +98,7 @@ type drive struct {
 	inodes map[cache.Ino]usage
 	files  map[uint64]*handle
 	dirs   map[uint64]*dirHandle
+	cold   map[uint32]int         // handles that read files of missing bytes, by the thread that opened them
 	small  map[cache.Ino]struct{} // directories that the kernel may keep the listings of
 
 	failures failures
@@ -121,6 +122,7 @@ func newDrive(c *cache.Cache, log *slog.Logger) *drive {
 		inodes:        make(map[cache.Ino]usage),
 		files:         make(map[uint64]*handle),
 		dirs:          make(map[uint64]*dirHandle),
+		cold:          make(map[uint32]int),
 		small:         make(map[cache.Ino]struct{}),
 	}
 }
@@ -178,6 +180,9 @@ func (d *drive) opened(h *handle, fd int) (keep bool, backing int32, err error) 
 		u.mapped = true
 	}
 	d.note(h.ino(), u)
+	if h.reader != 0 {
+		d.cold[h.reader]++
+	}
 	d.last++
 	h.fh = d.last
 	d.files[h.fh] = h
@@ -208,7 +213,19 @@ func (d *drive) released(h *handle) bool {
 		}
 	}
 	d.note(h.ino(), u)
+	if h.reader != 0 {
+		if d.cold[h.reader]--; d.cold[h.reader] == 0 {
+			delete(d.cold, h.reader)
+		}
+	}
 	return true
+}
+
+// readsMissing reports whether a thread has opened a file of missing bytes.
+func (d *drive) readsMissing(thread uint32) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return thread != 0 && d.cold[thread] > 0
 }
 
 // note keeps u while it says something. d.mu is held.

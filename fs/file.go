@@ -17,6 +17,7 @@ type handle struct {
 	passthrough bool   // the kernel does the reading and writing
 	writing     bool   // by itself
 	mappable    bool   // also to a mapping
+	reader      uint32 // the thread that opened a file of missing bytes to read it
 }
 
 func (h *handle) ino() cache.Ino { return h.n.ino() }
@@ -24,9 +25,13 @@ func (h *handle) ino() cache.Ino { return h.n.ino() }
 // openFlags reads the flags of open(2). O_TRUNC does not come here: without
 // CAP_ATOMIC_O_TRUNC the kernel truncates by a setattr first. It is understood
 // all the same.
-func openFlags(flags uint32) cache.OpenFlags {
+//
+// Whoever reads a file of missing bytes and opens another for writing may be about
+// to copy it, which can be done by its recipe only in ordinary mode.
+func (d *drive) openFlags(caller fuse.Caller, flags uint32) cache.OpenFlags {
 	mode := flags & syscall.O_ACCMODE
 	return cache.OpenFlags{
+		Ordinary: mode != syscall.O_RDONLY && d.readsMissing(caller.Pid),
 		Read:     mode != syscall.O_WRONLY,
 		Write:    mode != syscall.O_RDONLY,
 		Append:   flags&syscall.O_APPEND != 0,
@@ -35,8 +40,11 @@ func openFlags(flags uint32) cache.OpenFlags {
 }
 
 // opened enters a handle of the cache into the books and answers with it.
-func (n *node) opened(ch *cache.Handle, f cache.OpenFlags, out *fuse.OpenOut) syscall.Errno {
+func (n *node) opened(caller fuse.Caller, ch *cache.Handle, f cache.OpenFlags, out *fuse.OpenOut) syscall.Errno {
 	h := &handle{n: n, h: ch}
+	if !f.Write && ch.Partial() {
+		h.reader = caller.Pid
+	}
 	fd, pass := ch.Passthrough()
 	h.passthrough = pass && n.d.passthrough
 	h.writing = h.passthrough && f.Write
@@ -67,13 +75,13 @@ func (n *node) opened(ch *cache.Handle, f cache.OpenFlags, out *fuse.OpenOut) sy
 	return 0
 }
 
-func (n *node) Open(flags uint32, out *fuse.OpenOut) syscall.Errno {
-	f := openFlags(flags)
+func (n *node) Open(caller fuse.Caller, flags uint32, out *fuse.OpenOut) syscall.Errno {
+	f := n.d.openFlags(caller, flags)
 	ch, err := n.d.c.OpenFile(n.ino(), f)
 	if err != nil {
 		return n.errno("open", err)
 	}
-	return n.opened(ch, f, out)
+	return n.opened(caller, ch, f, out)
 }
 
 func (n *node) Create(caller fuse.Caller, name string, flags, mode uint32, out *fuse.CreateOut) syscall.Errno {
@@ -81,7 +89,7 @@ func (n *node) Create(caller fuse.Caller, name string, flags, mode uint32, out *
 	if err != nil {
 		return n.errno("create", err)
 	}
-	f := openFlags(flags)
+	f := n.d.openFlags(caller, flags)
 	a, ch, err := n.d.c.Create(n.ino(), name, mode&07777, o, f)
 	switch {
 	case errors.Is(err, cache.ErrExist) && flags&syscall.O_EXCL == 0:
@@ -91,12 +99,12 @@ func (n *node) Create(caller fuse.Caller, name string, flags, mode uint32, out *
 	case err != nil:
 		return n.errno("create", err)
 	}
-	return n.d.created(a, ch, f, out)
+	return n.d.created(caller, a, ch, f, out)
 }
 
 // created answers with a file that was made and opened at once.
-func (d *drive) created(a cache.Attr, ch *cache.Handle, f cache.OpenFlags, out *fuse.CreateOut) syscall.Errno {
-	if no := d.node(a.Ino).opened(ch, f, &out.OpenOut); no != 0 {
+func (d *drive) created(caller fuse.Caller, a cache.Attr, ch *cache.Handle, f cache.OpenFlags, out *fuse.CreateOut) syscall.Errno {
+	if no := d.node(a.Ino).opened(caller, ch, f, &out.OpenOut); no != 0 {
 		return no
 	}
 	d.tell(a, &out.EntryOut)
@@ -109,12 +117,12 @@ func (n *node) Tmpfile(caller fuse.Caller, flags, mode uint32, out *fuse.CreateO
 	if err != nil {
 		return n.errno("tmpfile", err)
 	}
-	f := openFlags(flags)
+	f := n.d.openFlags(caller, flags)
 	a, ch, err := n.d.c.Tmpfile(n.ino(), mode&07777, o, f)
 	if err != nil {
 		return n.errno("tmpfile", err)
 	}
-	return n.d.created(a, ch, f, out)
+	return n.d.created(caller, a, ch, f, out)
 }
 
 // Read never answers short but at the end of the file: the kernel takes a short

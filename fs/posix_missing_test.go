@@ -158,3 +158,35 @@ func TestUnlinkedOfMissingBytes(t *testing.T) {
 		check(t, unix.Munmap(m))
 	}
 }
+
+// cp of a file of which no byte is here fetches none, and what is written into
+// the copy is in the copy alone.
+func TestCopyOfMissingBytes(t *testing.T) {
+	for _, pass := range []bool{false, os.Geteuid() == 0} {
+		t.Run(fmt.Sprintf("passthrough=%v", pass), func(t *testing.T) {
+			c := mounted(t, mode{Passthrough: pass})
+			c.tell(t, fmt.Sprint("plant song ", songSize))
+			c.tell(t, "bucket fail")
+			check(t, os.WriteFile(filepath.Join(c.Dir, "over"), []byte("what was there"), 0o644))
+			if out := script(c.Dir, `cp -a song copy; cp song over; cp song written; printf new | dd of=written bs=1 seek=1000 conv=notrunc status=none; stat -c %s copy over written`); out != fmt.Sprintf("%d\n%[1]d\n%[1]d\n(<nil>)", songSize) {
+				t.Fatal(out)
+			}
+			c.tell(t, "silent")
+			c.tell(t, "bucket serve")
+			for _, name := range []string{"copy", "over", "written", "song"} {
+				want := soundOf(0, songSize)
+				if name == "written" {
+					copy(want[1000:], "new")
+				}
+				if got, err := os.ReadFile(filepath.Join(c.Dir, name)); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s: %d bytes differ, %v", name, len(got), err)
+				}
+			}
+			// Now all is here: the kernel copies, without the line.
+			c.tell(t, "bucket fail")
+			if out := script(c.Dir, `cp song again; cmp song again; cp copy again; cmp song again`); out != "(<nil>)" {
+				t.Error(out)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"math"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -101,7 +102,7 @@ func (d *drive) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOu
 }
 
 func (d *drive) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	return fuse.Status(d.node(in.NodeId).Open(in.Flags, out))
+	return fuse.Status(d.node(in.NodeId).Open(in.Caller, in.Flags, out))
 }
 
 func (d *drive) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
@@ -164,6 +165,15 @@ func (d *drive) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) f
 		out.Offset, no = h.Lseek(in.Offset, in.Whence)
 		return no
 	})
+}
+
+func (d *drive) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
+	from, to := d.file(in.FhIn), d.file(in.FhOut)
+	if from == nil || to == nil {
+		return 0, fuse.EBADF
+	}
+	n, err := d.c.CopyRange(from.h, int64(in.OffIn), to.h, int64(in.OffOut), int64(min(in.Len, math.MaxUint32)))
+	return uint32(n), fuse.Status(to.n.errno("copy_file_range", err))
 }
 
 // Ioctl: no file here has any.

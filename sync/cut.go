@@ -106,6 +106,9 @@ type uploadError struct{ err error }
 func (e *uploadError) Error() string { return e.err.Error() }
 
 func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recipe, error) {
+	if snap.Unchanged() {
+		return snap.Base, nil
+	}
 	l, err := split.Split(snap, snap.Size)
 	if err != nil {
 		return nil, err
