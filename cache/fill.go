@@ -325,6 +325,19 @@ func (f *file) land(fl *fill, l *layout, p []byte) error {
 	return nil
 }
 
+// keep writes bytes of the recipe, from wherever they came, to their place.
+func (f *file) keep(p []byte, off int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.have.Whole {
+		return nil
+	}
+	if err := f.ensureContent(); err != nil {
+		return err
+	}
+	return f.put(p, off)
+}
+
 // put writes bytes of the recipe at off where none are here yet and the file
 // was not cut shorter. f.mu is held.
 func (f *file) put(p []byte, off int64) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -115,7 +116,9 @@ func (x *change) lookup(dir Ino, n string) (name, *inode, error) {
 }
 
 // pname is what a waiting name row holds: a number that tells a later change
-// from the one a commit saw, and whether the bucket knows the name.
+// from the one a commit saw, and whether the bucket knows the name. The number
+// is drawn at random, as a count would begin again once the name no longer waits,
+// and a commit may be taken in twice.
 type pname struct {
 	Seq       uint64
 	Committed bool
@@ -143,7 +146,7 @@ func (x *change) waitName(key []byte, was *name) error {
 	if ok {
 		p = decodePName(v)
 	}
-	p.Seq++
+	p.Seq = rand.Uint64()
 	p.Committed = p.Committed || was != nil && was.committed
 	x.b.Put(bPName, key, p.encode())
 	return nil

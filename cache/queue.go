@@ -171,6 +171,28 @@ func (s *Snapshot) Kept(off, n int64) (part int, partOff, k int64) {
 	return sp.part, sp.partOff, min(k, sp.n)
 }
 
+// Bring puts n bytes from off on into the content file. What the recipe to come
+// owes can no longer be fetched once it has replaced the one that is.
+func (s *Snapshot) Bring(off, n int64) error {
+	if s.whole {
+		return nil
+	}
+	for buf := make([]byte, min(n, bringBuffer)); n > 0; {
+		p := buf[:min(n, bringBuffer)]
+		if _, err := s.ReadAt(p, off); err != nil {
+			return err
+		}
+		if err := s.f.keep(p, off); err != nil {
+			return err
+		}
+		off, n = off+int64(len(p)), n-int64(len(p))
+	}
+	return nil
+}
+
+// bringBuffer is how much Bring moves at once, in bytes.
+const bringBuffer = 256 << 10
+
 // Close ends the cut.
 func (s *Snapshot) Close() {
 	if s.taken != nil {

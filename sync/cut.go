@@ -119,6 +119,11 @@ func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recip
 		if err != nil {
 			return nil, err
 		}
+		if p.Owed {
+			if err := bring(snap, l, i); err != nil {
+				return nil, err
+			}
+		}
 		r.Parts = append(r.Parts, p)
 	}
 	for _, run := range l.Runs {
@@ -128,6 +133,17 @@ func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recip
 		err = w.shorten(ctx, r)
 	}
 	return r, err
+}
+
+// bring puts the bytes of a part that will be owed on this disk: parts of the
+// recipe before may have been read without being kept.
+func bring(snap *cache.Snapshot, l split.Layout, part int) error {
+	for off, n := range l.Extents(part) {
+		if err := snap.Bring(off, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // part names the blobs of a part. Small ones go into packs at once; sound that

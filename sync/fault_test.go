@@ -113,3 +113,49 @@ func TestMissingSoundIsNeverCutAsZeros(t *testing.T) {
 	cold.wait()
 	w.sameAs(map[string][]byte{"song": song})
 }
+
+// TestOwedSoundIsHere: where a cut of a file that is only partly here makes sound
+// of what was a small part, that sound is on this disk while it is owed, also
+// when the program dies and the memory in which small parts are kept is gone.
+func TestOwedSoundIsHere(t *testing.T) {
+	w := newWorld(t)
+	one := w.device("one")
+	song := wav(rand.New(rand.NewPCG(13, 13)), 60_000)
+	one.write("song", song)
+	one.wait()
+	one.close()
+	b := &broken{Store: w.mem}
+	cold := w.device("two")
+	cold.close()
+	cold.open(b)
+	b.set(func(op, key string) error {
+		if op == "put" && strings.HasPrefix(key, "audio/") {
+			return store.ErrUnavailable
+		}
+		return nil
+	})
+	a, err := Resolve(cold.cache, "song")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := cold.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := wav(rand.New(rand.NewPCG(14, 14)), 10_000)[44:]
+	if _, err := h.WriteAt(more, int64(len(song))); err != nil {
+		t.Fatal(err)
+	}
+	h.Release()
+	song = append(song, more...)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := cold.w.Wait(ctx); err == nil {
+		t.Error("safe without the sound")
+	}
+	cold.close()
+	cold.open(b)
+	b.set(nil)
+	cold.wait()
+	w.sameAs(map[string][]byte{"song": song})
+}

@@ -46,6 +46,10 @@ type puller struct {
 
 func (p *puller) pull(ctx context.Context) error {
 	w := p.w
+	// A commit of ours on its way is no news: its rows are those of this home.
+	if err := w.resend(ctx); err != nil {
+		return err
+	}
 	var bad []error
 	var err error
 	if p.certs, bad, err = repo.Devices(ctx, w.o.Store, w.o.Keys); err != nil {

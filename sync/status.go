@@ -20,6 +20,7 @@ type Status struct {
 	Left            time.Duration `json:"left"`             // nanoseconds; 0 if not known
 	LastCommit      time.Time     `json:"last_commit,omitzero"`
 	Errors          []StatusError `json:"errors,omitempty"`
+	Trouble         error         `json:"-"` // what keeps the worker from going on
 }
 
 // StatusError is something that went wrong, newest last.
@@ -49,6 +50,7 @@ func (w *Worker) Status() Status {
 	s.UploadedBytes, s.UploadedObjects = w.up.Bytes, w.up.Objects
 	s.LastCommit = w.last
 	s.Errors = append(s.Errors, w.errors...)
+	s.Trouble = w.trouble
 	if r := w.line.get(); r > 0 {
 		s.Rate = r * float64(w.transfers())
 		s.Left = time.Duration(float64(s.WaitingBytes) / s.Rate * float64(time.Second))
@@ -58,7 +60,11 @@ func (w *Worker) Status() Status {
 
 // report keeps an error for people to see. One that repeats is kept once.
 func (w *Worker) report(err error) {
-	w.log.Error(err.Error())
+	if hint := w.o.Hint(err); hint != "" {
+		w.log.Error(err.Error(), "hint", hint)
+	} else {
+		w.log.Error(err.Error())
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := StatusError{Time: time.Now(), Text: err.Error()}

@@ -63,11 +63,12 @@ type Options struct {
 	InoBase func(*repo.Device) uint64
 
 	Log        *slog.Logger
-	Settle     time.Duration    // quiet time before a closed file is cut; default 3 s
-	TakeAfter  time.Duration    // a file open for writing for so long is copied as it is; default 10 min
-	Now        func() time.Time // the clock of commits; default time.Now
-	Checkpoint int              // commits between checkpoints; default 1,000
-	Transfers  int              // objects sent at once; default 4
+	Settle     time.Duration      // quiet time before a closed file is cut; default 3 s
+	TakeAfter  time.Duration      // a file open for writing for so long is copied as it is; default 10 min
+	Now        func() time.Time   // the clock of commits; default time.Now
+	Checkpoint int                // commits between checkpoints; default 1,000
+	Transfers  int                // objects sent at once; default 4
+	Hint       func(error) string // says what a person can do about an error; "" for nothing
 }
 
 // The schedule's figures.
@@ -137,6 +138,9 @@ func New(o Options) *Worker {
 	}
 	if o.Checkpoint == 0 {
 		o.Checkpoint = 1000
+	}
+	if o.Hint == nil {
+		o.Hint = func(error) string { return "" }
 	}
 	if o.Transfers == 0 {
 		o.Transfers = defaultTransfers

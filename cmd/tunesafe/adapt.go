@@ -36,6 +36,9 @@ func fillStatus(s *control.Status, w tsync.Status) {
 	for _, e := range w.Errors {
 		s.Errors = append(s.Errors, control.StatusError{Time: e.Time, Text: e.Text})
 	}
+	if w.Trouble != nil {
+		s.Trouble = explain(w.Trouble)
+	}
 	if !w.LastCommit.IsZero() {
 		s.LastCommit = &w.LastCommit
 	}
@@ -47,6 +50,7 @@ func newWorker(d *drive, settle time.Duration) *tsync.Worker {
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
 		Dir: d.home.StateDir(), Log: d.log, Settle: settle, Checkpoint: d.config.Checkpoint, Now: d.now,
 		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
+		Hint: func(err error) string { return explain(err).Hint },
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
+	"github.com/tunesafe/tunesafe/internal/store/s3"
 	tsync "github.com/tunesafe/tunesafe/sync"
 )
 
@@ -96,6 +97,12 @@ func (d *drive) openStore(ctx context.Context) error {
 	}
 	if d.store, err = d.config.Store.Open(ctx, creds, d.log); err != nil {
 		return err
+	}
+	if !d.config.Store.Local() {
+		d.store.RenewWith(func() (s3.Credentials, error) {
+			c, err := d.home.Credentials()
+			return s3.Credentials(c), err
+		})
 	}
 	d.onClose(d.store.Close)
 	d.counted = store.Count(d.store)

@@ -110,6 +110,12 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 		row("disk", "full: nothing new is accepted until there is room on the disk of %s; nothing is lost, uploading goes on", s.Home)
 	}
 	t.Flush()
+	if s.Trouble != nil {
+		fmt.Fprintf(&b, "\nuploads wait: %s\n", s.Trouble.Text)
+		if s.Trouble.Hint != "" {
+			fmt.Fprintf(&b, "hint: %s; they go on by themselves\n", s.Trouble.Hint)
+		}
+	}
 	for i, e := range s.Errors[max(len(s.Errors)-shownErrors, 0):] {
 		if i == 0 {
 			fmt.Fprintln(&b, "\nwent wrong lately:")

@@ -95,6 +95,7 @@ type Status struct {
 	LeftSeconds float64       `json:"left_seconds"` // estimated; 0 if unknown
 	Phase       string        `json:"phase"`
 	Errors      []StatusError `json:"errors"`
+	Trouble     *Fault        `json:"trouble,omitempty"` // what keeps uploads from going on, until it is over
 	LastCommit  *time.Time    `json:"last_commit,omitempty"`
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
 }

@@ -41,6 +41,9 @@ type exchange struct {
 	tally *tally
 }
 
+// dripPause is between the bytes of a [Drip].
+const dripPause = 200 * time.Millisecond
+
 // errFault stands for a fault that was asked for.
 var errFault = errors.New("s3proxy: fault")
 
@@ -54,8 +57,16 @@ func (x *exchange) run(ctx context.Context) error {
 	switch act.do {
 	case doDrop:
 		return errFault
+	case doMute:
+		_, _ = io.Copy(io.Discard, x.upload(ctx, Forward)) // as a socket would
+		<-ctx.Done()
+		return errFault
 	case doReply:
-		return x.reply(ctx, act.status)
+		return x.reply(ctx, act)
+	}
+	if refused := x.p.identity().adopt(x.r); refused != Forward {
+		x.tally.fault(refused)
+		return x.reply(ctx, refused)
 	}
 	resp, err := x.forward(ctx, act)
 	if err != nil {
@@ -87,15 +98,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 // reply answers in the server's place. It takes the body first, so that the
 // connection can be used again; a client that waits for "100 Continue" is
 // answered without it.
-func (x *exchange) reply(ctx context.Context, status int) error {
+func (x *exchange) reply(ctx context.Context, act Action) error {
+	status, code := act.status, act.code
+	if code == "" {
+		code = errorCode(status)
+	}
 	if !strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") {
-		if _, err := io.Copy(io.Discard, x.upload(ctx, -1)); err != nil {
+		if _, err := io.Copy(io.Discard, x.upload(ctx, Forward)); err != nil {
 			return err
 		}
 	}
 	body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+
-		`<Error><Code>%s</Code><Message>fault made by the test proxy</Message></Error>`, errorCode(status))
+		`<Error><Code>%s</Code><Message>fault made by the test proxy</Message></Error>`, code)
 	x.w.Header().Set("Content-Type", "application/xml")
+	x.p.identity().date(x.w.Header())
 	x.w.WriteHeader(status)
 	x.tally.answered(status)
 	if x.r.Method == http.MethodHead {
@@ -123,19 +139,22 @@ func (x *exchange) forward(ctx context.Context, act Action) (*http.Response, err
 		out.Header["User-Agent"] = []string{""} // or the transport adds its own
 	}
 	if x.r.Body != http.NoBody {
-		cutAt := int64(-1)
-		if act.do == doCutUp {
-			cutAt = act.at
-		}
-		out.Body = x.upload(ctx, cutAt)
+		out.Body = x.upload(ctx, act)
 	}
 	return x.p.transport.RoundTrip(out)
 }
 
-// upload is the request's body: counted, at the line's rate, and broken after
-// cutAt bytes if that is not negative.
-func (x *exchange) upload(ctx context.Context, cutAt int64) io.ReadCloser {
-	return &upload{ctx: ctx, ReadCloser: x.r.Body, link: x.p.up, tally: x.tally, cutAt: cutAt}
+// upload is the request's body: counted, at the line's rate, and broken or
+// damaged as the action says.
+func (x *exchange) upload(ctx context.Context, act Action) io.ReadCloser {
+	u := &upload{ctx: ctx, ReadCloser: x.r.Body, link: x.p.up, tally: x.tally, cutAt: -1, damageAt: -1}
+	switch act.do {
+	case doCutUp:
+		u.cutAt = act.at
+	case doDamageUp:
+		u.damageAt = max(0, x.r.ContentLength/2)
+	}
+	return u
 }
 
 type upload struct {
@@ -144,7 +163,8 @@ type upload struct {
 	link  *link
 	tally *tally
 	n     int64
-	cutAt int64
+
+	cutAt, damageAt int64 // negative for never
 }
 
 func (u *upload) Read(b []byte) (int, error) {
@@ -157,6 +177,7 @@ func (u *upload) Read(b []byte) (int, error) {
 	}
 	n, err := u.ReadCloser.Read(b)
 	if n > 0 {
+		damage(b[:n], u.damageAt-u.n)
 		u.n += int64(n)
 		u.tally.count(int64(n), 0)
 		if err := u.link.take(u.ctx, n); err != nil {
@@ -164,6 +185,13 @@ func (u *upload) Read(b []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// damage changes the byte at an offset, if it is among these.
+func damage(b []byte, at int64) {
+	if at >= 0 && at < int64(len(b)) {
+		b[at] ^= 1
+	}
 }
 
 // answer passes the server's answer on.
@@ -178,6 +206,7 @@ func (x *exchange) answer(ctx context.Context, resp *http.Response, act Action) 
 	if _, ok := header["Content-Type"]; !ok {
 		header["Content-Type"] = nil // or the server guesses one
 	}
+	x.p.identity().date(header)
 	end := resp.ContentLength // of what the client gets; negative if unknown
 	if act.do == doCutDown {
 		end = act.end(x.r, resp)
@@ -189,7 +218,7 @@ func (x *exchange) answer(ctx context.Context, resp *http.Response, act Action) 
 	if act.do != doCutDown {
 		x.tally.answered(resp.StatusCode)
 	}
-	if err := x.download(ctx, resp.Body, end); err != nil {
+	if err := x.download(ctx, resp, end, act); err != nil {
 		x.tally.answered(0)
 		return err
 	}
@@ -200,18 +229,28 @@ func (x *exchange) answer(ctx context.Context, resp *http.Response, act Action) 
 	return nil
 }
 
-// download copies body to the client until its end, or until end bytes if end
+// download copies the answer's body to the client until its end, or until end bytes if end
 // is not negative. The last bytes are counted before they are sent: whoever
 // has the whole answer finds it counted.
-func (x *exchange) download(ctx context.Context, body io.Reader, end int64) error {
-	buf := make([]byte, 64<<10)
+func (x *exchange) download(ctx context.Context, resp *http.Response, end int64, act Action) error {
+	buf, pause, damageAt := make([]byte, 64<<10), time.Duration(0), int64(-1)
+	switch act.do {
+	case doDrip:
+		buf, pause = buf[:1], dripPause
+	case doDamageDown:
+		damageAt = max(0, resp.ContentLength/2)
+	}
 	for sent := int64(0); end < 0 || sent < end; {
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
 		b := buf[:x.p.down.slice(len(buf))]
 		if end >= 0 {
 			b = b[:min(int64(len(b)), end-sent)]
 		}
-		n, err := body.Read(b)
+		n, err := resp.Body.Read(b)
 		if n > 0 {
+			damage(b[:n], damageAt-sent)
 			if err := x.p.down.take(ctx, n); err != nil {
 				return err
 			}
@@ -223,7 +262,7 @@ func (x *exchange) download(ctx context.Context, body io.Reader, end int64) erro
 			if _, err := x.w.Write(b[:n]); err != nil {
 				return err
 			}
-			if x.p.down.limited() {
+			if x.p.down.limited() || pause > 0 {
 				if err := http.NewResponseController(x.w).Flush(); err != nil {
 					return err
 				}

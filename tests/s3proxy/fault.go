@@ -28,6 +28,10 @@ type Faults struct {
 	Lose        float64 // as the [Lose] action
 	CutUp       float64 // as the [CutUp] action
 	CutDown     float64 // as the [CutDown] action
+	Mute        float64 // as the [Mute] action
+	Drip        float64 // as the [Drip] action
+	DamageUp    float64 // as the [DamageUp] action
+	DamageDown  float64 // as the [DamageDown] action
 
 	Ops      []string // the rates are for these operations only; empty for all
 	Prefixes []string // and for keys in these folders, such as "audio/", only
@@ -48,6 +52,10 @@ func (f *Faults) Flags(fs *flag.FlagSet) {
 	fs.Float64Var(&f.Lose, "lose", f.Lose, "share of requests carried out but not answered")
 	fs.Float64Var(&f.CutUp, "cut-up", f.CutUp, "share of requests whose body is cut")
 	fs.Float64Var(&f.CutDown, "cut-down", f.CutDown, "share of requests whose answer is cut")
+	fs.Float64Var(&f.Mute, "mute", f.Mute, "share of requests never answered")
+	fs.Float64Var(&f.Drip, "drip", f.Drip, "share of requests answered some bytes a second")
+	fs.Float64Var(&f.DamageUp, "damage-up", f.DamageUp, "share of requests whose body is changed")
+	fs.Float64Var(&f.DamageDown, "damage-down", f.DamageDown, "share of requests whose answer is changed")
 	fs.Var((*list)(&f.Ops), "ops", "operations that suffer, comma-separated, empty for all")
 	fs.Var((*list)(&f.Prefixes), "prefixes", "folders of keys that suffer, comma-separated, empty for all")
 	fs.IntVar(&f.Max, "max", f.Max, "number of faults, 0 for no end")
@@ -70,8 +78,9 @@ func (l *list) Set(s string) error {
 // Action is what is done with one request.
 type Action struct {
 	do     doing
-	status int   // of doReply
-	at     int64 // of a cut: bytes that pass; negative for half of the body
+	status int    // of doReply
+	code   string // of doReply; "" for the usual one
+	at     int64  // of a cut: bytes that pass; negative for half of the body
 }
 
 type doing string
@@ -83,6 +92,11 @@ const (
 	doLose    doing = "lose"
 	doCutUp   doing = "cut-up"
 	doCutDown doing = "cut-down"
+
+	doMute       doing = "mute"
+	doDrip       doing = "drip"
+	doDamageUp   doing = "damage-up"
+	doDamageDown doing = "damage-down"
 )
 
 // The actions; [Reply], [CutUpAt] and [CutDownAt] make others.
@@ -99,11 +113,24 @@ var (
 	// CutDown passes half of the answer's body to the client, then cuts the
 	// connection. Without a body it is Lose.
 	CutDown = Action{do: doCutDown, at: -1}
+	// Mute takes the request and never answers, until the client leaves or the
+	// fault ends.
+	Mute = Action{do: doMute}
+	// Drip has the request carried out and sends the answer's body some bytes a
+	// second.
+	Drip = Action{do: doDrip}
+	// DamageUp changes a byte in the middle of the request's body.
+	DamageUp = Action{do: doDamageUp}
+	// DamageDown changes a byte in the middle of the answer's body.
+	DamageDown = Action{do: doDamageDown}
 )
 
 // Reply answers with a status of 400 and above and S3's error for it, in place
 // of the server.
 func Reply(status int) Action { return Action{do: doReply, status: status} }
+
+// Refuse is [Reply] with an error code of S3's.
+func Refuse(status int, code string) Action { return Action{do: doReply, status: status, code: code} }
 
 // CutUpAt is [CutUp] after n bytes.
 func CutUpAt(n int64) Action { return Action{do: doCutUp, at: n} }
@@ -204,6 +231,7 @@ func (f *faultSource) draw(op, prefix string) Action {
 		{f.Internal, Reply(http.StatusInternalServerError)},
 		{f.TooMany, Reply(http.StatusTooManyRequests)},
 		{f.Drop, Drop}, {f.Lose, Lose}, {f.CutUp, CutUp}, {f.CutDown, CutDown},
+		{f.Mute, Mute}, {f.Drip, Drip}, {f.DamageUp, DamageUp}, {f.DamageDown, DamageDown},
 	} {
 		if x < c.rate {
 			f.hits++

@@ -54,6 +54,7 @@ type Proxy struct {
 	mu     sync.Mutex // guards what follows
 	faults faultSource
 	before func(*http.Request) Action
+	as     Identity
 	line   context.Context // ends when the line is cut: offline, or closed
 	cut    context.CancelFunc
 }
@@ -142,15 +143,32 @@ func (p *Proxy) Before(hook func(*http.Request) Action) {
 	p.mu.Unlock()
 }
 
+// As has the proxy pose as another server; Identity{} ends that.
+func (p *Proxy) As(i Identity) {
+	p.mu.Lock()
+	p.as = i
+	p.mu.Unlock()
+}
+
+func (p *Proxy) identity() Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.as
+}
+
 // Set replaces the faults; Set(Faults{}) ends them. Random choices and
 // Faults.Max start anew.
 func (p *Proxy) Set(f Faults) {
 	p.up.set(f.UpRate)
 	p.down.set(f.DownRate)
 	p.mu.Lock()
+	was := p.faults
 	p.faults = newFaultSource(f)
 	if f.Offline {
 		p.cut()
+	} else if was.Mute > 0 || was.Drip > 0 { // who waits is let go
+		p.cut()
+		p.line, p.cut = context.WithCancel(context.Background())
 	} else if p.line.Err() != nil {
 		p.line, p.cut = context.WithCancel(context.Background())
 	}

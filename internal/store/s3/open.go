@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -81,13 +82,16 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, fmt.Errorf("s3 configuration: %w", err)
 	}
 	t := newTransport(c.Stall, c.Log)
-	creds := aws.NewCredentialsCache(deniedWithout{sdk.Credentials})
+	renewed := &renewable{CredentialsProvider: sdk.Credentials}
+	creds := aws.NewCredentialsCache(deniedWithout{renewed})
+	t.refused = creds.Invalidate
 	return &Store{
 		client:    s3.NewFromConfig(sdk, c.clientOptions(t, creds)),
 		bucket:    c.Bucket,
 		prefix:    trimPrefix(c.Prefix),
 		transport: t,
 		creds:     creds,
+		renewed:   renewed,
 	}, nil
 }
 
@@ -134,6 +138,41 @@ func (c Config) clientOptions(t *transport, creds aws.CredentialsProvider) func(
 
 // stay keeps a redirect from carrying a signed request to another host.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// renewable are credentials that may be replaced while the store is in use.
+type renewable struct {
+	aws.CredentialsProvider
+
+	mu    sync.Mutex
+	fresh func() (Credentials, error)
+}
+
+// Retrieve implements [aws.CredentialsProvider].
+func (r *renewable) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	r.mu.Lock()
+	fresh := r.fresh
+	r.mu.Unlock()
+	if fresh == nil {
+		return r.CredentialsProvider.Retrieve(ctx)
+	}
+	c, err := fresh()
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	if c.AccessKey == "" {
+		return r.CredentialsProvider.Retrieve(ctx)
+	}
+	return aws.Credentials{AccessKeyID: c.AccessKey, SecretAccessKey: c.SecretKey, SessionToken: c.SessionToken}, nil
+}
+
+// RenewWith has the credentials read anew by fresh after the store refused a
+// request: they expire, and people replace them in a file. None stands for those
+// of [Config].
+func (s *Store) RenewWith(fresh func() (Credentials, error)) {
+	s.renewed.mu.Lock()
+	defer s.renewed.mu.Unlock()
+	s.renewed.fresh = fresh
+}
 
 // deniedWithout marks failures to get credentials, which the SDK reports with
 // no type of its own.

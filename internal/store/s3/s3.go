@@ -52,6 +52,7 @@ type Store struct {
 	prefix    string // "" or ending in "/"
 	transport *transport
 	creds     aws.CredentialsProvider
+	renewed   *renewable
 }
 
 var _ store.Store = (*Store)(nil)

@@ -54,6 +54,7 @@ type transport struct {
 	log      *slog.Logger
 	clock    clock
 	outage   outage
+	refused  func() // called when the store refuses a request
 	requests atomic.Int64
 }
 
@@ -119,6 +120,10 @@ func (t *transport) exchange(req *http.Request, a *attempt) (*http.Response, err
 		resp.Body.Close()
 		w.stop()
 		return nil, errForeign
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		t.refused()
 	}
 	t.clock.observe(resp.Header.Get("Date"), begun, time.Now())
 	resp.Body = &readBody{ReadCloser: resp.Body, watch: w, left: w.idle}
