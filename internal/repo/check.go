@@ -58,6 +58,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 	}
 	for _, step := range []func(context.Context) error{
 		c.checkKeys,
+		func(context.Context) error { return c.rememberHeads(x) },
 		c.readLogs,
 		func(context.Context) error { return c.compareIndex(x) },
 		c.listBucket,
@@ -77,6 +78,7 @@ type checker struct {
 	opts CheckOptions
 
 	certs   map[string]Certificate
+	known   map[string]Head // what the index knew before the log was read
 	commits map[string]bool // those read, by name
 	// listedCommits are those that were in the bucket when the log was read.
 	listedCommits map[string]bool
@@ -172,17 +174,23 @@ func (c *checker) checkKeys(ctx context.Context) error {
 	return nil
 }
 
-// compareIndex looks for the heads that this machine saw before.
+// rememberHeads notes what this machine saw before. It comes before the log: what
+// is committed while the check runs need not be in the log that it reads.
+func (c *checker) rememberHeads(x *Index) (err error) {
+	if x != nil {
+		c.known, err = x.Heads()
+	}
+	return err
+}
+
+// compareIndex looks for the heads that this machine saw before, and notes what
+// no commit places yet.
 func (c *checker) compareIndex(x *Index) error {
 	if x == nil {
 		return nil
 	}
-	heads, err := x.Heads()
-	if err != nil {
-		return err
-	}
-	for _, device := range slices.Sorted(maps.Keys(heads)) {
-		if name := commitName(device, heads[device]); !c.commits[name] {
+	for _, device := range slices.Sorted(maps.Keys(c.known)) {
+		if name := commitName(device, c.known[device]); !c.commits[name] {
 			c.find(name, ErrChain, "seen before and no longer in the log: the bucket was rolled back or damaged")
 		}
 	}

@@ -1,13 +1,17 @@
 package repo
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tunesafe/tunesafe/internal/store"
 )
 
 // library is a small repository with every kind of object in it.
@@ -139,6 +143,38 @@ func TestCheckFindsLostBlob(t *testing.T) {
 	l.commit(&Commit{Inodes: []InodeRow{{Inode: 9, Gone: true}}})
 	if findings, _ := l.check(false); len(findings) > 0 {
 		t.Errorf("of a file that is gone: %+v", findings)
+	}
+}
+
+// committing is a store in which something is committed once a certain object is
+// read.
+type committing struct {
+	store.Store
+	at     string
+	commit func()
+}
+
+func (s *committing) Get(ctx context.Context, name string, off, n int64) (io.ReadCloser, error) {
+	if name == s.at {
+		s.at = ""
+		s.commit()
+	}
+	return s.Store.Get(ctx, name, off, n)
+}
+
+// What is committed while a check runs is not taken for what the bucket lost.
+func TestCheckWhileCommitting(t *testing.T) {
+	l := newLibrary(t)
+	l.pack(Tags, []byte("acknowledged"))
+	st := &committing{l.st, l.lastName(), func() { l.commit(&Commit{Names: []NameRow{{1, "d.mp3", 3}}}) }}
+	findings, _, err := Check(t.Context(), st, l.k, l.x, CheckOptions{})
+	if err != nil || st.at != "" {
+		t.Fatalf("%v; still waiting for %q", err, st.at)
+	}
+	for _, f := range findings {
+		if !f.Harmless {
+			t.Errorf("%s: %s", f.Object, f.Problem)
+		}
 	}
 }
 
