@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
+	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
 // file is a content in use: open handles, fetches under way, or a cut.
@@ -72,28 +73,53 @@ func (f *file) load() error {
 		return nil
 	}
 	f.fd, err = os.OpenFile(f.c.contentPath(f.ino), os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) && !f.have.Whole && len(f.have.Here) == 0 {
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !f.have.Whole && len(f.have.Here) == 0:
 		return nil // as a copy that was only referred to
+	case errors.Is(err, os.ErrNotExist) && !n.dirty() && !n.TakenOpen:
+		return f.disbelieve(n) // the content folder was emptied
+	case err != nil:
+		return err
+	case !f.have.Whole:
+		return f.trim(n)
+	case n.dirty() || n.TakenOpen:
+		return nil // it is the truth
 	}
-	if n.dirty() || n.TakenOpen {
+	same, err := f.asCut(n)
+	if err != nil || same {
 		return err
 	}
-	if err == nil {
-		same, err := f.asCut(n)
-		if err != nil || same {
-			return err
-		}
-		f.fd.Close()
-		f.fd = nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	// The content folder was emptied, or the power went while the file was
-	// opened for writing, and left bytes on the disk and not the mark that they
-	// are new: the bucket has the file as it was.
+	// The power went while the file was opened for writing, and left bytes on the
+	// disk and not the mark that they are new.
+	f.fd.Close()
+	f.fd = nil
+	return f.disbelieve(n)
+}
+
+// disbelieve forgets what is recorded of a clean content: the bucket has the file
+// as it was. The record goes before a new content file could be taken for the old
+// one. Cache.fmu is held.
+func (f *file) disbelieve(n *inode) error {
 	f.c.log.Warn("a content is not what it was when it was uploaded; it will be fetched", "ino", f.ino)
 	f.have = have{Limit: n.Size}
-	return nil
+	delete(f.c.later, f.ino)
+	var b kv.Batch
+	b.Delete(bHave, inoKey(f.ino))
+	return f.c.db.Apply(&b)
+}
+
+// trim takes from a partial content what lies behind its recorded end: a change
+// that a crash cut short left it. It never counted, and must not come to light
+// when the file grows.
+func (f *file) trim(n *inode) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.fd.Fd()), &st); err != nil {
+		return &os.PathError{Op: "fstat", Path: f.fd.Name(), Err: err}
+	}
+	if st.Size <= n.Size {
+		return nil
+	}
+	return f.fd.Truncate(n.Size)
 }
 
 // asCut reports whether the content of a clean file still has the size and time
@@ -406,6 +432,33 @@ func (f *file) ensureContent() error {
 	return nil
 }
 
+// announce records what must be known before the content gets another length: of
+// a whole one, that it is dirty, so that it is the truth, whatever its length; of a
+// partial one that becomes shorter, that nothing behind the new end counts. It
+// returns the change that goes on, with its row. f.mu is held.
+func (x *change) announce(f *file, n *inode, size int64) (*change, *inode, error) {
+	enough := f.have.Whole && n.dirty() && !f.fresh() || !f.have.Whole && size >= f.size
+	x.dirty(f.ino, n)
+	if enough {
+		return x, n, nil
+	}
+	if !f.have.Whole {
+		f.have.Here, f.have.Written = f.have.Here.cut(size), f.have.Written.cut(size)
+		f.have.Limit = min(f.have.Limit, size)
+		f.size, n.Size = size, size
+	}
+	if err := x.putHave(f); err != nil {
+		return nil, nil, err
+	}
+	if err := x.apply(); err != nil {
+		return nil, nil, err
+	}
+	crashpoint.At("truncate.marked")
+	x = x.c.begin()
+	n, err := x.inode(f.ino)
+	return x, n, err
+}
+
 // truncate sets the size of a file.
 func (c *Cache) truncate(ino Ino, size int64) error {
 	if size < 0 {
@@ -428,19 +481,18 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 	if err := f.ensureContent(); err != nil {
 		return err
 	}
-	x.dirty(ino, n)
-	if !f.have.Whole {
-		f.grow(size)
-		f.have.Here, f.have.Written = f.have.Here.cut(size), f.have.Written.cut(size)
-		f.have.Limit = min(f.have.Limit, size)
-		if size == 0 {
-			f.have = have{Whole: true}
-		}
+	if x, n, err = x.announce(f, n, size); err != nil {
+		return err
 	}
 	if err := f.fd.Truncate(size); err != nil {
 		return err
 	}
 	crashpoint.At("truncate.content")
+	if f.have.Whole = f.have.Whole || size == 0; !f.have.Whole {
+		f.grow(size)
+	} else {
+		f.have = have{Whole: true}
+	}
 	f.size = size
 	n.Room = 0
 	if f.have.Whole {

@@ -4,13 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/tunesafe/tunesafe/internal/room"
 	"hash/crc32"
 	"io"
 	"os"
 	"slices"
-
-	"github.com/tunesafe/tunesafe/internal/crashpoint"
-	"github.com/tunesafe/tunesafe/internal/room"
 )
 
 // acks is the journal of objects that the store acknowledged and no commit
@@ -142,7 +140,6 @@ func (a *acks) rewrite(text []byte) error {
 	if _, err := f.Write(text); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	crashpoint.At("index.acks")
 	if err := os.Rename(a.path+".new", a.path); err != nil {
 		return errors.Join(err, f.Close())
 	}

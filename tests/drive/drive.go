@@ -28,10 +28,11 @@ import (
 // module is what the program is built from.
 const module = "github.com/tunesafe/tunesafe/cmd/tunesafe"
 
+// built are the programs that the tests had built, by build tag.
 var built struct {
-	once sync.Once
-	dir  string
-	err  error
+	mu    sync.Mutex
+	dir   string
+	paths map[string]string
 }
 
 // Main runs the tests of a package and returns the exit code.
@@ -47,19 +48,31 @@ func Program(t testing.TB) string {
 	if p := os.Getenv("TUNESAFE_PROGRAM"); p != "" {
 		return p
 	}
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "tunesafe-program"); built.err != nil {
-			return
-		}
-		out, err := exec.Command("go", "build", "-o", filepath.Join(built.dir, "tunesafe"), module).CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	return Build(t, "")
+}
+
+// Build returns the path of tunesafe built with a build tag, "" for none, once
+// in a test's process.
+func Build(t testing.TB, tag string) string {
+	t.Helper()
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if p := built.paths[tag]; p != "" {
+		return p
 	}
-	return filepath.Join(built.dir, "tunesafe")
+	if built.dir == "" {
+		dir, err := os.MkdirTemp("", "tunesafe-program")
+		if err != nil {
+			t.Fatal(err)
+		}
+		built.dir, built.paths = dir, map[string]string{}
+	}
+	p := filepath.Join(built.dir, "tunesafe"+tag)
+	if out, err := exec.Command("go", "build", "-tags", tag, "-o", p, module).CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	built.paths[tag] = p
+	return p
 }
 
 // NeedFUSE skips the test, or fails it if TUNESAFE_REQUIRE_TOOLS is 1, where no
@@ -95,9 +108,15 @@ type Home struct {
 // mounted when the test ends is unmounted.
 func New(t testing.TB, s *realserver.Server) *Home {
 	t.Helper()
+	return NewWith(t, s, Program(t))
+}
+
+// NewWith is [New] for another build of the program.
+func NewWith(t testing.TB, s *realserver.Server, program string) *Home {
+	t.Helper()
 	NeedFUSE(t)
 	base := t.TempDir()
-	h := &Home{Dir: filepath.Join(base, "home"), At: filepath.Join(base, "drive"), t: t, program: Program(t)}
+	h := &Home{Dir: filepath.Join(base, "home"), At: filepath.Join(base, "drive"), t: t, program: program}
 	h.env = append(os.Environ(), "TUNESAFE_HOME="+h.Dir, "HOME="+base, "XDG_DATA_HOME=",
 		"AWS_EC2_METADATA_DISABLED=true")
 	h.env = append(h.env, "AWS_ACCESS_KEY_ID="+s.AccessKey, "AWS_SECRET_ACCESS_KEY="+s.SecretKey)
@@ -144,6 +163,9 @@ func (h *Home) Mount(flags ...string) {
 	h.t.Helper()
 	h.Run(append(append([]string{"mount"}, flags...), h.At)...)
 }
+
+// Setenv sets a variable, "name=value", for the commands to come.
+func (h *Home) Setenv(v string) { h.env = append(h.env, v) }
 
 // Command is tunesafe with arguments, in this home's environment.
 func (h *Home) Command(args ...string) *exec.Cmd {
@@ -208,17 +230,23 @@ func (h *Home) Signal(pid int, s syscall.Signal) {
 func (h *Home) AwaitEnd(pid int) {
 	h.t.Helper()
 	const patience = 30 * time.Second
-	for begun := time.Now(); alive(pid); time.Sleep(2 * time.Millisecond) {
+	for begun := time.Now(); Alive(pid); time.Sleep(2 * time.Millisecond) {
 		if time.Since(begun) > patience {
 			h.t.Fatalf("process %d did not end within %v", pid, patience)
 		}
 	}
 }
 
-// alive is false for a zombie too: nobody may be there to wait for it.
-func alive(pid int) bool {
+// Alive tells whether a process runs, or one of its threads still does: only with
+// the last of them go its files and locks. A zombie does not run: nobody may be
+// there to wait for it.
+func Alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && !strings.Contains(string(stat), ") Z ")
+	if err != nil {
+		return false
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && (len(threads) > 1 || !strings.Contains(string(stat), ") Z "))
 }
 
 // Log is what the process that serves the drive, and those before it, wrote.
