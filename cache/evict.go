@@ -181,7 +181,7 @@ func (c *Cache) Quiet(ino Ino) bool { return c.leases && leaseFree(c.contentPath
 // leaseFree reports whether nobody has the file open, or mapped, for writing:
 // fcntl(2) grants a read lease only then.
 func leaseFree(path string) bool {
-	fd, err := os.Open(path)
+	fd, err := openContent(path, unix.O_RDONLY)
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist)
 	}

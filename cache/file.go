@@ -72,7 +72,7 @@ func (f *file) load() error {
 		f.have = have{Limit: n.Size}
 		return nil
 	}
-	f.fd, err = os.OpenFile(f.c.contentPath(f.ino), os.O_RDWR, 0)
+	f.fd, err = openContent(f.c.contentPath(f.ino), unix.O_RDWR)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && !f.have.Whole && len(f.have.Here) == 0:
 		return nil // as a copy that was only referred to
@@ -262,33 +262,76 @@ func (f *file) live(n *inode) bool {
 
 // emptyContent adds a new file's content: whole, and without a byte.
 func (x *change) emptyContent(ino Ino, n *inode) error {
-	fd, err := os.OpenFile(x.c.contentPath(ino), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	fd, err := x.newContent(ino, n)
 	if err != nil {
 		return err
 	}
-	defer fd.Close()
+	return fd.Close()
+}
+
+// newContent is emptyContent, with the content open.
+func (x *change) newContent(ino Ino, n *inode) (*os.File, error) {
+	fd, err := openContent(x.c.contentPath(ino), unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
 	// The times are the content's, as they will be told once the file is open.
 	var st unix.Stat_t
 	if err := unix.Fstat(int(fd.Fd()), &st); err != nil {
-		return &os.PathError{Op: "fstat", Path: fd.Name(), Err: err}
+		fd.Close()
+		return nil, &os.PathError{Op: "fstat", Path: fd.Name(), Err: err}
 	}
 	n.Atime, n.Mtime, n.Ctime = stampTS(st.Atim), stampTS(st.Mtim), stampTS(st.Ctim)
 	n.Gen = 1
 	x.b.Put(bHave, inoKey(ino), encode(&have{Whole: true}))
 	crashpoint.At("create.content")
 	x.b.Put(bUncut, inoKey(ino), nil)
-	return nil
+	return fd, nil
+}
+
+// openContent opens a content file, by the system call: os.OpenFile tries whether
+// it can be polled, which takes five more.
+func openContent(path string, flags int) (*os.File, error) {
+	for {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0o600)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), path), nil
+		case !errors.Is(err, unix.EINTR):
+			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
 }
 
 // Create makes and opens a regular file; ErrExist if the name is taken.
 func (c *Cache) Create(parent Ino, n string, perm uint32, o Owner, fl OpenFlags) (Attr, *Handle, error) {
-	a, err := c.make(parent, n, inode{Mode: unix.S_IFREG | perm&0o7777, UID: o.UID, GID: o.GID}, (*change).emptyContent)
+	var f *file // in use before the name is there, so that nobody opens the content again
+	a, err := c.make(parent, n, inode{Mode: unix.S_IFREG | perm&0o7777, UID: o.UID, GID: o.GID}, func(x *change, ino Ino, row *inode) error {
+		fd, err := x.newContent(ino, row)
+		if err == nil {
+			f = c.use(ino, fd)
+		}
+		return err
+	})
+	if f != nil {
+		defer c.release(f)
+	}
 	if err != nil {
 		return Attr{}, nil, err
 	}
 	fl.Truncate = false // it is empty
 	h, err := c.open(a.Ino, fl, false)
 	return a, h, err
+}
+
+// use enters a new, empty content as in use, with one reference.
+func (c *Cache) use(ino Ino, fd *os.File) *file {
+	f := &file{c: c, ino: ino, refs: 1, saved: true, fd: fd, have: have{Whole: true}}
+	f.cond.L = &f.mu
+	c.fmu.Lock()
+	defer c.fmu.Unlock()
+	c.files[ino] = f
+	return f
 }
 
 // OpenFile opens a regular file.
@@ -419,7 +462,7 @@ func (f *file) ensureContent() error {
 	if f.fd != nil {
 		return nil
 	}
-	fd, err := os.OpenFile(f.c.contentPath(f.ino), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	fd, err := openContent(f.c.contentPath(f.ino), unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
 	if err != nil {
 		return err
 	}
