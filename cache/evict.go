@@ -35,13 +35,21 @@ func (c *Cache) loadLRU() error {
 		return err
 	}
 	c.lru = order
-	inos, err := c.keys(bHave)
-	for _, ino := range inos {
-		if n, err := c.inode(ino); err == nil {
-			c.touchLRU(ino, n.Size)
-		}
+	here, err := c.keys(bHave)
+	if err != nil || len(here) == 0 {
+		return err
 	}
-	return err
+	return c.db.Scan(bInode, nil, inoKey(here[0]-1), func(k, v []byte) bool {
+		for len(here) > 0 && here[0] < keyIno(k) {
+			here = here[1:]
+		}
+		if len(here) > 0 && here[0] == keyIno(k) {
+			if n, err := briefOf(v); err == nil {
+				c.touchLRU(here[0], n.Size)
+			}
+		}
+		return len(here) > 0
+	})
 }
 
 // touchLRU makes the content the most recently used; size is in bytes.

@@ -465,6 +465,10 @@ func (c *Cache) List(dir Ino) (list []DirEntry, err error) {
 
 // Type returns the type bits of st_mode.
 func (c *Cache) Type(ino Ino) (uint32, error) {
-	n, err := c.inode(ino)
+	var n brief
+	ok, err := c.row(bInode, inoKey(ino), &n)
+	if err == nil && !ok {
+		err = ErrNotExist
+	}
 	return n.Mode & unix.S_IFMT, err
 }

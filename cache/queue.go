@@ -395,8 +395,7 @@ func (t *totals) of(c *Cache) (files int, size int64, err error) {
 	}
 	t.files, t.size, t.version = 0, 0, v
 	err = c.db.Scan(bInode, nil, nil, func(_, p []byte) bool {
-		var n inode
-		if decMode.Unmarshal(p, &n) == nil && n.isFile() && n.Nlink > 0 {
+		if n, err := briefOf(p); err == nil && n.Mode&unix.S_IFMT == unix.S_IFREG && n.Nlink > 0 {
 			t.files++
 			t.size += n.Size
 		}

@@ -106,7 +106,7 @@ func TestFullFromTheStart(t *testing.T) {
 	d := open(t, dir)
 	model := map[string]string{}
 	refused := 0
-	for i := range 5000 {
+	for i := range 12000 {
 		k, v := fmt.Sprintf("%05d", i), fmt.Sprintf("value %d", i)
 		var b Batch
 		b.Put(0, []byte(k), []byte(v))

@@ -42,6 +42,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -79,8 +80,9 @@ type DB struct {
 	file     *os.File // bbolt's
 	reserved int64    // bytes of it that are allocated
 
-	flushMu sync.Mutex // one merge at a time
-	merged  uint64     // number of the newest journal that bbolt holds; of who holds flushMu
+	reads   atomic.Int64 // rows read from bbolt since the last trim
+	flushMu sync.Mutex   // one merge at a time
+	merged  uint64       // number of the newest journal that bbolt holds; of who holds flushMu
 	wake    chan struct{}
 	stop    chan struct{}
 	done    chan struct{}
@@ -234,6 +236,7 @@ func (d *DB) Get(b Bucket, key []byte) ([]byte, bool, error) {
 	if ok {
 		return e.value, !e.gone, nil
 	}
+	d.reads.Add(1)
 	var v []byte
 	err := d.bolt.View(func(tx *bolt.Tx) error {
 		if p := tx.Bucket(d.names[b]).Get(key); p != nil {
@@ -365,6 +368,10 @@ func (d *DB) mergeFrozen() error {
 	return errors.Join(errs...)
 }
 
+// fill is how full a page is left that is divided. Most rows come at the end, as
+// inode numbers grow, and stay.
+const fill = 0.9
+
 // smallMerge is how many rows are not worth dividing on a full disk: at worst
 // each needs a new leaf page.
 const smallMerge = 64
@@ -375,6 +382,7 @@ func (d *DB) merge(rows []op) error {
 	err := d.bolt.Update(func(tx *bolt.Tx) error {
 		for _, r := range rows {
 			bk := tx.Bucket(d.names[r.bucket])
+			bk.FillPercent = fill
 			var err error
 			if r.gone {
 				err = bk.Delete(r.key)
@@ -409,10 +417,15 @@ func (d *DB) flusher() {
 	defer close(d.done)
 	t := time.NewTicker(d.opt.FlushEvery)
 	defer t.Stop()
+	look := time.NewTicker(trimEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-d.stop:
 			return
+		case <-look.C:
+			d.trim()
+			continue
 		case <-d.wake:
 		case <-t.C:
 		}
