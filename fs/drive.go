@@ -102,6 +102,7 @@ type drive struct {
 	small  map[cache.Ino]struct{} // directories that the kernel may keep the listings of
 
 	failures failures
+	stale    races
 }
 
 // usage is how the content of an inode is used through passthrough.

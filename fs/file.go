@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -91,12 +92,20 @@ func (n *node) Create(caller fuse.Caller, name string, flags, mode uint32, out *
 	}
 	f := n.d.openFlags(caller, flags)
 	a, ch, err := n.d.c.Create(n.ino(), name, mode&07777, o, f)
-	switch {
-	case errors.Is(err, cache.ErrExist) && flags&syscall.O_EXCL == 0:
+	if errors.Is(err, cache.ErrExist) && flags&syscall.O_EXCL == 0 {
 		// It came from elsewhere after the kernel asked. ESTALE makes the
 		// kernel look again, and then check the caller's right to open it.
-		return syscall.ESTALE
-	case err != nil:
+		if !n.d.stale.again(race{caller.Pid, n.ino(), name}) {
+			return syscall.ESTALE
+		}
+		// A second one it would hand on to the program. The name went and
+		// came again since it looked, so it will go again.
+		for end := time.Now().Add(brief); errors.Is(err, cache.ErrExist) && time.Now().Before(end); {
+			time.Sleep(50 * time.Microsecond)
+			a, ch, err = n.d.c.Create(n.ino(), name, mode&07777, o, f)
+		}
+	}
+	if err != nil {
 		return n.errno("create", err)
 	}
 	return n.d.created(caller, a, ch, f, out)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 func TestMountTable(t *testing.T) {
@@ -214,5 +216,30 @@ func TestPlainUser(t *testing.T) {
 	c.tell(t, "unmount")
 	if err := c.stop(); err != nil {
 		t.Errorf("%v\n%s", err, c.log.String())
+	}
+}
+
+// No program ever meets ESTALE when it creates a file, also where the name comes
+// and goes behind the kernel's back as fast as it can. (Opening what is gone by
+// then is ENOENT.)
+func TestNeverStale(t *testing.T) {
+	c := mounted(t, mode{})
+	path := filepath.Join(c.Dir, "f")
+	c.tell(t, "flip f")
+	told := map[error]int{}
+	for range tools.Count(t, 1000, 5000, 50_000) {
+		fd, err := unix.Open(path, unix.O_CREAT|unix.O_WRONLY, 0o644)
+		if told[err]++; err != nil {
+			continue
+		}
+		check(t, unix.Close(fd))
+		if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
+			t.Fatal(err)
+		}
+	}
+	c.tell(t, "rest")
+	t.Log(told)
+	if told[nil] == 0 || told[unix.ESTALE] > 0 {
+		t.Errorf("told: %v", told)
 	}
 }

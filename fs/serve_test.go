@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(serveEnv); spec != "" {
 		os.Exit(serve(spec))
 	}
+	if path := os.Getenv(lockEnv); path != "" {
+		os.Exit(lockServe(path))
+	}
 	code := m.Run()
 	for _, d := range shared {
 		if d.child == nil {
@@ -103,6 +106,9 @@ func serve(spec string) int {
 	return 0
 }
 
+// flips holds what ends the command "flip".
+var flips = make(chan chan struct{}, 1)
+
 // command does what is asked of a child. What changes the drive does so behind
 // the kernel's back, as another device's commit would.
 func command(m *Mounted, c *cache.Cache, b *bucket, words []string) error {
@@ -117,6 +123,26 @@ func command(m *Mounted, c *cache.Cache, b *bucket, words []string) error {
 		return err
 	case "rmdir":
 		return c.Rmdir(cache.Root, words[1])
+	case "flip": // a name comes and goes; the end is "rest"
+		var stop = make(chan struct{})
+		flips <- stop
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if _, err := c.Mknod(cache.Root, words[1], syscall.S_IFREG|0o644, 0, cache.Owner{}); err == nil {
+						c.Unlink(cache.Root, words[1])
+					}
+					time.Sleep(100 * time.Microsecond) // the kernel's requests need their turn
+				}
+			}
+		}()
+		return nil
+	case "rest":
+		close(<-flips)
+		return nil
 	case "chmod":
 		a, err := c.Lookup(cache.Root, words[1])
 		if err != nil {
