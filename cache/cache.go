@@ -44,6 +44,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
 // Ino numbers an inode; the same number names it in the repository.
@@ -87,6 +89,9 @@ var (
 	ErrLocked      = errors.New("in use by another process")
 	ErrNewerHome   = errors.New("written by a newer version of the program")
 )
+
+// ErrDamaged: the local database cannot be opened. Nothing was changed.
+var ErrDamaged = kv.ErrDamaged
 
 // Attr is what stat tells of an inode.
 type Attr struct {

@@ -26,6 +26,7 @@ type Options struct {
 	ContentDir  string        // where content files lie; default dir/content
 	CacheSize   int64         // bytes of clean content kept; 0: 10 GiB or a tenth of the disk, the smaller
 	InoBase     uint64        // high bits of new inode numbers, this device's own
+	MustExist   bool          // a database that is not there is ErrDamaged
 	Passthrough bool          // let the kernel read and write content files itself
 	Log         *slog.Logger  // default: slog.Default()
 	SyncEvery   time.Duration // longest time until a closed file is on disk; default 1 s
@@ -95,7 +96,7 @@ func Open(dir string, o Options) (*Cache, error) {
 	if c.root, err = os.Open(o.ContentDir); err != nil {
 		return nil, err
 	}
-	c.db, err = kv.Open(dir, bucketNames, kv.Options{})
+	c.db, err = kv.Open(dir, bucketNames, kv.Options{MustExist: o.MustExist})
 	if errors.Is(err, kv.ErrLocked) {
 		err = ErrLocked
 	}

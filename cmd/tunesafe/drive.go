@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"os"
 	"time"
 
 	"filippo.io/age"
@@ -14,6 +16,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/room"
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 	tsync "github.com/tunesafe/tunesafe/sync"
@@ -50,6 +53,7 @@ type drive struct {
 	worker  *tsync.Worker
 
 	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
+	found    []string       // files of lost+found, made when the home was taken in anew
 	closers  []func() error // what Close undoes, from the last to the first
 }
 
@@ -69,6 +73,9 @@ func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions
 
 func (d *drive) open(ctx context.Context, o driveOptions) error {
 	if err := d.readHome(); err != nil {
+		return err
+	}
+	if err := d.home.Ensure(); err != nil {
 		return err
 	}
 	if err := d.openStore(ctx); err != nil {
@@ -110,7 +117,7 @@ func (d *drive) openStore(ctx context.Context) error {
 }
 
 func (d *drive) openState(o driveOptions) (err error) {
-	if d.index, err = repo.OpenIndex(d.home.IndexFile()); err != nil {
+	if d.index, err = d.openIndex(); err != nil {
 		return err
 	}
 	d.onClose(d.index.Close)
@@ -123,9 +130,28 @@ func (d *drive) openState(o driveOptions) (err error) {
 		return fmt.Errorf("%s: %w", d.home.StateDir(), err)
 	}
 	d.onClose(d.cache.Close)
+	if err := d.home.SetOpened(); err != nil && !room.Lacks(err) {
+		return err
+	}
 	d.cache.SetSafeWord(d.safeWord())
 	d.worker = newWorker(d, o.settle)
 	return nil
+}
+
+// openIndex opens the index. A damaged one is put aside: the next taking-in makes
+// it anew, as it holds nothing that the bucket has not.
+func (d *drive) openIndex() (*repo.Index, error) {
+	name := d.home.IndexFile()
+	index, err := repo.OpenIndex(name)
+	if !errors.Is(err, repo.ErrIndexDamaged) {
+		return index, err
+	}
+	aside := fmt.Sprintf("%s-damaged-%d", name, time.Now().Unix())
+	d.log.Error("the index is damaged; it is made anew from the bucket", "kept as", aside, "err", err)
+	if err := os.Rename(name, aside); err != nil {
+		return nil, err
+	}
+	return repo.OpenIndex(name)
 }
 
 func (d *drive) cacheOptions(o driveOptions) (cache.Options, error) {
@@ -143,7 +169,7 @@ func (d *drive) cacheOptions(o driveOptions) (cache.Options, error) {
 	}
 	return cache.Options{
 		Fetcher: tsync.NewFetcher(d.reader), ContentDir: d.home.ContentDir(), CacheSize: limit,
-		InoBase: base, Passthrough: !o.plain, Log: d.log,
+		InoBase: base, MustExist: d.home.Opened(), Passthrough: !o.plain, Log: d.log,
 	}, nil
 }
 
@@ -182,20 +208,37 @@ func (d *drive) Close() error {
 // makes files disappear, and what went wrong is a warning. A cold home has
 // nothing to show, so there it is an error.
 func (d *drive) takeIn(ctx context.Context) (pulled tsync.Pulled, warning, err error) {
-	if d.home.Known() {
+	known := d.home.Known()
+	if known {
 		err = d.reach(ctx)
 	}
 	if err == nil {
 		pulled, err = d.worker.Pull(ctx)
 	}
 	switch {
+	case err == nil && known:
+		return pulled, nil, nil
 	case err == nil:
+		if err := d.recover(ctx); err != nil {
+			return pulled, nil, err
+		}
 		return pulled, nil, d.home.SetKnown()
-	case ctx.Err() == nil && d.home.Known() && !d.halfway():
+	case ctx.Err() == nil && known && !d.halfway():
 		d.log.Warn("the bucket was not taken in", "err", err)
 		return pulled, err, nil
 	}
 	return pulled, nil, err
+}
+
+// recover makes files of the contents that a lost database left behind.
+func (d *drive) recover(ctx context.Context) error {
+	names := map[cache.Ino]string{}
+	for _, dir := range d.home.SetAside() {
+		maps.Copy(names, cache.SalvageNames(dir))
+	}
+	found, err := d.worker.Recover(ctx, names)
+	d.found = found
+	return err
 }
 
 // halfway tells whether what is here must not be shown until all was taken in.

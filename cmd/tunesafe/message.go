@@ -95,6 +95,7 @@ var messages = []message{
 	{is: home.ErrExists, hint: "another home is named with --home DIR"},
 	{is: home.ErrForeign, hint: "name an empty or new folder with --home DIR"},
 	{is: home.ErrConfig, hint: "correct the file by hand"},
+	{is: home.ErrKeyFile, hint: "put the file back from a copy of the home; or make another home with tunesafe init --home DIR --recovery-key FILE, and leave this one as it is: what was not uploaded lies in its folder cache/content"},
 	{is: home.ErrRecoveryFile, hint: "the file needs a line that begins with AGE-SECRET-KEY-1"},
 
 	{is: repo.ErrWrongKey, hint: "give the recovery key that was shown when this repository was created"},
@@ -109,6 +110,7 @@ var messages = []message{
 	{is: repo.ErrOwed, hint: "it is still on its way from the device that has it"},
 
 	{is: cache.ErrLocked, hint: "end the other process first"},
+	{is: cache.ErrDamaged, hint: "tunesafe repair rebuilds it from the store and keeps what was never uploaded; nothing in the store is touched"},
 	{is: cache.ErrNewerHome, hint: "install a newer version of tunesafe"},
 	{is: cache.ErrOwed, hint: "it is still on its way from the device that has it"},
 	{is: cache.ErrUnavailable, hint: "check the network and try again"},

@@ -8,6 +8,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/pflag"
 
+	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/home"
 )
 
@@ -44,15 +45,37 @@ func bindRepair(f *pflag.FlagSet) action {
 }
 
 func repair(ctx context.Context, e *env, key age.Identity) error {
-	lock, err := e.home.LockWithin(ctx, lockPatience)
-	if err != nil {
-		return err
+	d, err := openToRepair(ctx, e.home, key)
+	if errors.Is(err, cache.ErrDamaged) {
+		d, err = setAside(ctx, e, key, err)
 	}
-	d, err := openDrive(ctx, e.home, lock, driveOptions{recovery: key})
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.repair(ctx, e), d.Close())
+}
+
+func openToRepair(ctx context.Context, h home.Home, key age.Identity) (*drive, error) {
+	lock, err := h.LockWithin(ctx, lockPatience)
+	if err != nil {
+		return nil, err
+	}
+	return openDrive(ctx, h, lock, driveOptions{recovery: key})
+}
+
+// setAside opens the home with an empty database in place of the damaged one.
+func setAside(ctx context.Context, e *env, key age.Identity, why error) (*drive, error) {
+	fmt.Fprintf(e.stdout, "%s\n", oneLine(why.Error()))
+	lock, err := e.home.LockWithin(ctx, lockPatience)
+	if err != nil {
+		return nil, err
+	}
+	aside, err := e.home.SetStateAside()
+	if err := errors.Join(err, lock.Unlock()); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(e.stdout, "what was there is kept in %s\n", aside)
+	return openToRepair(ctx, e.home, key)
 }
 
 func (d *drive) repair(ctx context.Context, e *env) error {
@@ -66,6 +89,9 @@ func (d *drive) repair(ctx context.Context, e *env) error {
 	for _, name := range pulled.Beside {
 		fmt.Fprintf(e.stdout, "changed here and in the other copy, and kept beside: %s\n", name)
 	}
-	fmt.Fprintf(e.stdout, "the home is in order\n")
+	for _, name := range d.found {
+		fmt.Fprintf(e.stdout, "not uploaded before, and kept: %s\n", name)
+	}
+	fmt.Fprintf(e.stdout, "the home is in order: tunesafe mount DIR%s\n", homeFlag(d.home))
 	return nil
 }

@@ -28,6 +28,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 var (
@@ -89,6 +91,58 @@ func (h Home) LogFile() string         { return h.in("log", "tunesafe.log") }
 // state/, so that it goes when what was read goes.
 func (h Home) knownFile() string { return h.in("state", "known") }
 
+// openedFile is state that says the local database was there once: if it is
+// not, it was lost.
+func (h Home) openedFile() string { return h.in("state", "opened") }
+
+// Opened tells whether the local database was made before.
+func (h Home) Opened() bool {
+	_, err := os.Stat(h.openedFile())
+	return err == nil
+}
+
+// SetOpened notes that it was.
+func (h Home) SetOpened() error {
+	if h.Opened() {
+		return nil
+	}
+	return WriteFile(h.openedFile(), nil)
+}
+
+// SetStateAside moves the local database, and all that was made from the bucket,
+// to a new folder below state/, whose name it returns. Contents stay where they are.
+func (h Home) SetStateAside() (string, error) {
+	entries, err := os.ReadDir(h.StateDir())
+	if err != nil {
+		return "", err
+	}
+	aside := h.in("state", asidePrefix+time.Now().UTC().Format("20060102-150405"))
+	if err := os.Mkdir(aside, 0o700); err != nil {
+		return "", err
+	}
+	if err := os.Remove(h.knownFile()); err != nil && !errors.Is(err, fs.ErrNotExist) { // from here on the bucket is needed
+		return "", err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, asidePrefix) || name == filepath.Base(h.knownFile()) {
+			continue
+		}
+		if err := os.Rename(h.in("state", name), filepath.Join(aside, name)); err != nil {
+			return "", err
+		}
+	}
+	return aside, syncFolder(h.StateDir())
+}
+
+const asidePrefix = "damaged-"
+
+// SetAside lists what SetStateAside moved away, the newest last.
+func (h Home) SetAside() []string {
+	dirs, _ := filepath.Glob(h.in("state", asidePrefix+"*"))
+	return dirs
+}
+
 // own lists what a home may hold at its top.
 var own = map[string]bool{
 	"config.toml": true, "credentials.toml": true, "repository.key": true, "recovery.key": true,
@@ -124,8 +178,22 @@ func (h Home) Create() error {
 	return h.makeFolders()
 }
 
+func (h Home) folders() []string {
+	return []string{string(h), h.StateDir(), h.in("cache"), h.ContentDir(), h.PacksDir(), h.RunDir(), h.in("log")}
+}
+
+// Ensure makes the folders that somebody removed.
+func (h Home) Ensure() error {
+	for _, dir := range h.folders() {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (h Home) makeFolders() error {
-	for _, dir := range []string{string(h), h.StateDir(), h.in("cache"), h.ContentDir(), h.PacksDir(), h.RunDir(), h.in("log")} {
+	for _, dir := range h.folders() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

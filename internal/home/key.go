@@ -16,17 +16,25 @@ import (
 const recoveryNote = "# tunesafe recovery key: whoever has it can read the backup,\n" +
 	"# and without it nothing can be restored. keep a copy elsewhere\n"
 
-// Keys reads repository.key.
+// ErrKeyFile: repository.key or device.json is missing or damaged.
+var ErrKeyFile = errors.New("no key of this home can be read from it")
+
+// Keys reads repository.key; [ErrKeyFile].
 func (h Home) Keys() (*repo.Keys, error) {
 	text, err := readPrivate(h.KeysFile())
 	if err != nil {
-		return nil, err
+		return nil, keyFile(h.KeysFile(), err)
 	}
 	k, err := repo.ParseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", h.KeysFile(), err)
+	return k, keyFile(h.KeysFile(), err)
+}
+
+// keyFile makes an error of reading a key file one that says so.
+func keyFile(name string, err error) error {
+	if err == nil || errors.Is(err, fs.ErrPermission) {
+		return err
 	}
-	return k, nil
+	return fmt.Errorf("%s: %w: %w", name, ErrKeyFile, err)
 }
 
 // SetKeys writes repository.key.
@@ -89,17 +97,14 @@ func ReadRecoveryKey(name string) (age.Identity, error) {
 	return key, nil
 }
 
-// Device reads device.json.
+// Device reads device.json; [ErrKeyFile].
 func (h Home) Device() (*repo.Device, error) {
 	text, err := readPrivate(h.DeviceFile())
 	if err != nil {
-		return nil, err
+		return nil, keyFile(h.DeviceFile(), err)
 	}
 	d, err := repo.ParseDevice(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", h.DeviceFile(), err)
-	}
-	return d, nil
+	return d, keyFile(h.DeviceFile(), err)
 }
 
 // SetDevice writes device.json.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,8 @@ type journal struct {
 	mu     sync.Mutex
 	synced int64 // bytes known to be on disk
 	gone   bool
+
+	damaged bool // records behind damage could not be replayed: the file is kept
 }
 
 const (
@@ -192,6 +195,10 @@ func (j *journal) retire(bytes int64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.gone = true
+	if j.damaged {
+		name := filepath.Join(j.dir, fmt.Sprintf("damaged-journal-%d-%d", j.seq, time.Now().Unix()))
+		return errors.Join(j.f.Close(), os.Rename(j.f.Name(), name))
+	}
 	_, err := os.Stat(sparePath(j.dir))
 	if err != nil && j.zero(bytes) == nil {
 		crashpoint.At("journal.zeroed")
@@ -247,6 +254,25 @@ func replay(path string, fn func([]op), follow func(link) bool) (follows bool, w
 		fn(ops)
 		whole += n
 	}
+}
+
+// goesOn tells whether a whole record follows somewhere behind the place where
+// the replay of a journal ended. A power loss leaves none; damage does.
+func goesOn(path string, end int64) bool {
+	p, err := os.ReadFile(path)
+	if err != nil || end > int64(len(p)) {
+		return false
+	}
+	for p = p[end:]; len(p) > headLen; p = p[1:] {
+		n := binary.LittleEndian.Uint32(p)
+		if n == 0 || n > 1<<20 || int64(n) > int64(len(p)-headLen) {
+			continue
+		}
+		if crc32.Checksum(p[headLen:headLen+n], castagnoli) == binary.LittleEndian.Uint32(p[4:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // readRecord reads the next record and its length with the head, which is 0 at

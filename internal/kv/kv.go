@@ -48,6 +48,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
+	"github.com/tunesafe/tunesafe/internal/pages"
 	"github.com/tunesafe/tunesafe/internal/room"
 )
 
@@ -58,6 +59,7 @@ type Bucket uint8
 type Options struct {
 	FlushBytes int64         // journal size that starts a merge; default 4 MiB, less on a small disk
 	FlushEvery time.Duration // longest wait for a merge; default 5 s
+	MustExist  bool          // a database that is not there, or empty, is ErrDamaged
 	Reserve    int64         // bytes of disk kept for journals and bbolt; default by the size of the disk, at most 64 MiB
 }
 
@@ -91,6 +93,8 @@ type DB struct {
 var (
 	// ErrLocked: another process has the database open.
 	ErrLocked = errors.New("database in use by another process")
+	// ErrDamaged: the database cannot be opened. It was not changed.
+	ErrDamaged = pages.ErrDamaged
 	// errSync marks a sync that failed outside of bbolt.
 	errSync = errors.New("sync failed")
 )
@@ -114,7 +118,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 	}
 	d := &DB{dir: dir, opt: o, active: newOverlay(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-	b, err := bolt.Open(filepath.Join(dir, "namespace.db"), 0o600, &bolt.Options{
+	b, err := pages.Open(filepath.Join(dir, "namespace.db"), o.MustExist, &bolt.Options{
 		Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, OpenFile: d.openFile,
 	})
 	if errors.Is(err, bolt.ErrTimeout) {
@@ -162,6 +166,9 @@ func (d *DB) recover() error {
 		j, err := openJournal(d.dir, s)
 		if err != nil {
 			return err
+		}
+		if d.before.seq == s {
+			j.damaged = goesOn(journalPath(d.dir, s), d.before.size)
 		}
 		d.old = append(d.old, j)
 	}

@@ -17,6 +17,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/tunesafe/tunesafe/internal/pages"
 	"github.com/tunesafe/tunesafe/internal/room"
 )
 
@@ -70,11 +71,14 @@ var (
 // maxPending bounds the age headers kept in memory until the next Apply.
 const maxPending = 1000
 
+// ErrIndexDamaged: the index cannot be opened; it can be made anew.
+var ErrIndexDamaged = pages.ErrDamaged
+
 // OpenIndex opens the index at path, making it if it is not there. Beside it
 // lies path.acks. A second process waits a second for the first and then fails.
 func OpenIndex(path string) (*Index, error) {
 	x := &Index{headers: map[string][]byte{}}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: x.openFile})
+	db, err := pages.Open(path, false, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: x.openFile})
 	if err != nil {
 		return nil, fmt.Errorf("index %s: %w", path, err)
 	}
