@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // have been quiet for settle; next is when to ask again, zero if nothing else
 // waits. Files still open for writing are named by neither.
 func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err error) {
-	inos, err := c.keys(bUncut)
+	inos, err := c.named(bUncut)
 	if err != nil {
 		return nil, next, err
 	}
@@ -38,6 +39,20 @@ func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err er
 		}
 	}
 	return ready, next, nil
+}
+
+// named lists the inodes with a mark but for those without a name: programs may
+// use them still, but they are none of the bucket's business.
+func (c *Cache) named(mark kv.Bucket) ([]Ino, error) {
+	inos, err := c.keys(mark)
+	if err != nil || len(inos) == 0 {
+		return nil, err
+	}
+	gone, err := c.keys(bOrphan)
+	return slices.DeleteFunc(inos, func(ino Ino) bool {
+		_, found := slices.BinarySearch(gone, ino)
+		return found
+	}), err
 }
 
 func (f *file) isHeld() bool {
@@ -283,7 +298,7 @@ func (x *change) owe(ino Ino, r *Recipe) {
 }
 
 // Owed lists the files of which a part is not in the bucket yet.
-func (c *Cache) Owed() ([]Ino, error) { return c.keys(bOwed) }
+func (c *Cache) Owed() ([]Ino, error) { return c.named(bOwed) }
 
 // RecipeOf returns the recipe of a file as last cut, and whether the content is
 // still that.
@@ -334,7 +349,12 @@ type Waiting struct {
 
 // Idle reports whether nothing at all waits for the bucket.
 func (c *Cache) Idle() (bool, error) {
-	for _, b := range []kv.Bucket{bUncut, bOwed, bPRow, bPName} {
+	for _, b := range []kv.Bucket{bUncut, bOwed} {
+		if inos, err := c.named(b); err != nil || len(inos) > 0 {
+			return false, err
+		}
+	}
+	for _, b := range []kv.Bucket{bPRow, bPName} {
 		empty := true
 		if err := c.db.Scan(b, nil, nil, func(_, _ []byte) bool { empty = false; return false }); err != nil || !empty {
 			return false, err

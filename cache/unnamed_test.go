@@ -128,3 +128,33 @@ func TestNoLinkBack(t *testing.T) {
 		t.Errorf("linking it: %v", err)
 	}
 }
+
+// What lost its name while open keeps nobody waiting for the bucket.
+func TestRemovedIsNotWaitedFor(t *testing.T) {
+	c := openCache(t, t.TempDir(), newBucket())
+	defer c.Close()
+	_, h, err := c.Create(Root, "f", 0o644, Owner{}, OpenFlags{Read: true, Write: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Release()
+	if _, err := h.WriteAt([]byte("gone"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unlink(Root, "f"); err != nil {
+		t.Fatal(err)
+	}
+	if ready, next, err := c.Uncut(0); err != nil || len(ready) > 0 || !next.IsZero() {
+		t.Errorf("to be cut: %v, asked again at %v, %v", ready, next, err)
+	}
+	b, _, err := c.Pending(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Committed(b, "d:1"); err != nil {
+		t.Fatal(err)
+	}
+	if idle, err := c.Idle(); err != nil || !idle {
+		t.Errorf("idle: %v, %v", idle, err)
+	}
+}
