@@ -417,7 +417,7 @@ func (c *Cache) writePartial(f *file, p []byte, off int64) (int, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n.Size, n.Mtime, n.Ctime = f.size, x.now, x.now
+	n.changed(f.size, x.now)
 	if err := x.putHave(f); err != nil {
 		return 0, err
 	}
@@ -545,7 +545,7 @@ func (c *Cache) truncate(ino Ino, size int64) error {
 		}
 		n.sized(&st)
 	}
-	n.Size, n.Mtime, n.Ctime = size, x.now, x.now
+	n.changed(size, x.now)
 	if err := x.putHave(f); err != nil {
 		return err
 	}

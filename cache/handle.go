@@ -172,7 +172,7 @@ func (c *Cache) allocatePartial(f *file, off, n int64, mode uint32) error {
 		if mode&keep == 0 {
 			f.grow(off + n)
 		}
-		row.Size, row.Mtime, row.Ctime = f.size, x.now, x.now
+		row.changed(f.size, x.now)
 		return x.putHave(f)
 	})
 }

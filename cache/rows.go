@@ -144,6 +144,13 @@ func (n *inode) sized(st *unix.Stat_t) {
 	n.Size, n.Mtime, n.Room = st.Size, stampTS(st.Mtim), st.Blocks-fullBlocks(st.Size)
 }
 
+// changed notes a change of the content. It makes another version of the row, as
+// its time has to reach the bucket though the same recipe may come of it.
+func (n *inode) changed(size int64, now stamp) {
+	n.Size, n.Mtime, n.Ctime = size, now, now
+	n.Ver++
+}
+
 func (n *inode) attr(ino Ino) Attr {
 	return Attr{Ino: ino, Mode: n.Mode, Nlink: n.Nlink, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Size: n.Size,
 		Blocks: n.blocks(), Atime: n.Atime.time(), Mtime: n.Mtime.time(), Ctime: n.Ctime.time()}
