@@ -85,7 +85,8 @@ func (c *Cache) copyRecipe(src, dst *file, n int64) (size int64, err error) {
 		}
 		x.b.Put(bRecipe, inoKey(dst.ino), encode(r))
 		x.owe(dst.ino, r)
-		to.Size, to.Room, to.Mtime, to.Ctime = size, 0, x.now, x.now
+		to.changed(size, x.now)
+		to.Room = 0
 		crashpoint.At("copy.recipe")
 		return nil
 	})

@@ -35,44 +35,75 @@ func (c *Cache) loadLRU() error {
 		return err
 	}
 	c.lru = order
-	here, err := c.keys(bHave)
-	if err != nil || len(here) == 0 {
+	type kept struct {
+		ino Ino
+		have
+	}
+	var here []kept
+	var bad error
+	err = c.db.Scan(bHave, nil, nil, func(k, v []byte) bool {
+		h := kept{ino: keyIno(k)}
+		bad = decMode.Unmarshal(v, &h.have)
+		here = append(here, h)
+		return bad == nil
+	})
+	if err := errors.Join(err, bad); err != nil || len(here) == 0 {
 		return err
 	}
-	return c.db.Scan(bInode, nil, inoKey(here[0]-1), func(k, v []byte) bool {
-		for len(here) > 0 && here[0] < keyIno(k) {
+	return c.db.Scan(bInode, nil, inoKey(here[0].ino-1), func(k, v []byte) bool {
+		for len(here) > 0 && here[0].ino < keyIno(k) {
 			here = here[1:]
 		}
-		if len(here) > 0 && here[0] == keyIno(k) {
+		if len(here) > 0 && here[0].ino == keyIno(k) {
 			if n, err := briefOf(v); err == nil {
-				c.touchLRU(here[0], n.Size)
+				c.touchLRU(here[0].ino, here[0].held(n.Size))
 			}
 		}
 		return len(here) > 0
 	})
 }
 
-// touchLRU makes the content the most recently used; size is in bytes.
+// held is how many bytes of a file of size bytes are here.
+func (h *have) held(size int64) (n int64) {
+	if h.Whole {
+		return size
+	}
+	for _, x := range h.Here {
+		n += x.End - x.Off
+	}
+	return n
+}
+
+// touchLRU makes the content the most recently used; size is that of what is
+// here, in bytes.
 func (c *Cache) touchLRU(ino Ino, size int64) {
 	c.fmu.Lock()
 	defer c.fmu.Unlock()
+	c.touch(ino, size)
+}
+
+// touch is touchLRU with Cache.fmu held.
+func (c *Cache) touch(ino Ino, size int64) {
 	old, _ := c.lru.Peek(ino)
 	c.lru.Add(ino, size)
 	c.lruSum += size - old
 }
 
-// forget drops what is remembered of an inode that is gone.
-func (c *Cache) forget(ino Ino) {
+// forget drops what is remembered of an inode that is gone; it returns the bytes
+// that were here.
+func (c *Cache) forget(ino Ino) (held int64) {
 	c.fmu.Lock()
 	defer c.fmu.Unlock()
-	if old, ok := c.lru.Peek(ino); ok {
-		c.lruSum -= old
+	held, ok := c.lru.Peek(ino)
+	if ok {
+		c.lruSum -= held
 		c.lru.Remove(ino)
 	}
 	delete(c.closed, ino)
 	delete(c.toSync, ino)
 	delete(c.lost, ino)
 	delete(c.later, ino)
+	return held
 }
 
 // shrink evicts the contents least recently used until the cap is kept.
@@ -122,8 +153,7 @@ func (c *Cache) evict(ino Ino) (int64, error) {
 	if gone, err := c.dropContent(ino, n); !gone || err != nil {
 		return 0, err
 	}
-	c.forget(ino)
-	return n.Size, nil
+	return c.forget(ino), nil
 }
 
 // dropContent has a content removed that nobody uses. It holds fmu throughout,

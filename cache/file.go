@@ -188,6 +188,7 @@ func (f *file) keepHave() {
 	h := f.have
 	h.Here, h.Written = slices.Clone(h.Here), slices.Clone(h.Written)
 	f.c.later[f.ino] = &h
+	f.c.touch(f.ino, h.held(f.size))
 	f.saved = true
 }
 

@@ -273,7 +273,7 @@ func (s *Snapshot) accept(x *change, n *inode, f *file, r *Recipe) error {
 		}
 	}
 	f.layout, f.small = nil, nil
-	x.c.touchLRU(s.Ino, n.Size)
+	x.c.touchLRU(s.Ino, f.have.held(n.Size))
 	return nil
 }
 
