@@ -41,6 +41,7 @@ var codes = map[string]error{
 	"SignatureDoesNotMatch":        store.ErrDenied,
 	"TokenRefreshRequired":         store.ErrDenied,
 	"Unauthorized":                 store.ErrDenied,
+	"XAdminUserNotFound":           store.ErrDenied, // an access key unknown to the VersityGW, with status 404
 	"BucketAlreadyExists":          store.ErrDenied, // the name is somebody else's
 
 	"RequestTimeTooSkewed": store.ErrClock,

@@ -206,6 +206,17 @@ func TestWrongSecret(t *testing.T) {
 	}
 }
 
+// TestWrongKey: the server does not know the access key. Whatever it answers, it
+// is no absence.
+func TestWrongKey(t *testing.T) {
+	c := serverWithObject(t, []byte("old"))
+	c.Credentials.AccessKey += "x"
+	s := open(t, c)
+	for _, call := range calls {
+		expectOnly(t, call.do(t.Context(), s), store.ErrDenied)
+	}
+}
+
 func TestWrongBucket(t *testing.T) {
 	c := serverWithObject(t, []byte("old"))
 	c.Bucket = "another"

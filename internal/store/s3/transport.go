@@ -122,7 +122,7 @@ func (t *transport) exchange(req *http.Request, a *attempt) (*http.Response, err
 		return nil, errForeign
 	}
 	switch resp.StatusCode {
-	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		t.refused()
 	}
 	t.clock.observe(resp.Header.Get("Date"), begun, time.Now())
