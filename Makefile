@@ -14,8 +14,10 @@ fishd  = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 GO      ?= go
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-# Of "make bench": a folder with a program bench_peers.py that compares Tunesafe
+# Of "make bench": rounds of each row, a regular expression of the rows, a folder with a program bench_peers.py that compares Tunesafe
 # with others, and which of them.
+BENCH_ROUNDS ?= 3
+BENCH_ONLY  ?=
 BENCH_TOOLS ?=
 PEERS       ?= tunesafe
 
@@ -47,7 +49,8 @@ soak: ## run all tests with their full counts: hours
 conformance: ## run the public suite of POSIX's rules (PJDFSTEST_DIR=DIR, a built checkout of it; as root)
 	@PJDFSTEST_DIR='$(PJDFSTEST_DIR)' bash scripts/conformance.sh
 
-bench: build ## run the benchmarks (BENCH_TOOLS=DIR to compare with other programs)
+bench: build ## measure the drive beside the disk and go-fuse's loopback (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP; BENCH_TOOLS=DIR to compare with other programs)
+	$(GO) run ./tests/cmd/bench -program bin/tunesafe -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)'
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 ifneq ($(BENCH_TOOLS),)
 	mkdir -p build/bench

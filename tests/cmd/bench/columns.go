@@ -15,19 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The columns.
+// The columns; pt is the kernel's passthrough.
 const (
 	native     = "disk"
 	loopPlain  = "loopback"
-	loopPass   = "loopback, passthrough"
-	ownPlain   = "tunesafe, no passthrough"
-	ownPass    = "tunesafe"
+	loopPass   = "loopback/pt"
+	ownPlain   = "tunesafe"
+	ownPass    = "tunesafe/pt"
 	patience   = time.Minute
 	pollEvery  = 5 * time.Millisecond
 	longSettle = time.Hour
 )
 
 var columnNames = []string{native, loopPlain, loopPass, ownPlain, ownPass}
+
+// limits says which loopback a column cannot be expected to outrun.
+var limits = map[string]string{ownPlain: loopPlain, ownPass: loopPass}
+
+const ofLoopback = 0.9
 
 // column is a place to work in.
 type column struct {
@@ -37,7 +42,11 @@ type column struct {
 
 // dir is where a work is done in the column.
 func (c column) dir(w work) string {
-	return filepath.Join(c.root, strings.ReplaceAll(w.name, " ", "-"))
+	return filepath.Join(c.root, folderOf(w.name))
+}
+
+func folderOf(name string) string {
+	return strings.NewReplacer(" ", "-", "/", "-", ",", "").Replace(name)
 }
 
 // bench is the places.
@@ -169,7 +178,7 @@ type drive struct {
 
 // newDrive makes a home with a store on this machine.
 func (b *bench) newDrive(ctx context.Context, name string) (*drive, error) {
-	base, err := b.folder("own", strings.ReplaceAll(name, " ", "-"))
+	base, err := b.folder("own", folderOf(name))
 	if err != nil {
 		return nil, err
 	}
