@@ -82,7 +82,7 @@ type DB struct {
 	file     *os.File // bbolt's
 	reserved int64    // bytes of it that are allocated
 
-	reads   atomic.Int64 // rows read from bbolt since the last trim
+	visits  atomic.Int64 // rows read from bbolt
 	flushMu sync.Mutex   // one merge at a time
 	merged  uint64       // number of the newest journal that bbolt holds; of who holds flushMu
 	wake    chan struct{}
@@ -243,7 +243,7 @@ func (d *DB) Get(b Bucket, key []byte) ([]byte, bool, error) {
 	if ok {
 		return e.value, !e.gone, nil
 	}
-	d.reads.Add(1)
+	d.visited(1)
 	var v []byte
 	err := d.bolt.View(func(tx *bolt.Tx) error {
 		if p := tx.Bucket(d.names[b]).Get(key); p != nil {
@@ -424,15 +424,10 @@ func (d *DB) flusher() {
 	defer close(d.done)
 	t := time.NewTicker(d.opt.FlushEvery)
 	defer t.Stop()
-	look := time.NewTicker(trimEvery)
-	defer look.Stop()
 	for {
 		select {
 		case <-d.stop:
 			return
-		case <-look.C:
-			d.trim()
-			continue
 		case <-d.wake:
 		case <-t.C:
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,22 +14,24 @@ import (
 // back once it is much: the kernel keeps it in its cache, and a page that is
 // read again costs a fault, not a read.
 const (
-	trimEvery = time.Second / 2
-	trimReads = 5_000    // rows read, before the next look at what is mapped
+	lookEvery = 1 << 10  // rows read, between looks at what is mapped
 	trimAbove = 48 << 20 // bytes of files, resident, the program itself among them
 )
 
-// trim gives back the pages of the database. It holds flushMu: bbolt moves the
-// mapping in a transaction that makes the file larger.
+// visited counts rows that were read, and looks from time to time.
+func (d *DB) visited(rows int64) {
+	if n := d.visits.Add(rows); n/lookEvery != (n-rows)/lookEvery && residentFiles() > trimAbove {
+		d.trim()
+	}
+}
+
+// trim gives back the pages of the database. A merge may move the mapping, and
+// has flushMu; it also waits for those who read, as the caller may be, so nothing
+// waits for it here.
 func (d *DB) trim() {
-	if d.reads.Load() < trimReads {
+	if !d.flushMu.TryLock() {
 		return
 	}
-	d.reads.Store(0)
-	if residentFiles() < trimAbove {
-		return
-	}
-	d.flushMu.Lock()
 	defer d.flushMu.Unlock()
 	st, err := os.Stat(d.bolt.Path())
 	if err != nil {
