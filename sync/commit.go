@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	gosync "sync"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -252,4 +253,35 @@ func sizeOf(refs []repo.BlobRef) (n int64) {
 		n += r.Size
 	}
 	return n
+}
+
+// sameBucket remembers for one pass that the bucket is the one we left: one that
+// was emptied, rolled back or exchanged is sent nothing at all.
+type sameBucket struct {
+	mu gosync.Mutex
+	is bool
+}
+
+func (b *sameBucket) forget() {
+	b.mu.Lock()
+	b.is = false
+	b.mu.Unlock()
+}
+
+// check looks for our newest commit, or, before the first, for the repository.
+func (b *sameBucket) check(ctx context.Context, w *Worker) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.is {
+		return nil
+	}
+	own, err := w.ownHead()
+	if err == nil && own.Seq == 0 {
+		_, err = repo.RepoHash(ctx, w.o.Store, w.o.Keys)
+	}
+	if err == nil {
+		err = w.checkHead(ctx, own, "")
+	}
+	b.is = err == nil
+	return err
 }

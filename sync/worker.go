@@ -101,6 +101,7 @@ type Worker struct {
 	packs   map[string]*pack // being filled, by kind
 	once    singleflight.Group
 	buffers buffers
+	bucket  sameBucket
 	line    line
 
 	mu      gosync.Mutex
@@ -242,6 +243,7 @@ func (w *Worker) setPhase(p string) {
 // pass does all that can be done now; next is when to look again, zero for not
 // before something changes.
 func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
+	w.bucket.forget()
 	if err := w.resend(ctx); err != nil {
 		return next, err
 	}
@@ -412,6 +414,9 @@ func (w *Worker) loadUploaded() {
 
 // put uploads one object and journals its acknowledgement.
 func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) error {
+	if err := w.bucket.check(ctx, w); err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := w.send(ctx, s.Name, s.Body); err != nil {
 		return err
