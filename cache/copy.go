@@ -87,9 +87,9 @@ func (c *Cache) copyRecipe(src, dst *file, n int64) (size int64, err error) {
 		x.owe(dst.ino, r)
 		to.changed(size, x.now)
 		to.Room = 0
-		crashpoint.At("copy.recipe")
 		return nil
 	})
+	crashpoint.At("copy.recipe")
 	if err != nil && was != nil { // the row could not be stored
 		dst.mu.Lock()
 		dst.have, dst.size = *was, 0

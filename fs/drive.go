@@ -58,6 +58,22 @@
 // them always (CAP_HANDLE_KILLPRIV_V2): nobody would then for writes through
 // passthrough.
 //
+// # What is not as on a disk
+//
+// POSIX ACLs, security labels and file capabilities are refused (EOPNOTSUPP), not
+// ignored. There is no time of birth: one that a restored drive tells would be
+// made up; and reading a file leaves its atime. The setgid bit of a file that its
+// group may not execute stays when others write: the kernel says nothing of it,
+// and it is no privilege. The generation of every inode is 0, as their numbers are
+// never used again. All else is tested beside a folder of the disk: the tables in
+// posix_*_test.go.
+//
+// # What lost its name
+//
+// An inode without a name stays until the kernel forgets it, not only while it is
+// open: a removed directory may be a program's working directory. Removals come
+// from the kernel, which knows the inode at that moment, so its FORGET follows.
+//
 // # Locks
 //
 // flock(2) and fcntl(2) locks are left to the kernel: we do not ask for them

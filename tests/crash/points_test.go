@@ -93,6 +93,7 @@ var scenes = map[string]func(t *testing.T, point string, n int){
 	"init":    dieInInit,
 	"pull":    dieInPull,
 	"restore": dieInRestore,
+	"copy":    dieInCopy,
 }
 
 // often says how many times at most a point is passed before the program dies at

@@ -3,7 +3,9 @@ package crash
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
@@ -145,4 +147,45 @@ func dieInRestore(t *testing.T, point string, _ int) {
 	}
 	h.Run("restore", "/", dest)
 	tools.SameTree(t, h.At, dest)
+}
+
+// dieInCopy dies when a file of which nothing is here was copied by its recipe:
+// the copy is there whole, or has no byte, and copying again completes it.
+func dieInCopy(t *testing.T, point string, n int) {
+	s := realserver.StartEmbedded(t)
+	first := drive.New(t, s)
+	first.Init(s.Endpoint)
+	first.Mount(quickSettle)
+	sample(t, first.At)
+	first.Run("unmount", "--wait", first.At)
+	cold, on, off := crashing(t, s, point, n)
+	cold.Adopt(s.Endpoint, filepath.Join(first.Dir, "recovery.key"))
+	on()
+	cold.Mount(quickSettle)
+	off()
+	var copies []string
+	for i := range n { // the last one kills
+		from := filepath.Join(cold.At, fmt.Sprintf("album %d", i%2), fmt.Sprintf("%d.bin", i))
+		copies = append(copies, from+".copy")
+		out, err := exec.Command("cp", from, from+".copy").CombinedOutput()
+		if (err == nil) == (i == n-1) {
+			t.Fatalf("copy %d of %d: %v: %s", i+1, n, err, out)
+		}
+	}
+	cold.Mount(quickSettle)
+	for _, path := range copies {
+		from := strings.TrimSuffix(path, ".copy")
+		if st, err := os.Stat(path); err != nil || st.Size() > 0 {
+			sameBytes(t, path, from)
+		}
+		if out, err := exec.Command("cp", from, path).CombinedOutput(); err != nil {
+			t.Fatalf("copying again: %v: %s", err, out)
+		}
+		sameBytes(t, path, from)
+	}
+	cold.Run("unmount", "--wait", cold.At)
+	cold.Mount()
+	first.Mount()
+	tools.SameTree(t, first.At, cold.At)
+	cold.Run("check", "--read")
 }
