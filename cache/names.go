@@ -203,7 +203,10 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 	if full != nil {
 		return Attr{}, full
 	}
-	ino := c.newIno(&x.b)
+	ino, err := c.newIno()
+	if err != nil {
+		return Attr{}, err
+	}
 	row.Atime, row.Mtime, row.Ctime = x.now, x.now, x.now
 	row.Nlink = 1
 	if row.isDir() {

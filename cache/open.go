@@ -39,7 +39,8 @@ type Cache struct {
 	db  *kv.DB
 
 	mu   sync.RWMutex // the namespace: held for writing by every change of it
-	next uint64       // low bits of the next inode number
+	next uint64       // low bits of the last inode number given out
+	most uint64       // as far as they may go: a number that the disk knows
 	root *os.File     // the content directory, for syncfs and statfs
 
 	fmu    sync.Mutex // guards what follows
@@ -157,6 +158,7 @@ func (c *Cache) readMeta() error {
 	if ok {
 		c.next = binary.BigEndian.Uint64(v)
 	}
+	c.most = c.next
 	return c.db.Apply(&b)
 }
 
@@ -173,11 +175,35 @@ func (c *Cache) makeRoot() error {
 	return c.db.Apply(&b)
 }
 
-// newIno takes the next inode number; the caller holds c.mu for writing.
-func (c *Cache) newIno(b *kv.Batch) Ino {
+// newIno takes the next inode number; the caller holds c.mu for writing. A number
+// is never given twice, also if a power loss takes the rows of its inode: the
+// content may be left, and would be found below the new one.
+func (c *Cache) newIno() (Ino, error) {
+	if c.next == c.most {
+		if err := c.moreInos(); err != nil {
+			return 0, err
+		}
+	}
 	c.next++
-	b.Put(bMeta, metaKey("next"), binary.BigEndian.AppendUint64(nil, c.next))
-	return c.opt.InoBase | c.next
+	return c.opt.InoBase | c.next, nil
+}
+
+// inosAtOnce is how many inode numbers are made ready with one sync; a start
+// skips what is left of them.
+const inosAtOnce = 1 << 10
+
+// moreInos makes numbers ready: that they may be in use is on the disk first.
+func (c *Cache) moreInos() error {
+	var b kv.Batch
+	b.Put(bMeta, metaKey("next"), binary.BigEndian.AppendUint64(nil, c.most+inosAtOnce))
+	if err := c.db.Apply(&b); err != nil {
+		return err
+	}
+	if err := c.db.Sync(); err != nil {
+		return err
+	}
+	c.most += inosAtOnce
+	return nil
 }
 
 // Meta returns a value kept for package sync, nil if it was never set.

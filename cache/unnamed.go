@@ -128,7 +128,10 @@ func (c *Cache) makeUnnamed(parent Ino, perm uint32, o Owner) (Attr, error) {
 		return Attr{}, err
 	}
 	x := c.begin()
-	ino := c.newIno(&x.b)
+	ino, err := c.newIno()
+	if err != nil {
+		return Attr{}, err
+	}
 	row := &inode{Mode: unix.S_IFREG | perm&0o7777, UID: o.UID, GID: o.GID, Atime: x.now, Mtime: x.now, Ctime: x.now}
 	x.inodes[ino] = row
 	x.wait(ino, row)

@@ -36,6 +36,7 @@ type Disk struct {
 	mount  *Mounted
 	counts map[string]int
 	faults []*Fault
+	failed []string // calls that met one: operation and path
 	space  *fuse.StatfsOut
 }
 

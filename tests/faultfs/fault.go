@@ -2,17 +2,19 @@ package faultfs
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"syscall"
 )
 
 // Fault makes calls fail. The operations are those of FUSE by the names of their
 // system calls: lookup, getattr, setattr, truncate, open, create, mknod, mkdir,
-// symlink, link, unlink, rmdir, rename, readdir, read, write, fallocate, fsync
-// (of a file), fsyncdir, statfs.
+// symlink, readlink, link, unlink, rmdir, rename, readdir, read, write, fallocate,
+// fsync (of a file), fsyncdir, statfs.
 type Fault struct {
-	Op    string        // "" for every one
+	Ops   []string      // nil for every one
 	Path  string        // only where the path on the disk contains it
+	Not   string        // and, unless empty, does not contain this
 	From  int           // the first to fail, counted from 1 among those that match
 	Times int           // how many fail; 0: all from then on
 	Errno syscall.Errno // what they answer
@@ -20,6 +22,9 @@ type Fault struct {
 
 	met, hit int
 }
+
+// Changes are the operations that need room on the disk.
+var Changes = []string{"write", "create", "mknod", "mkdir", "symlink", "link", "rename", "truncate", "fallocate", "fsync", "fsyncdir"}
 
 // Fail adds a fault; what it counts begins now. A failed fsync drops what it
 // should have synced, as Linux does: the next one succeeds, and lies.
@@ -29,25 +34,13 @@ func (d *Disk) Fail(f Fault) {
 	d.faults = append(d.faults, &f)
 }
 
-// Heal removes all faults and returns how many calls they failed.
-func (d *Disk) Heal() (hits int) {
+// Heal removes all faults and returns the calls they failed, each as operation
+// and path.
+func (d *Disk) Heal() (failed []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, f := range d.faults {
-		hits += f.hit
-	}
-	d.faults = nil
-	return hits
-}
-
-// Hits returns how many calls failed so far by the faults that are set.
-func (d *Disk) Hits() (hits int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, f := range d.faults {
-		hits += f.hit
-	}
-	return hits
+	failed, d.faults, d.failed = d.failed, nil, nil
+	return failed
 }
 
 // Counts returns how often each operation was called since the disk was made.
@@ -61,12 +54,13 @@ func (d *Disk) Counts() map[string]int {
 func (d *Disk) fault(op, path string) *Fault {
 	d.counts[op]++
 	for _, f := range d.faults {
-		if f.Op != "" && f.Op != op || !strings.Contains(path, f.Path) {
+		if f.Ops != nil && !slices.Contains(f.Ops, op) || !strings.Contains(path, f.Path) || f.Not != "" && strings.Contains(path, f.Not) {
 			continue
 		}
 		f.met++
 		if f.met >= max(f.From, 1) && (f.Times == 0 || f.hit < f.Times) {
 			f.hit++
+			d.failed = append(d.failed, op+" "+path)
 			return f
 		}
 	}

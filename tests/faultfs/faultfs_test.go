@@ -185,25 +185,25 @@ func TestFails(t *testing.T) {
 	defer f.Close()
 	_, err = f.WriteAt([]byte("new"), 0)
 	r.must(err)
-	r.disk.Fail(faultfs.Fault{Op: "fsync", Path: "f", From: 1, Times: 1, Errno: syscall.EIO})
+	r.disk.Fail(faultfs.Fault{Ops: []string{"fsync"}, Path: "f", From: 1, Times: 1, Errno: syscall.EIO})
 	if err := f.Sync(); !errors.Is(err, syscall.EIO) {
 		t.Fatalf("fsync: %v, want EIO", err)
 	}
 	r.must(f.Sync())
-	r.disk.Fail(faultfs.Fault{Op: "write", From: 2, Times: 1, Errno: syscall.ENOSPC, Short: true})
+	r.disk.Fail(faultfs.Fault{Ops: []string{"write"}, From: 2, Times: 1, Errno: syscall.ENOSPC, Short: true})
 	for i, want := range []int{6, 3} {
 		if n, err := unix.Pwrite(int(f.Fd()), []byte("longer"), 0); n != want {
 			t.Errorf("write %d: %d, %v, want %d", i+1, n, err, want)
 		}
 	}
-	r.disk.Fail(faultfs.Fault{Op: "mkdir", Errno: syscall.EROFS})
+	r.disk.Fail(faultfs.Fault{Ops: []string{"mkdir"}, Errno: syscall.EROFS})
 	for range 2 {
 		if err := os.Mkdir(r.path("d"), 0o755); !errors.Is(err, syscall.EROFS) {
 			t.Errorf("mkdir: %v, want EROFS", err)
 		}
 	}
-	if n := r.disk.Heal(); n != 4 {
-		t.Errorf("%d calls failed, want 4", n)
+	if failed := r.disk.Heal(); len(failed) != 4 {
+		t.Errorf("%q failed, want 4", failed)
 	}
 	r.must(os.Mkdir(r.path("d"), 0o755))
 	r.disk.SetSpace(0, 0)

@@ -225,7 +225,9 @@ func (p *program) syncFolder(*entry) error {
 		return err
 	}
 	for _, e := range p.all {
-		e.promised()
+		if !e.now().done.IsZero() {
+			e.promised()
+		}
 	}
 	return nil
 }

@@ -91,8 +91,10 @@ func (r *rig) start(flags ...string) {
 func (r *rig) cut(l faultfs.Loss) {
 	r.t.Helper()
 	r.m.Cut(l)
-	r.Signal(r.pid, syscall.SIGKILL)
-	r.pid = 0
+	if r.pid != 0 {
+		r.Signal(r.pid, syscall.SIGKILL)
+		r.pid = 0
+	}
 	if err := r.m.Unmount(); err != nil {
 		r.t.Fatal(err)
 	}
