@@ -48,6 +48,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
+	"github.com/tunesafe/tunesafe/internal/mapped"
 	"github.com/tunesafe/tunesafe/internal/pages"
 	"github.com/tunesafe/tunesafe/internal/room"
 )
@@ -68,7 +69,7 @@ type DB struct {
 	dir   string
 	names [][]byte
 	opt   Options
-	bolt  *bolt.DB
+	bolt  *mapped.DB
 
 	mu     sync.RWMutex // guards what follows
 	active *overlay
@@ -127,7 +128,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, "namespace.db"), err)
 	}
-	d.bolt = b
+	d.bolt = mapped.New(b)
 	for _, n := range names {
 		d.names = append(d.names, []byte(n))
 	}

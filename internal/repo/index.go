@@ -17,6 +17,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/tunesafe/tunesafe/internal/mapped"
 	"github.com/tunesafe/tunesafe/internal/pages"
 	"github.com/tunesafe/tunesafe/internal/room"
 )
@@ -29,7 +30,7 @@ import (
 // The database holds objects under small numbers, each with its whole row, and
 // for each blob and object that has it one short entry, about 40 bytes.
 type Index struct {
-	db       *bolt.DB
+	db       *mapped.DB
 	file     *os.File // of db
 	reserved int64    // bytes of it that are allocated
 
@@ -82,7 +83,7 @@ func OpenIndex(path string) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("index %s: %w", path, err)
 	}
-	x.db = db
+	x.db = mapped.New(db)
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{objectsBucket, namesBucket, blobsBucket, headersBucket, headsBucket, totalsBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {

@@ -13,9 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closedFor is how long after close(2) a file is on the disk: two seconds, and
-// one for a busy machine.
-const closedFor = 3 * time.Second
+// closedFor is how long after close(2) a file is on the disk, on a machine that
+// has nothing else to do; and slower is by how many times the longest operation of
+// the load it may be later on another.
+const (
+	closedFor = 2 * time.Second
+	slower    = 5
+)
 
 // kind is what a promise is about.
 type kind int
@@ -100,22 +104,23 @@ func (e *entry) see() (version, error) {
 const attributeName = "user.rating"
 
 // check compares what the name holds after a power loss with what it may hold,
-// and begins anew from there. It returns whether a promise was at stake.
-func (e *entry) check(cut time.Time) (staked bool, err error) {
+// and begins anew from there. What was done before closed is promised, too. It
+// returns whether a promise was at stake.
+func (e *entry) check(closed time.Time) (staked bool, err error) {
 	got, err := e.see()
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", e.path, err)
 	}
-	floor := e.floor
+	floor, why := e.floor, "by fsync"
 	for i, v := range e.versions {
-		if !v.done.IsZero() && v.done.Before(cut.Add(-closedFor)) {
-			floor = max(floor, i)
+		if i > floor && !v.done.IsZero() && v.done.Before(closed) {
+			floor, why = i, "by close"
 		}
 	}
 	may := e.versions[floor:]
 	staked = floor > 0
 	if !got.oneOf(may) && !got.mixOf(may) {
-		err = fmt.Errorf("%s holds %v; promised was %v, later came %v", e.path, got, may[0], may[1:])
+		err = fmt.Errorf("%s holds %v; promised %s was %v, later came %v", e.path, got, why, may[0], may[1:])
 	}
 	got.atomic, got.done = true, time.Now()
 	e.versions, e.floor = []version{got}, 0

@@ -24,6 +24,7 @@ type program struct {
 	dir  string
 	all  []*entry
 	done map[string]int // operations that succeeded
+	slow time.Duration  // the longest of them in this cycle
 }
 
 func newProgram(seed uint64, dir string) *program {
@@ -41,12 +42,15 @@ func newProgram(seed uint64, dir string) *program {
 // run works until an operation fails, as it does without power; the error is
 // of interest only while there is power.
 func (p *program) run(powered func() bool) error {
+	p.slow = 0
 	for powered() {
 		e := p.all[p.rng.IntN(len(p.all))]
 		name, op := p.choose(e)
+		begun := time.Now()
 		if err := op(e); err != nil {
 			return fmt.Errorf("%s %s: %w", name, e.path, err)
 		}
+		p.slow = max(p.slow, time.Since(begun))
 		p.done[name]++
 		if p.rng.IntN(3) == 0 {
 			time.Sleep(time.Duration(p.rng.Int64N(int64(20 * time.Millisecond))))

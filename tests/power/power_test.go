@@ -129,9 +129,9 @@ func TestPowerLoss(t *testing.T) {
 	for b := range batches {
 		for c := range cycles {
 			loss := losses(rng)[(b*cycles+c)%3]
-			at := r.loadUntilCut(rng, programs, last, loss)
+			closed := r.loadUntilCut(rng, programs, last, loss)
 			r.start(settle, cacheSize)
-			n := r.mustKeep(at, append([]*program{{all: []*entry{last}}}, programs...))
+			n := r.mustKeep(closed, append([]*program{{all: []*entry{last}}}, programs...))
 			if staked += n; n == 0 {
 				t.Error("nothing was promised in this cycle")
 			}
@@ -164,7 +164,8 @@ func losses(rng *rand.Rand) []faultfs.Loss {
 }
 
 // loadUntilCut has the programs work for a while, and cuts the power while they do.
-// The last thing before is an fsync of a file that is not uploaded yet.
+// The last thing before is an fsync of a file that is not uploaded yet. What was
+// closed before the time returned must be there.
 func (r *rig) loadUntilCut(rng *rand.Rand, programs []*program, last *entry, loss faultfs.Loss) time.Time {
 	r.t.Helper()
 	var off atomic.Bool
@@ -179,7 +180,7 @@ func (r *rig) loadUntilCut(rng *rand.Rand, programs []*program, last *entry, los
 	}
 	length := 50 * time.Millisecond
 	if rng.IntN(3) == 0 {
-		length = closedFor + time.Second
+		length = 2 * closedFor
 	}
 	time.Sleep(time.Duration(rng.Int64N(int64(length))))
 	p := &program{rng: rng, dir: r.At}
@@ -200,19 +201,22 @@ func (r *rig) loadUntilCut(rng *rand.Rand, programs []*program, last *entry, los
 		time.Sleep(time.Duration(rng.Int64N(int64(20 * time.Millisecond))))
 	}
 	off.Store(true)
-	at := time.Now()
+	closed := time.Now().Add(-closedFor)
 	r.cut(loss)
 	wg.Wait()
-	return at
+	for _, p := range programs {
+		closed = closed.Add(-slower * p.slow)
+	}
+	return closed
 }
 
 // mustKeep compares the drive with the ledger and returns how many promises were
 // at stake.
-func (r *rig) mustKeep(cut time.Time, programs []*program) (staked int) {
+func (r *rig) mustKeep(closed time.Time, programs []*program) (staked int) {
 	r.t.Helper()
 	for _, p := range programs {
 		for _, e := range p.all {
-			was, err := e.check(cut)
+			was, err := e.check(closed)
 			if err != nil {
 				r.t.Error(err)
 			}

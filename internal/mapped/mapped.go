@@ -1,0 +1,81 @@
+// Package mapped is bbolt on a disk that may fail. bbolt reads its file through
+// a mapping; where the disk cannot give a page, the kernel answers with SIGBUS,
+// which would end the program. Here it is an error like any other.
+package mapped
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// DB is a bbolt database. After a fault in a transaction that writes it takes no
+// more of them: bbolt may be left with its lock held.
+type DB struct {
+	*bolt.DB
+	broken atomic.Bool
+}
+
+// ErrBroken: an earlier transaction met a disk that could not be read.
+var ErrBroken = errors.New("the database met a disk that could not be read")
+
+// New takes a database that is open.
+func New(b *bolt.DB) *DB { return &DB{DB: b} }
+
+// View is DB.View of bbolt.
+func (d *DB) View(fn func(*bolt.Tx) error) (err error) {
+	defer catch(d.Path(), &err)()
+	return d.DB.View(fn)
+}
+
+// Update is DB.Update of bbolt.
+func (d *DB) Update(fn func(*bolt.Tx) error) (err error) {
+	if d.broken.Load() {
+		return ErrBroken
+	}
+	whole := false
+	defer func() {
+		if !whole {
+			d.broken.Store(true)
+		}
+	}()
+	defer catch(d.Path(), &err)()
+	err = d.DB.Update(fn)
+	whole = true
+	return err
+}
+
+// Close is DB.Close of bbolt; a broken database is left to the end of the process.
+func (d *DB) Close() error {
+	if d.broken.Load() {
+		return nil
+	}
+	return d.DB.Close()
+}
+
+// catch turns a fault until the returned function runs, which the caller defers,
+// into an error. Any other panic goes on.
+func catch(name string, err *error) func() {
+	old := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(old)
+		r := recover()
+		if r == nil {
+			return
+		}
+		fault, ok := r.(interface {
+			runtime.Error
+			Addr() uintptr
+		})
+		if !ok {
+			panic(r)
+		}
+		*err = &os.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w (%w)", unix.EIO, fault)}
+	}
+}
