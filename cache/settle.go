@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -202,7 +203,10 @@ func (s *settling) keepBeside(ino Ino, n *inode) error {
 	if err != nil {
 		return err
 	}
-	to := s.c.newIno(&s.x.b)
+	to, err := s.c.newIno()
+	if err != nil {
+		return err
+	}
 	m := n.clone()
 	m.Nlink, m.Ver, m.CVer, m.Base, m.Succeeds = 1, 1, 0, "", 0
 	s.x.inodes[to] = m
@@ -233,6 +237,9 @@ func (s *settling) moveContent(from, to Ino) error {
 		return nil // nothing is here of it
 	case err != nil && !errors.Is(err, unix.EEXIST):
 		return &os.PathError{Op: "link", Path: s.c.contentPath(from), Err: err}
+	}
+	if err := syncPath(filepath.Dir(s.c.contentPath(to))); err != nil { // before a row speaks of it
+		return err
 	}
 	s.stale = append(s.stale, s.c.contentPath(from))
 	return nil
