@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/kv"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // allRows is every row of the local database.
@@ -26,13 +27,13 @@ func allRows(t *testing.T, c *Cache) map[string]string {
 
 // Renaming a directory writes as much whatever it holds, also on a cold drive.
 func TestRenameOfLargeDirectory(t *testing.T) {
-	const files = 100_000
+	files := Ino(tools.Count(t, 10_000, 100_000, 100_000))
 	dir := t.TempDir()
 	c := openCache(t, dir, newBucket())
 	rows := []Row{{Ino: 1000, Mode: 0o40755, Parent: Root, Name: "full"}, {Ino: 1001, Mode: 0o40755, Parent: Root, Name: "bare"},
 		{Ino: 1002, Mode: 0o40755, Parent: Root, Name: "there"}}
 	var names []NameRow
-	for i := range Ino(files) {
+	for i := range files {
 		rows = append(rows, Row{Ino: 10_000 + i, Mode: 0o100644, Mtime: time.Unix(1e9, 0), Recipe: &Recipe{Size: 1, Parts: []Part{{Kind: "data", Size: 1, Blobs: []Blob{{Size: 1}}}}}})
 		names = append(names, NameRow{Parent: 1000, Name: fmt.Sprintf("%06d.mp3", i), Ino: 10_000 + i})
 	}
@@ -65,7 +66,7 @@ func TestRenameOfLargeDirectory(t *testing.T) {
 	if len(changed) != 3+3+2+2 {
 		t.Errorf("%d rows of %d changed: %v", len(changed), len(after), changed)
 	}
-	if a, err := c.Lookup(1000, "099999.mp3"); err != nil || a.Ino != 10_000+files-1 {
+	if a, err := c.Lookup(1000, names[files-1].Name); err != nil || a.Ino != 10_000+files-1 {
 		t.Errorf("the last file is %v, %v", a.Ino, err)
 	}
 	b, _, err := c.Pending(1 << 20)
