@@ -128,7 +128,7 @@ type usage struct {
 	writers int    // of these, those that write
 	mappers int    // of these, those that can be mapped
 	mapped  bool   // there was such a handle, and a mapping of it may be left
-	opened  uint32 // counts them, to tell a later one
+	mapper  uint64 // the last of them
 }
 
 func newDrive(c *cache.Cache, log *slog.Logger) *drive {
@@ -147,27 +147,31 @@ func newDrive(c *cache.Cache, log *slog.Logger) *drive {
 // attrTimeout says how long the kernel may believe an inode's attributes.
 func (d *drive) attrTimeout(ino cache.Ino) time.Duration {
 	d.mu.RLock()
-	u := d.inodes[ino]
-	d.mu.RUnlock()
-	switch {
+	defer d.mu.RUnlock()
+	switch u := d.inodes[ino]; {
 	case u.mappers > 0:
 		return 0
-	case u.writers > 0:
+	case u.writers > 0 || u.mapped:
 		return brief
-	case !u.mapped:
-		return long
-	case !d.c.Quiet(ino):
-		return brief
+	}
+	return long
+}
+
+// unmapped notes it if no mapping of an inode is left. Only attributes that are
+// read after that may be believed for long.
+func (d *drive) unmapped(ino cache.Ino) {
+	d.mu.RLock()
+	u := d.inodes[ino]
+	d.mu.RUnlock()
+	if !u.mapped || u.writers > 0 || !d.c.Quiet(ino) {
+		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now, ok := d.inodes[ino]
-	if ok && now.opened != u.opened {
-		return 0
+	if now := d.inodes[ino]; now.mapper == u.mapper {
+		now.mapped = false
+		d.note(ino, now)
 	}
-	now.mapped = false
-	d.note(ino, now)
-	return long
 }
 
 // opened enters a new handle into the books. It reports whether the kernel may
@@ -187,14 +191,15 @@ func (d *drive) opened(h *handle, fd int) (keep bool, backing int32, err error) 
 		}
 		u.passing++
 	}
+	d.last++
+	h.fh = d.last
 	keep = !h.passthrough && !u.mapped
 	if h.writing {
 		u.writers++
 	}
 	if h.mappable {
 		u.mappers++
-		u.opened++
-		u.mapped = true
+		u.mapped, u.mapper = true, h.fh
 	}
 	d.note(h.ino(), u)
 	if h.reader != 0 {

@@ -32,6 +32,7 @@ func fill(out *fuse.Attr, a cache.Attr) {
 func (n *node) Getattr(out *fuse.AttrOut) syscall.Errno {
 	// The time-out first: if a writer comes between, its opening tells the
 	// kernel to ask again.
+	n.d.unmapped(n.ino())
 	out.SetTimeout(n.d.attrTimeout(n.ino()))
 	a, err := n.d.c.Attr(n.ino())
 	if err != nil {
