@@ -167,7 +167,7 @@ func (c *clinic) classify(returned []error, log string, failed []string) {
 	case len(failed) == 0:
 	case len(returned) > 0:
 		c.returned++
-	case regexp.MustCompile(`level=(ERROR|WARN) msg="?[^t]`).MatchString(log): // but for go-fuse's trySplice
+	case regexp.MustCompile(`level=(ERROR|WARN) msg="?[^t"]`).MatchString(log): // but for go-fuse's trySplice
 		c.told++
 	default:
 		c.silent++
