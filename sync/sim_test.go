@@ -33,7 +33,7 @@ const simSteps = 1500 // of one run; then everything must become safe
 
 // TestSimulation runs the simulation with one seed after another.
 func TestSimulation(t *testing.T) {
-	steps := tools.Count(t, 10_500, 100_000, 1_000_000)
+	steps := tools.Count(t, 6000, 100_000, 1_000_000)
 	seed := uint64(tools.Seed(t))
 	var total simFigures
 	for total.steps < steps {
@@ -50,7 +50,7 @@ func TestSimulation(t *testing.T) {
 // TestSimulationRepeats runs seeds twice: the same happens.
 func TestSimulationRepeats(t *testing.T) {
 	seed := uint64(tools.Seed(t))
-	for range 2 {
+	for range tools.Count(t, 1, 5, 50) {
 		first := runSim(t, seed, simSteps/2)
 		second := runSim(t, seed, simSteps/2)
 		if first.sum != second.sum {
