@@ -38,6 +38,8 @@ type Cache struct {
 	log *slog.Logger
 	db  *kv.DB
 
+	migrations []migration
+
 	mu   sync.RWMutex // the namespace: held for writing by every change of it
 	next uint64       // low bits of the last inode number given out
 	most uint64       // as far as they may go: a number that the disk knows
@@ -70,13 +72,13 @@ type Cache struct {
 	bg       sync.WaitGroup
 }
 
-const schemaVersion = 1
-
 var metaKey = func(s string) []byte { return append([]byte("meta____"), s...) }
 
 // Open opens or makes the local truth in dir, replays its journal, and looks
 // again at every content that was dirty.
-func Open(dir string, o Options) (*Cache, error) {
+func Open(dir string, o Options) (*Cache, error) { return open(dir, o, migrations) }
+
+func open(dir string, o Options, m []migration) (*Cache, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -91,13 +93,13 @@ func Open(dir string, o Options) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c := &Cache{opt: o, log: o.Log, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
+	c := &Cache{opt: o, log: o.Log, migrations: m, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
 		toSync: map[Ino]uint64{}, lost: map[Ino]error{}, doomed: map[Ino]bool{}, later: map[Ino]*have{}, kept: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	var err error
 	if c.root, err = os.Open(o.ContentDir); err != nil {
 		return nil, err
 	}
-	c.db, err = kv.Open(dir, bucketNames, kv.Options{MustExist: o.MustExist})
+	c.db, err = kv.Open(dir, bucketNames, kv.Options{MustExist: o.MustExist, Before: c.refuseNewer})
 	if errors.Is(err, kv.ErrLocked) {
 		err = ErrLocked
 	}
@@ -111,7 +113,7 @@ func Open(dir string, o Options) (*Cache, error) {
 }
 
 func (c *Cache) start() error {
-	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
+	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -141,17 +143,8 @@ func (c *Cache) Close() error {
 }
 
 func (c *Cache) readMeta() error {
-	v, ok, err := c.db.Get(bMeta, metaKey("schema"))
+	v, ok, err := c.db.Get(bMeta, metaKey("next"))
 	if err != nil {
-		return err
-	}
-	var b kv.Batch
-	if !ok {
-		b.Put(bMeta, metaKey("schema"), binary.BigEndian.AppendUint64(nil, schemaVersion))
-	} else if binary.BigEndian.Uint64(v) > schemaVersion {
-		return ErrNewerHome
-	}
-	if v, ok, err = c.db.Get(bMeta, metaKey("next")); err != nil {
 		return err
 	}
 	c.next = 16
@@ -159,7 +152,7 @@ func (c *Cache) readMeta() error {
 		c.next = binary.BigEndian.Uint64(v)
 	}
 	c.most = c.next
-	return c.db.Apply(&b)
+	return nil
 }
 
 // makeRoot makes the top directory of a new home. It waits for no commit: what

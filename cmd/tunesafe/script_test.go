@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 )
@@ -41,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"fake":   startFake,
 			"put":    putObject,
 			"killed": killOwner,
+			"newer":  makeNewer,
 		},
 	})
 }
@@ -201,6 +204,18 @@ func killOwner(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("process %d lives on", pid)
+}
+
+// makeNewer is "newer HOME": its database is of a program to come.
+func makeNewer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: newer HOME")
+	}
+	db, err := bolt.Open(filepath.Join(ts.MkAbs(args[0]), "state", "namespace.db"), 0o600, nil)
+	ts.Check(err)
+	ts.Check(errors.Join(db.Update(func(tx *bolt.Tx) error {
+		return tx.Bucket([]byte("meta")).Put([]byte("meta____schema"), binary.BigEndian.AppendUint64(nil, 99))
+	}), db.Close()))
 }
 
 // zombie tells whether a process is dead and nobody has waited for it yet.

@@ -61,7 +61,10 @@ type Options struct {
 	FlushBytes int64         // journal size that starts a merge; default 4 MiB, less on a small disk
 	FlushEvery time.Duration // longest wait for a merge; default 5 s
 	MustExist  bool          // a database that is not there, or empty, is ErrDamaged
-	Reserve    int64         // bytes of disk kept for journals and bbolt; default by the size of the disk, at most 64 MiB
+	// Before is asked before a journal is taken in, with a function that reads rows
+	// of bbolt alone, nil if they are not there; its error ends Open.
+	Before  func(row func(Bucket, []byte) []byte) error
+	Reserve int64 // bytes of disk kept for journals and bbolt; default by the size of the disk, at most 64 MiB
 }
 
 // DB is the store. All methods are safe for concurrent use.
@@ -144,6 +147,9 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 // recover makes the buckets, replays the journals left behind into bbolt, and
 // starts a new one. What bbolt finds no room for stays in its journals.
 func (d *DB) recover() error {
+	if err := d.ask(); err != nil {
+		return err
+	}
 	if err := d.makeBuckets(); err != nil {
 		return err
 	}
@@ -198,6 +204,21 @@ func (d *DB) replay(seq uint64) error {
 		d.before = link{seq, whole}
 	}
 	return err
+}
+
+// ask calls Options.Before.
+func (d *DB) ask() error {
+	if d.opt.Before == nil {
+		return nil
+	}
+	return d.bolt.View(func(tx *bolt.Tx) error {
+		return d.opt.Before(func(b Bucket, key []byte) []byte {
+			if bk := tx.Bucket(d.names[b]); bk != nil {
+				return bk.Get(key)
+			}
+			return nil
+		})
+	})
 }
 
 // mergedSeq is the number of the newest journal that bbolt holds, 0 for none.
@@ -262,6 +283,9 @@ func (d *DB) Apply(b *Batch) error {
 		return nil
 	}
 	rec := encode(b.ops)
+	if len(rec) > maxRecord { // replay would take it for damage
+		return fmt.Errorf("%d bytes are too many for one change", len(rec))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.failed != nil {

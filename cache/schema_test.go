@@ -1,0 +1,187 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
+)
+
+const fixture = "testdata/home-1.tar.gz"
+
+// TestMakeFixture writes the fixture of schema 1 when TUNESAFE_MAKE_FIXTURE is
+// set: a home that was killed, with a file that waits, one in a folder, a name
+// that is gone, and attributes. The fixture of a schema is made once, by the
+// last program that writes it, and kept for ever.
+func TestMakeFixture(t *testing.T) {
+	if os.Getenv("TUNESAFE_MAKE_FIXTURE") == "" {
+		t.Skip("TUNESAFE_MAKE_FIXTURE is not set")
+	}
+	dir := t.TempDir()
+	c, err := Open(dir, Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	put := func(parent Ino, name, text string) Ino {
+		a, h, err := c.Create(parent, name, 0o640, Owner{1000, 1000}, OpenFlags{Write: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.WriteAt([]byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Release(); err != nil {
+			t.Fatal(err)
+		}
+		return a.Ino
+	}
+	put(Root, "merged.txt", "its rows are in bbolt")
+	put(Root, "gone.txt", "deleted")
+	if err := c.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := c.Mkdir(Root, "folder", 0o755, Owner{1000, 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ino := put(d.Ino, "journalled.txt", "its rows are in the journal")
+	if err := c.SetXattr(ino, "user.mood", []byte("blue"), false, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unlink(Root, "gone.txt"); err != nil {
+		t.Fatal(err)
+	}
+	script := `cd "$1" && rm -f spare-journal && find content -mindepth 1 -type d -empty -delete && tar cSzf "$2" --owner=0 --group=0 --mtime=@1700000000 .`
+	abs, _ := filepath.Abs(fixture)
+	if out, err := exec.Command("sh", "-c", script, "sh", dir, abs).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+func unpack(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "xzf", fixture, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v: %s", err, out)
+	}
+	return dir
+}
+
+// mustBeFixture checks that all that waited in the fixture still does.
+func mustBeFixture(t *testing.T, c *Cache) {
+	t.Helper()
+	dir, err := c.Lookup(Root, "folder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []struct {
+		in         Ino
+		name, text string
+	}{{Root, "merged.txt", "its rows are in bbolt"}, {dir.Ino, "journalled.txt", "its rows are in the journal"}} {
+		a, err := c.Lookup(f.in, f.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := c.OpenFile(a.Ino, OpenFlags{Read: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := make([]byte, 100)
+		n, err := h.ReadAt(context.Background(), p, 0)
+		if h.Release(); err != nil || string(p[:n]) != f.text || a.Mode != unix.S_IFREG|0o640 || a.UID != 1000 {
+			t.Errorf("%s: %q, %v, %+v", f.name, p[:n], err, a)
+		}
+	}
+	if _, err := c.Lookup(Root, "gone.txt"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("gone.txt: %v", err)
+	}
+	ready, _, err := c.Uncut(0)
+	if err != nil || len(ready) != 2 {
+		t.Errorf("%d files wait to be cut, %v; want 2", len(ready), err)
+	}
+}
+
+// TestOldestHome: a home of schema 1 opens, and what waits in it still does.
+func TestOldestHome(t *testing.T) {
+	c, err := Open(unpack(t), Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustBeFixture(t, c)
+}
+
+// TestMigration: the mechanism, with migrations of the test's own. All is done or
+// nothing, dirty data is kept, and the older program refuses the home afterwards.
+func TestMigration(t *testing.T) {
+	dir := unpack(t)
+	options := Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler), SyncEvery: time.Hour}
+	stamp := func(key string) migration {
+		return func(c *Cache, b *kv.Batch) error {
+			inos, err := c.keys(bInode)
+			for _, ino := range inos {
+				b.Put(bMeta, append(metaKey(key), inoKey(ino)...), nil)
+			}
+			return err
+		}
+	}
+	broken := errors.New("broken")
+	fails := func(*Cache, *kv.Batch) error { return broken }
+	count := func(c *Cache, key string) (n int) {
+		if err := c.db.Scan(bMeta, metaKey(key), nil, func(_, _ []byte) bool { n++; return true }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+
+	if _, err := open(dir, options, []migration{stamp("two"), fails}); !errors.Is(err, broken) {
+		t.Fatalf("a migration that fails: %v", err)
+	}
+	c, err := open(dir, options, nil) // the old program: nothing was changed
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count(c, "two"); n != 0 {
+		t.Errorf("%d rows of a migration that failed", n)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to do
+		c, err = open(dir, options, []migration{stamp("two"), stamp("three")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if two, three := count(c, "two"), count(c, "three"); two != 4 || three != 4 {
+			t.Errorf("%d and %d rows migrated, want 4", two, three)
+		}
+		if v, _, _ := c.db.Get(bMeta, schemaKey); !bytes.Equal(v, binary.BigEndian.AppendUint64(nil, 3)) {
+			t.Errorf("schema %x after two migrations", v)
+		}
+		mustBeFixture(t, c)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := os.ReadFile(filepath.Join(dir, "namespace.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(dir, options, nil); !errors.Is(err, ErrNewerHome) {
+		t.Fatalf("an older program: %v, want ErrNewerHome", err)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, "namespace.db")); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("an older program changed the home: %v", err)
+	}
+}
