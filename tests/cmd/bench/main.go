@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"regexp"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -38,7 +39,7 @@ func main() {
 	if len(os.Args) == 4 && os.Args[1] == serveLoopback {
 		os.Exit(loopback(os.Args[2], os.Args[3], os.Getenv("PASSTHROUGH") == "1"))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil {
