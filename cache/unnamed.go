@@ -113,34 +113,34 @@ func (c *Cache) sweepOrphans() error {
 // gone with its last handle unless [Cache.Link] gives it a name. parent must be
 // a directory that is there.
 func (c *Cache) Tmpfile(parent Ino, perm uint32, o Owner, fl OpenFlags) (Attr, *Handle, error) {
-	a, err := c.makeUnnamed(parent, perm, o)
-	if err != nil {
-		return Attr{}, nil, err
+	if fl.Write {
+		c.keepAhead()
 	}
-	h, err := c.open(a.Ino, fl, false)
-	return a, h, err
+	a, h, err := c.makeUnnamed(parent, perm, o, fl)
+	return made(a, h, err)
 }
 
-func (c *Cache) makeUnnamed(parent Ino, perm uint32, o Owner) (Attr, error) {
+func (c *Cache) makeUnnamed(parent Ino, perm uint32, o Owner, fl OpenFlags) (Attr, *Handle, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, err := c.begin().dir(parent); err != nil {
-		return Attr{}, err
+		return Attr{}, nil, err
 	}
 	x := c.begin()
 	ino, err := c.newIno()
 	if err != nil {
-		return Attr{}, err
+		return Attr{}, nil, err
 	}
 	row := &inode{Mode: unix.S_IFREG | perm&0o7777, UID: o.UID, GID: o.GID, Atime: x.now, Mtime: x.now, Ctime: x.now}
 	x.inodes[ino] = row
 	x.wait(ino, row)
 	x.b.Put(bOrphan, inoKey(ino), linkable)
-	if err := x.emptyContent(ino, row); err != nil {
-		return Attr{}, err
+	h, err := x.openNew(ino, row, fl)
+	if err != nil {
+		return Attr{}, nil, err
 	}
 	c.keepIfAsked(ino)
-	return row.attr(ino), x.apply()
+	return row.attr(ino), h, x.apply()
 }
 
 // adopt readies a file without a name for its first; ErrNotExist if it lost one.
