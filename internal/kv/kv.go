@@ -123,7 +123,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 	d := &DB{dir: dir, opt: o, active: newOverlay(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	b, err := pages.Open(filepath.Join(dir, "namespace.db"), o.MustExist, &bolt.Options{
-		Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, OpenFile: d.openFile,
+		Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: d.openFile,
 	})
 	if errors.Is(err, bolt.ErrTimeout) {
 		return nil, ErrLocked
