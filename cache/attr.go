@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"slices"
@@ -62,6 +63,7 @@ func (c *Cache) SetAttr(ino Ino, ch Change) (Attr, error) {
 		return Attr{}, err
 	}
 	c.fromContent(ino, n)
+	was := n.Mtime.time()
 	if ch.Mode != nil {
 		n.Mode = n.Mode&unix.S_IFMT | *ch.Mode&0o7777
 	}
@@ -76,16 +78,32 @@ func (c *Cache) SetAttr(ino Ino, ch Change) (Attr, error) {
 	}
 	if ch.Mtime != nil {
 		n.Mtime = stampOf(*ch.Mtime)
-		if err := c.setContentMtime(ino, *ch.Mtime); err != nil {
-			return Attr{}, err
-		}
-		crashpoint.At("attr.content")
 	}
 	n.Ctime = x.now
 	if ch.Mode != nil || ch.UID != nil || ch.GID != nil || ch.Mtime != nil {
 		x.wait(ino, n)
 	}
-	return n.attr(ino), x.apply()
+	a := n.attr(ino)
+	if ch.Mtime != nil {
+		return a, x.applyTime(ino, was, *ch.Mtime)
+	}
+	return a, x.apply()
+}
+
+// applyTime is apply for a change of mtime, which the content has, too. It holds
+// fmu throughout, as acquire does while it compares the two.
+func (x *change) applyTime(ino Ino, was, now time.Time) error {
+	x.c.fmu.Lock()
+	defer x.c.fmu.Unlock()
+	if err := x.c.setContentMtime(ino, now); err != nil {
+		return err
+	}
+	crashpoint.At("attr.content")
+	err := x.apply()
+	if err != nil {
+		err = errors.Join(err, x.c.setContentMtime(ino, was))
+	}
+	return err
 }
 
 // ClearSetID takes the setuid bit away, and the setgid bit of what its group may
@@ -114,12 +132,16 @@ func (n *inode) withoutSetID() uint32 {
 // setContentMtime keeps the content file's own time that of the inode, as a
 // dirty whole content is asked for it.
 func (c *Cache) setContentMtime(ino Ino, t time.Time) error {
-	ts := unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())} // UnixNano ends in 2262
-	err := unix.UtimesNanoAt(unix.AT_FDCWD, c.contentPath(ino), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
+	err := setMtime(c.contentPath(ino), t)
 	if err != nil && err != unix.ENOENT {
 		return &os.PathError{Op: "utimensat", Path: c.contentPath(ino), Err: err}
 	}
 	return nil
+}
+
+func setMtime(path string, t time.Time) error {
+	ts := unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())} // UnixNano ends in 2262
+	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
 }
 
 // GetXattr returns the value of an extended attribute.

@@ -196,11 +196,14 @@ func (c *Cache) EvictAll() (freed int64, err error) {
 	return freed, err
 }
 
+// probePath is an empty file beside the contents, to find out what their disk does.
+func (c *Cache) probePath() string { return filepath.Join(c.opt.ContentDir, "lease-probe") }
+
 // probeLeases finds out whether the contents' filesystem grants leases. Without
 // them a mapping that outlives its descriptor could not be seen, so the kernel
 // is not let write by itself there.
 func (c *Cache) probeLeases() error {
-	p := filepath.Join(c.opt.ContentDir, "lease-probe")
+	p := c.probePath()
 	f, err := os.OpenFile(p, os.O_CREATE|os.O_WRONLY, 0o600) // it stays: a disk may have no inode left for it
 	if room.Lacks(err) {
 		return nil

@@ -133,7 +133,23 @@ func (f *file) asCut(n *inode) (bool, error) {
 	if err := unix.Fstat(int(f.fd.Fd()), &st); err != nil {
 		return false, &os.PathError{Op: "fstat", Path: f.fd.Name(), Err: err}
 	}
-	return st.Size == n.Size && sameTime(n.Mtime.time(), stampTS(st.Mtim).time()), nil
+	want, is := n.Mtime.time(), stampTS(st.Mtim).time()
+	return st.Size == n.Size && (sameTime(want, is) || is.Equal(f.c.keptAs(want))), nil
+}
+
+// keptAs is what the disk of the contents makes of a time: ext4 ends in 2446, and
+// others sooner. It is t where that cannot be told.
+func (c *Cache) keptAs(t time.Time) time.Time {
+	fd, err := os.OpenFile(c.probePath(), os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return t
+	}
+	defer fd.Close()
+	var st unix.Stat_t
+	if setMtime(c.probePath(), t) != nil || unix.Fstat(int(fd.Fd()), &st) != nil {
+		return t
+	}
+	return stampTS(st.Mtim).time()
 }
 
 // sameTime compares a time with what a filesystem made of it, which may keep no

@@ -404,12 +404,8 @@ func (f *file) makeWhole(l *layout) error {
 
 // becomeWhole turns the range map into the mark that all is here. f.mu is held.
 func (f *file) becomeWhole() error {
-	n, err := f.c.inode(f.ino)
+	n, err := f.takeTime()
 	if err != nil {
-		return err
-	}
-	// From here on a dirty content is asked for its time: let it be the inode's.
-	if err := f.c.setContentMtime(f.ino, n.Mtime.time()); err != nil {
 		return err
 	}
 	crashpoint.At("fill.whole")
@@ -424,6 +420,19 @@ func (f *file) becomeWhole() error {
 	f.keepHave()
 	f.c.fmu.Unlock()
 	return nil
+}
+
+// takeTime gives a content the time of its row: from here on a dirty one is asked
+// for it, and a clean one is known by it. Cache.fmu keeps both as they are meanwhile:
+// see applyTime.
+func (f *file) takeTime() (*inode, error) {
+	f.c.fmu.Lock()
+	defer f.c.fmu.Unlock()
+	n, err := f.c.inode(f.ino)
+	if err != nil {
+		return nil, err
+	}
+	return n, f.c.setContentMtime(f.ino, n.Mtime.time())
 }
 
 // storeWhole stores at once that a file open for writing is whole: its writes
