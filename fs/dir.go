@@ -23,7 +23,7 @@ type dirHandle struct {
 
 	mu      sync.Mutex
 	names   []place // "." and ".." first; nil before the first read
-	unread  bool    // names was taken at the opening, for the first read
+	unread  bool    // names was taken at the opening, for the first read if nothing changes before
 	version uint64  // of the namespace, at the latest when names was read
 }
 
@@ -57,7 +57,8 @@ const wholeListing = 32 << 10
 func direntSize(name string) int { return (19 + len(name) + 1 + 7) &^ 7 }
 
 // opened says whether the kernel may keep the listing. Unless that is known, it
-// takes the snapshot for the first read already.
+// takes the snapshot for the first read already. It does for that only if nothing
+// changes before: the kernel takes what it keeps to be of the moment of the read.
 func (h *dirHandle) opened() (keep bool, no syscall.Errno) {
 	if h.n.d.isSmall(h.n.ino()) {
 		return true, 0
@@ -107,7 +108,8 @@ func (h *dirHandle) snapshot() (small bool, err error) {
 func (h *dirHandle) read(off uint64, out *fuse.DirEntryList, add func(*dirHandle, place, *fuse.DirEntryList) (bool, error)) syscall.Errno {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if off == 0 && !h.unread || h.names == nil {
+	fresh := h.unread && h.version == h.n.d.c.Version()
+	if off == 0 && !fresh || h.names == nil {
 		if _, err := h.snapshot(); err != nil {
 			return h.n.errno("readdir", err)
 		}

@@ -145,6 +145,19 @@ var namesRules = ruleTable{
 		r.do("replace an open one", unix.Rename(r.at("g"), r.at("h")))
 		r.fstat(h)
 	}},
+	{"names made and removed since a directory was opened", "", func(r *report, dir string) {
+		r.must(os.Mkdir(r.at("d"), 0o755))
+		r.put("d/old", "x")
+		d, err := os.Open(r.at("d"))
+		r.must(err)
+		defer d.Close()
+		r.put("d/new", "x")
+		r.must(os.Remove(r.at("d/old")))
+		_, err = d.Seek(0, 0)
+		r.do("rewind", err)
+		names, err := d.Readdirnames(-1)
+		r.say("it lists %q, %v", names, err)
+	}},
 	{"what has no name left", "", func(r *report, dir string) {
 		r.put("f", "x")
 		r.must(os.Symlink("target", r.at("l")), unix.Mkfifo(r.at("p"), 0o604))
