@@ -19,6 +19,7 @@ import (
 // more of them: bbolt may be left with its lock held.
 type DB struct {
 	*bolt.DB
+	name   string // of its file; bbolt's own is gone once it is closed
 	broken atomic.Bool
 }
 
@@ -26,11 +27,11 @@ type DB struct {
 var ErrBroken = errors.New("the database met a disk that could not be read")
 
 // New takes a database that is open.
-func New(b *bolt.DB) *DB { return &DB{DB: b} }
+func New(b *bolt.DB) *DB { return &DB{DB: b, name: b.Path()} }
 
 // View is DB.View of bbolt.
 func (d *DB) View(fn func(*bolt.Tx) error) (err error) {
-	defer catch(d.Path(), &err)()
+	defer catch(d.name, &err)()
 	return d.DB.View(fn)
 }
 
@@ -45,7 +46,7 @@ func (d *DB) Update(fn func(*bolt.Tx) error) (err error) {
 			d.broken.Store(true)
 		}
 	}()
-	defer catch(d.Path(), &err)()
+	defer catch(d.name, &err)()
 	err = d.DB.Update(fn)
 	whole = true
 	return err
