@@ -2,10 +2,12 @@ package crash
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -182,4 +184,62 @@ func overwrite(old []byte, off int, p []byte) []byte {
 	copy(b, old)
 	copy(b[off:], p)
 	return b
+}
+
+// settle compares the folder with the account, and takes the step that was
+// under way as it turned out. It changes nothing if it returns an error.
+func (w *writer) settle() error {
+	w.amiss = len(w.now.names) // what cannot be read is lost
+	found, err := observe(w.root)
+	if err != nil {
+		return err
+	}
+	w.amiss = 0
+	lost := w.now.diff(found)
+	if len(lost) == 0 {
+		w.flight, w.torn = nil, nil
+		return nil
+	}
+	if w.flight == nil {
+		return w.lost(lost)
+	}
+	if len(w.flight.diff(found)) == 0 {
+		w.now, w.flight, w.torn = w.flight, nil, nil
+		return nil
+	}
+	if w.torn != nil {
+		for p, id := range w.now.names {
+			if id != w.tornID || !w.torn(found[p].data) {
+				continue
+			}
+			half := w.now.clone()
+			half.set(id, found[p].data)
+			if len(half.diff(found)) == 0 {
+				w.now, w.flight, w.torn = half, nil, nil
+				return nil
+			}
+		}
+	}
+	return w.lost(lost)
+}
+
+// lost is an error that says what is not as it was acknowledged, and what had
+// been done to the first such path.
+func (w *writer) lost(lines []string) error {
+	w.amiss = len(lines)
+	s := fmt.Sprintf("%s: lost or torn", w.root)
+	if w.flight != nil {
+		s += fmt.Sprintf(" (under way was: %s)", w.what)
+	}
+	p, _, _ := strings.Cut(lines[0], ":")
+	var history []string
+	for _, step := range w.done {
+		if strings.Contains(step, path.Base(p)) {
+			history = append(history, step)
+		}
+	}
+	const shown = 20
+	lines = append(lines[:min(len(lines), shown):min(len(lines), shown)], "what had been done to the first:")
+	lines = append(lines, history[max(0, len(history)-shown):]...)
+	return errors.New(s + "\n\t" + strings.Join(lines, "\n\t"))
 }

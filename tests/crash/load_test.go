@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +33,7 @@ type writer struct {
 	steps  atomic.Int64            // acknowledged, since the world began
 	done   []string                // the steps, with their times
 	wrong  []string                // what was read amiss
+	amiss  int                     // how much the last settle found other than acknowledged
 	ops    []func(w *writer) error // what it does
 }
 
@@ -452,59 +452,4 @@ func (w *writer) read() error {
 		}
 		return err
 	}, unchanged)
-}
-
-// settle compares the folder with the account, and takes the step that was
-// under way as it turned out. It changes nothing if it returns an error.
-func (w *writer) settle() error {
-	found, err := observe(w.root)
-	if err != nil {
-		return err
-	}
-	lost := w.now.diff(found)
-	if len(lost) == 0 {
-		w.flight, w.torn = nil, nil
-		return nil
-	}
-	if w.flight == nil {
-		return w.lost(lost)
-	}
-	if len(w.flight.diff(found)) == 0 {
-		w.now, w.flight, w.torn = w.flight, nil, nil
-		return nil
-	}
-	if w.torn != nil {
-		for p, id := range w.now.names {
-			if id != w.tornID || !w.torn(found[p].data) {
-				continue
-			}
-			half := w.now.clone()
-			half.set(id, found[p].data)
-			if len(half.diff(found)) == 0 {
-				w.now, w.flight, w.torn = half, nil, nil
-				return nil
-			}
-		}
-	}
-	return w.lost(lost)
-}
-
-// lost is an error that says what is not as it was acknowledged, and what had
-// been done to the first such path.
-func (w *writer) lost(lines []string) error {
-	s := fmt.Sprintf("%s: lost or torn", w.root)
-	if w.flight != nil {
-		s += fmt.Sprintf(" (under way was: %s)", w.what)
-	}
-	p, _, _ := strings.Cut(lines[0], ":")
-	var history []string
-	for _, step := range w.done {
-		if strings.Contains(step, path.Base(p)) {
-			history = append(history, step)
-		}
-	}
-	const shown = 20
-	lines = append(lines[:min(len(lines), shown):min(len(lines), shown)], "what had been done to the first:")
-	lines = append(lines, history[max(0, len(history)-shown):]...)
-	return errors.New(s + "\n\t" + strings.Join(lines, "\n\t"))
 }

@@ -43,6 +43,7 @@ type world struct {
 	waiting context.CancelFunc
 
 	cycles, staged int
+	compared, lost int // paths, after deaths and from the bucket alone
 }
 
 // Figures of the load.
@@ -73,6 +74,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w.oftenCheckpoint()
 	w.mount()
 	w.makeWriters(lib, seed)
+	t.Cleanup(w.figure)
 	return w
 }
 
@@ -278,12 +280,27 @@ func (w *world) look(point string, acknowledged int64) {
 		flags = append(flags, smallCache)
 	}
 	w.mount(flags...)
-	if err := w.settle(); err != nil {
+	err := w.settle()
+	w.count()
+	if err != nil {
 		w.t.Fatalf("after dying (%q) %v", point, err)
 	}
 	if stdout, stderr, code := w.Try("check"); code != 0 {
 		w.t.Fatalf("check: exit code %d\n%s%s", code, stdout, stderr)
 	}
+}
+
+// count adds up what a comparison with the account found.
+func (w *world) count() {
+	for _, wr := range w.writers {
+		w.compared += len(wr.now.names)
+		w.lost += wr.amiss
+	}
+}
+
+func (w *world) figure() {
+	w.t.Logf("figure: %d deaths, %d with staged state, %d operations acknowledged, %d paths compared, %d lost",
+		w.cycles, w.staged, w.steps(), w.compared, w.lost)
 }
 
 // smallCache has everything evicted that can be.
@@ -305,8 +322,6 @@ func (w *world) finish() {
 	cold.Mount()
 	w.sameAs(cold)
 	cold.Run("unmount", cold.At)
-	w.t.Logf("figure: %d deaths, %d with staged state, %d operations acknowledged, 0 lost",
-		w.cycles, w.staged, w.steps())
 }
 
 // sameAs compares the account with another home of the repository.
@@ -317,8 +332,10 @@ func (w *world) sameAs(h *drive.Home) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		wr.amiss = 0
 		if lost := wr.now.diff(found); len(lost) > 0 {
 			w.t.Errorf("from the bucket alone: %v", wr.lost(lost))
 		}
 	}
+	w.count()
 }
