@@ -180,6 +180,39 @@ func TestEnded(t *testing.T) {
 	}
 }
 
+// An owner that ends tells whoever waits, and is not held up by them.
+func TestCloseEndsWhatWaits(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Listen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(&testOwner{cancelled: make(chan struct{})}, explain)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	c, err := Dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan struct{}, 3)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := c.Wait(t.Context(), WaitRequest{Timeout: time.Hour}, func(Status) { waits <- struct{}{} })
+		answer <- err
+	}()
+	<-waits
+	begun := time.Now()
+	if err := errors.Join(s.Close(), <-served); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took >= closeTimeout {
+		t.Errorf("closing took %v", took)
+	}
+	if err := <-answer; !errors.Is(err, ErrEnded) {
+		t.Errorf("who waited is told %v", err)
+	}
+}
+
 func TestConcurrentClients(t *testing.T) {
 	dir := longDir(t)
 	start(t, dir)

@@ -12,7 +12,7 @@ import (
 
 const (
 	headerTimeout = 10 * time.Second
-	closeTimeout  = 5 * time.Second // for answers under way when the server ends
+	closeTimeout  = 5 * time.Second // for answers under way that do not end when they are told to
 	maxRequest    = 8 << 20         // bytes; the paths of a restore
 )
 
@@ -21,12 +21,15 @@ type Server struct {
 	owner   Owner
 	explain func(error) *Fault
 	http    http.Server
+	closing context.Context // of all requests; ends with Close
+	end     context.CancelFunc
 }
 
 // NewServer makes a server; explain turns the owner's errors into what people
 // are told.
 func NewServer(o Owner, explain func(error) *Fault) *Server {
 	s := &Server{owner: o, explain: explain}
+	s.closing, s.end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/status", handler(s, s.status))
 	mux.Handle("POST /v1/wait", handler(s, o.Wait))
@@ -35,6 +38,7 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/list", handler(s, s.list))
 	mux.Handle("POST /v1/check", handler(s, o.Check))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+	s.http.BaseContext = func(net.Listener) context.Context { return s.closing }
 	return s
 }
 
@@ -47,8 +51,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Close lets the answers under way finish for a moment, then cuts them off.
+// Close cancels what is under way; its clients get [ErrEnded]. What ends with an
+// answer all the same may still give it.
 func (s *Server) Close() error {
+	s.end()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
@@ -85,6 +91,9 @@ func handler[In, Out, P any](s *Server, f func(context.Context, In, func(P)) (Ou
 		}
 		a := answer{w: w, out: json.NewEncoder(w)}
 		out, err := f(r.Context(), in, func(p P) { a.send(frame{Progress: p}) })
+		if s.closing.Err() != nil && errors.Is(err, context.Canceled) {
+			return // an answer without an end
+		}
 		if err != nil {
 			a.send(frame{Fault: s.explain(err)})
 			return

@@ -43,7 +43,8 @@ type world struct {
 	waiting context.CancelFunc
 
 	cycles, staged int
-	compared, lost int // paths, after deaths and from the bucket alone
+	compared, lost int           // paths, after deaths and from the bucket alone
+	longest        time.Duration // from a signal to the end of the program
 }
 
 // Figures of the load.
@@ -53,7 +54,7 @@ const (
 	loadBegun     = 20 // steps, from which on something must be staged
 	quickSettle   = "--settle=50ms"
 	deathPatience = 60 * time.Second // until a point is passed
-	endPatience   = 15 * time.Second // for an orderly end: programs and waiting commands lose the drive after some seconds
+	endPatience   = 15 * time.Second // for an orderly end: programs that do not let go lose the drive after two seconds
 )
 
 // newWorld makes a drive with some tracks, all safe, and mounts it.
@@ -255,7 +256,9 @@ func (w *world) randomKill(s syscall.Signal) {
 	time.Sleep(delay)
 	asked := time.Now()
 	w.kill(s)
-	if took := time.Since(asked); s != syscall.SIGKILL && took > endPatience {
+	took := time.Since(asked)
+	w.longest = max(w.longest, took)
+	if s != syscall.SIGKILL && took > endPatience {
 		w.t.Errorf("%v took %v to end the program", s, took)
 	}
 	w.look("", w.steps()-before)
@@ -299,8 +302,8 @@ func (w *world) count() {
 }
 
 func (w *world) figure() {
-	w.t.Logf("figure: %d deaths, %d with staged state, %d operations acknowledged, %d paths compared, %d lost",
-		w.cycles, w.staged, w.steps(), w.compared, w.lost)
+	w.t.Logf("figure: %d deaths, %d with staged state, %d operations acknowledged, %d paths compared, %d lost; longest from a signal to the end %v",
+		w.cycles, w.staged, w.steps(), w.compared, w.lost, w.longest.Round(time.Millisecond))
 }
 
 // smallCache has everything evicted that can be.
