@@ -73,6 +73,9 @@ func (f *file) load() error {
 		return nil
 	}
 	f.fd, err = openContent(f.c.contentPath(f.ino), unix.O_RDWR)
+	if errors.Is(err, unix.EROFS) { // reading goes on
+		f.fd, err = openContent(f.c.contentPath(f.ino), unix.O_RDONLY)
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist) && !f.have.Whole && len(f.have.Here) == 0:
 		return nil // as a copy that was only referred to

@@ -1,12 +1,14 @@
 package cache
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tunesafe/tunesafe/internal/kv"
 	"github.com/tunesafe/tunesafe/internal/room"
 )
 
@@ -102,12 +104,33 @@ func (c *Cache) free() int64 {
 func (c *Cache) Full() bool {
 	c.space.mu.Lock()
 	defer c.space.mu.Unlock()
-	return c.space.full || c.db.Full() != nil
+	return c.space.full || room.Lacks(c.db.Full()) && !errors.Is(c.db.Full(), unix.EROFS)
+}
+
+// Denied tells why the disk takes no change, nil if it does or is merely full. If
+// it is final it stays so until the cache is opened again.
+func (c *Cache) Denied() (final bool, err error) {
+	final, err = c.db.Denied()
+	if !final && !errors.Is(err, unix.EROFS) {
+		err = nil
+	}
+	return final, err
+}
+
+// tryAgain finds out whether the disk takes changes again. It is the database
+// that remembers.
+func (c *Cache) tryAgain() {
+	if final, err := c.db.Denied(); err != nil && !final {
+		var b kv.Batch
+		b.Put(bMeta, metaKey("tried"), nil)
+		_ = c.db.Apply(&b)
+	}
 }
 
 // watchSpace looks at the disk once a second: it evicts while there is little
 // room, and says when there is none, and when there is again.
 func (c *Cache) watchSpace() {
+	c.tryAgain()
 	c.keepAhead()
 	full := c.space.margin > 0 && c.free() <= 0
 	c.space.mu.Lock()

@@ -16,6 +16,8 @@ type Status struct {
 	UploadedBytes   int64         `json:"uploaded_bytes"`   // request bodies since init
 	UploadedObjects int64         `json:"uploaded_objects"` // requests that had one
 	DiskFull        bool          `json:"disk_full"`        // nothing new is accepted
+	DiskError       error         `json:"-"`                // why no change is accepted; nil if they are, or the disk is full
+	DiskFinal       bool          `json:"-"`                // and none will be until the drive is mounted anew
 	Rate            float64       `json:"rate"`             // bytes a second of the line, 0 if not known
 	Left            time.Duration `json:"left"`             // nanoseconds; 0 if not known
 	LastCommit      time.Time     `json:"last_commit,omitzero"`
@@ -44,6 +46,7 @@ func (w *Worker) Status() Status {
 		s.SafeFiles, s.SafeBytes = q.Total-q.Files, max(0, q.Size-q.Bytes)
 	}
 	s.DiskFull = w.cache.Full()
+	s.DiskFinal, s.DiskError = w.cache.Denied()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.Phase = w.phase

@@ -29,6 +29,9 @@ func fillStatus(s *control.Status, w tsync.Status) {
 	s.UploadedBytes = w.UploadedBytes
 	s.UploadedObjects = w.UploadedObjects
 	s.DiskFull = w.DiskFull
+	if w.DiskError != nil {
+		s.DiskError = &control.Fault{Text: oneLine(w.DiskError.Error()), Hint: diskHint(w.DiskFinal)}
+	}
 	s.Rate = w.Rate
 	s.LeftSeconds = w.Left.Seconds()
 	s.Phase = w.Phase
@@ -42,6 +45,14 @@ func fillStatus(s *control.Status, w tsync.Status) {
 	if !w.LastCommit.IsZero() {
 		s.LastCommit = &w.LastCommit
 	}
+}
+
+// diskHint is what to do about a disk that takes no change.
+func diskHint(final bool) string {
+	if final {
+		return "mend the disk, or make it writable again (dmesg says what happened to it), then unmount the drive and mount it again; what was synced is kept"
+	}
+	return "make the disk writable again (dmesg says what happened to it); the drive then goes on by itself"
 }
 
 // newWorker makes the worker of an opened drive.

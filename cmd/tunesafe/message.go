@@ -126,7 +126,7 @@ var messages = []message{
 
 	{is: syscall.ENOSPC, hint: "free some space on the disk that holds the folder named"},
 	{is: syscall.EDQUOT, hint: "free some space, or have your quota raised"},
-	{is: syscall.EROFS, hint: "the disk is mounted read-only"},
+	{is: syscall.EROFS, hint: "make the disk writable again, and check it: the kernel turns a disk read-only that has errors (dmesg says so); then try again"},
 	{is: fs.ErrPermission, hint: "run as the user who owns it"},
 	{is: control.ErrNoOwner, hint: "mount the drive with tunesafe mount DIR"},
 	{is: control.ErrEnded, hint: "see tunesafe logs"},

@@ -109,7 +109,13 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if s.DiskFull {
 		row("disk", "full: nothing new is accepted until there is room on the disk of %s; nothing is lost, uploading goes on", s.Home)
 	}
+	if s.DiskError != nil {
+		row("disk", "%s", "no change is accepted: it fails, or is read-only")
+	}
 	t.Flush()
+	if s.DiskError != nil {
+		fmt.Fprintf(&b, "\nthe disk of %s: %s\nhint: %s\n", s.Home, s.DiskError.Text, s.DiskError.Hint)
+	}
 	if s.Trouble != nil {
 		fmt.Fprintf(&b, "\nuploads wait: %s\n", s.Trouble.Text)
 		if s.Trouble.Hint != "" {

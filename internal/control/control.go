@@ -89,7 +89,8 @@ type Status struct {
 	UploadedBytes   int64 `json:"uploaded_bytes"`   // request bodies since init
 	UploadedObjects int64 `json:"uploaded_objects"` // requests with a body since init
 
-	DiskFull bool `json:"disk_full"` // the disk of the home has no room: nothing new is accepted
+	DiskFull  bool   `json:"disk_full"`            // the disk of the home has no room: nothing new is accepted
+	DiskError *Fault `json:"disk_error,omitempty"` // it fails or is read-only: no change is accepted
 
 	Rate        float64       `json:"rate"`         // bytes a second, lately
 	LeftSeconds float64       `json:"left_seconds"` // estimated; 0 if unknown

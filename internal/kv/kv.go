@@ -82,6 +82,7 @@ type DB struct {
 	old    []*journal // of the frozen overlay, oldest first
 	failed error
 	full   error // why the last merge found no room; nil if it did
+	denied error // why the last change was refused; nil if it was not
 
 	file     *os.File // bbolt's
 	reserved int64    // bytes of it that are allocated
@@ -294,8 +295,9 @@ func (d *DB) Apply(b *Batch) error {
 	if d.log.size.Load() == 0 {
 		rec = encode(append([]op{d.before.op()}, b.ops...))
 	}
-	if err := d.log.append(rec); err != nil {
-		return err
+	d.denied = d.log.append(rec)
+	if d.denied != nil {
+		return d.denied
 	}
 	crashpoint.At("journal.appended")
 	d.active.apply(b.ops)
@@ -437,12 +439,23 @@ func (d *DB) merge(rows []op) error {
 	return d.merge(rows[half:])
 }
 
-// Full tells why rows cannot be merged now, which is that the disk is full or
+// Full tells why rows could not be merged last, which is that the disk is full or
 // read-only; nil if they can.
 func (d *DB) Full() error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.full
+}
+
+// Denied tells why changes are refused, nil if the last one was not. If it is
+// final all will be, until the database is opened again.
+func (d *DB) Denied() (final bool, err error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.failed != nil {
+		return true, d.failed
+	}
+	return false, d.denied
 }
 
 func (d *DB) flusher() {

@@ -33,6 +33,7 @@ var packages = map[string]string{
 	"fusermount3":   "fuse3",
 	"getfattr":      "attr",
 	"metaflac":      "flac",
+	"mkfs.ext4":     "e2fsprogs",
 	"oggenc":        "vorbis-tools",
 	"opusenc":       "opus-tools",
 	"opusinfo":      "opus-tools",
