@@ -440,7 +440,7 @@ func (d *DB) merge(rows []op) error {
 }
 
 // Full tells why rows could not be merged last, which is that the disk is full or
-// read-only; nil if they can.
+// read-only; nil if they were.
 func (d *DB) Full() error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

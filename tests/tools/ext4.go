@@ -23,6 +23,9 @@ func Ext4At(t testing.TB, at string, size int64) *Disk {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to mount a small disk")
 	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skipf("needs loop devices: %v", err)
+	}
 	Need(t, "mkfs.ext4", "mount", "umount")
 	d := &Disk{t: t, image: filepath.Join(t.TempDir(), "image"), at: at}
 	f, err := os.Create(d.image)

@@ -38,6 +38,7 @@ var packages = map[string]string{
 	"opusenc":       "opus-tools",
 	"opusinfo":      "opus-tools",
 	"setfattr":      "attr",
+	"umount":        "mount",
 	"vorbiscomment": "vorbis-tools",
 }
 
