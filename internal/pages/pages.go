@@ -105,7 +105,13 @@ type db struct {
 	size int    // of a page
 	high uint64 // pages from here on are not in use
 	seen map[uint64]bool
+	read int // pages, since the mapped ones were given back
 }
+
+// givenBack is after how many pages the mapped ones are given back: each that was
+// read counts as the process's memory, and a database may be larger than what it
+// has.
+const givenBack = 4 << 10
 
 func damaged(format string, a ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, a...))
@@ -152,6 +158,9 @@ type page struct {
 }
 
 func (d *db) pageAt(id uint64) (page, error) {
+	if d.read++; d.read%givenBack == 0 {
+		_ = unix.Madvise(d.data, unix.MADV_DONTNEED) // they stay in the kernel's cache
+	}
 	at := id * uint64(d.size)
 	if at+headSize > uint64(len(d.data)) {
 		return page{}, damaged("page %d is beyond the end", id)
