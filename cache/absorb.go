@@ -136,12 +136,23 @@ func (x *absorption) content(r Row, n *inode) error {
 		return ErrBusy
 	}
 	x.b.Put(bRecipe, inoKey(r.Ino), row)
-	if ok {
-		x.b.Delete(bHave, inoKey(r.Ino))
-		x.c.forget(r.Ino)
-		doom(&x.b, r.Ino)
-		x.c.removeLater(r.Ino)
+	if !ok {
+		return nil
 	}
+	x.c.forget(r.Ino)
+	return x.dropBytes(r.Ino)
+}
+
+// dropBytes has the content of an inode removed. One that no row speaks of is
+// not ours to remove: a lost database left it behind, see [Cache.Strays].
+func (x *absorption) dropBytes(ino Ino) error {
+	here, err := x.c.marked(bHave, ino)
+	if err != nil || !here {
+		return err
+	}
+	x.b.Delete(bHave, inoKey(ino))
+	doom(&x.b, ino)
+	x.c.removeLater(ino)
 	return nil
 }
 
@@ -252,12 +263,10 @@ func (x *absorption) gone(ino Ino, n *inode, known bool) error {
 	}
 	x.lost[ino] = true
 	delete(x.inodes, ino)
-	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed} {
+	for _, k := range []kv.Bucket{bInode, bRecipe, bUncut, bOwed} {
 		x.b.Delete(k, inoKey(ino))
 	}
-	doom(&x.b, ino)
-	x.c.removeLater(ino)
-	return nil
+	return x.dropBytes(ino)
 }
 
 // placeName places what is no directory, unless the name waits here.

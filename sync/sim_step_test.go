@@ -64,6 +64,21 @@ func (s *sim) step() {
 	}
 }
 
+// meddlers are the ops that programs do amid a pass of the worker.
+var meddlers = []func(*sim, *simDevice) bool{(*sim).write, (*sim).patch, (*sim).patch, (*sim).cutShort, (*sim).keepOpen, (*sim).writeOpen,
+	(*sim).releaseOne, (*sim).remove, (*sim).rename, (*sim).rename, (*sim).chmod, (*sim).xattr}
+
+// meddle has a program do something amid a pass, at one request of five.
+func (s *sim) meddle(d *simDevice) {
+	s.t.Helper()
+	if s.passing != d || d.dead || s.rng.IntN(5) > 0 {
+		return
+	}
+	n := s.rng.IntN(len(meddlers))
+	s.note("amid the pass %d %v", n, meddlers[n](s, d))
+	s.meddled++
+}
+
 // must fails the run on an error of what programs do: none is excused by a store.
 func (s *sim) must(err error) {
 	s.t.Helper()

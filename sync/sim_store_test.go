@@ -58,6 +58,7 @@ func (st *simStore) begin(op, key string) (luck int, err error) {
 		return 1_000_000, nil
 	}
 	if op != "get" { // which others do meanwhile
+		s.meddle(st.d)
 		s.point(st.d, op+" before")
 	}
 	switch {
@@ -81,6 +82,7 @@ func (st *simStore) end(op, key string, luck int) error {
 	if st.d.dead {
 		return errDead
 	}
+	s.meddle(st.d)
 	if luck%1000 < s.faults.before+s.faults.after {
 		return fmt.Errorf("%s %s: the answer is lost: %w", op, key, store.ErrUnavailable)
 	}
@@ -121,6 +123,10 @@ func (st *simStore) judge(key string, body []byte) {
 	c, err := repo.DecodeCommit(s.w.keys, certs, key, body)
 	if err != nil {
 		s.fatalf("%s: a commit nobody can read: %v", key, err)
+	}
+	// Only a commit that was acknowledged may find its rows marked clean.
+	if c.Kind == repo.Changes && !st.d.acked[key] && s.idle(st.d) {
+		s.fatalf("%s is sent while nothing waits", key)
 	}
 	for _, old := range s.commits[dev.ID] {
 		if old.Seq == c.Seq && old.Name != c.Name {

@@ -43,8 +43,8 @@ func TestSimulation(t *testing.T) {
 		}
 		seed++
 	}
-	t.Logf("figure: %d steps in %d runs: %d passes of the worker, %d requests failed, %d objects put, %d commits, %d deaths (%d amid a pass), %d remounts, %d handovers between devices",
-		total.steps, total.runs, total.passes, total.failed, total.puts, total.commits, total.deaths, total.amid, total.remounts, total.handovers)
+	t.Logf("figure: %d steps in %d runs: %d passes of the worker, %d things done amid one, %d requests failed, %d objects put, %d commits, %d deaths (%d amid a pass), %d remounts, %d handovers between devices",
+		total.steps, total.runs, total.passes, total.meddled, total.failed, total.puts, total.commits, total.deaths, total.amid, total.remounts, total.handovers)
 }
 
 // TestSimulationRepeats runs seeds twice: the same happens.
@@ -61,7 +61,7 @@ func TestSimulationRepeats(t *testing.T) {
 }
 
 type simFigures struct {
-	runs, steps, passes, failed, puts, commits, deaths, amid, remounts, handovers int
+	runs, steps, passes, failed, puts, commits, deaths, amid, meddled, remounts, handovers int
 }
 
 func (f *simFigures) add(g simFigures) {
@@ -73,6 +73,7 @@ func (f *simFigures) add(g simFigures) {
 	f.commits += g.commits
 	f.deaths += g.deaths
 	f.amid += g.amid
+	f.meddled += g.meddled
 	f.remounts += g.remounts
 	f.handovers += g.handovers
 }
@@ -150,11 +151,12 @@ type sim struct {
 	folders []*simFolder
 	sounds  [][]byte // that may be used again
 
-	faults simFaults
-	calm   bool           // no faults, no deaths: the test itself looks
-	asked  map[string]int // requests of this step
-	dying  *simDevice
-	dieIn  int // points until it dies
+	faults  simFaults
+	calm    bool           // no faults, no deaths: the test itself looks
+	asked   map[string]int // requests of this step
+	passing *simDevice     // whose worker does a pass
+	dying   *simDevice
+	dieIn   int // points until it dies
 
 	placed  map[repo.ID]bool // blobs that a commit placed
 	commits map[string][]*repo.Commit
@@ -409,7 +411,9 @@ func (s *sim) pass(d *simDevice, hurry bool) {
 		d.w.waiters++
 		d.cache.SettleNow(true)
 	}
+	s.passing = d
 	next, err := d.w.pass(context.Background())
+	s.passing = nil
 	d.w.passed(err)
 	if hurry {
 		d.w.waiters--
