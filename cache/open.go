@@ -237,6 +237,9 @@ func (c *Cache) restat() error {
 			err = c.mendMissing(ino)
 		}
 		if err == nil {
+			err = c.tellShort(ino)
+		}
+		if err == nil {
 			err = c.refresh(ino)
 		}
 		if err != nil && !errors.Is(err, ErrNotExist) {
@@ -278,6 +281,21 @@ func (c *Cache) mendMissing(ino Ino) error {
 		x.b.Delete(bUncut, inoKey(ino))
 		return nil
 	})
+}
+
+// tellShort tells people of a dirty file whose content has become shorter than its
+// row says: the power went before its last bytes were on the disk, or the disk
+// lost them. What is left is the file.
+func (c *Cache) tellShort(ino Ino) error {
+	n, err := c.inode(ino)
+	if err != nil {
+		return err
+	}
+	size := n.Size
+	if c.fromContent(ino, n) && n.Size < size {
+		c.log.Warn("a file that was not uploaded yet is shorter than it was; what is left of it is kept", "path", c.pathOf(ino), "ino", ino, "bytes", n.Size, "before", size)
+	}
+	return nil
 }
 
 // refresh stores what fstat tells of a dirty whole content in the inode's row.

@@ -96,7 +96,7 @@ var messages = []message{
 	{is: home.ErrForeign, hint: "name an empty or new folder with --home DIR"},
 	{is: home.ErrConfig, hint: "correct the file by hand"},
 	{is: home.ErrKeyFile, hint: "put the file back from a copy of the home; or make another home with tunesafe init --home DIR --recovery-key FILE, and leave this one as it is: what was not uploaded lies in its folder cache/content"},
-	{is: home.ErrRecoveryFile, hint: "the file needs a line that begins with AGE-SECRET-KEY-1"},
+	{is: home.ErrRecoveryFile, hint: "put it back from your copy; the file needs a line that begins with AGE-SECRET-KEY-1"},
 
 	{is: repo.ErrWrongKey, hint: "give the recovery key that was shown when this repository was created"},
 	{is: repo.ErrNewerFormat, hint: "install a newer version of tunesafe"},
