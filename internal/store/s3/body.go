@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -25,9 +26,9 @@ func newBody(ctx context.Context, out *s3.GetObjectOutput, offset int64, whole b
 	if out.ContentLength != nil {
 		b.left = *out.ContentLength
 	}
-	if aws.ToString(out.ETag) == "" {
+	if err := ofObject(out.ETag, out.LastModified); err != nil {
 		_ = out.Body.Close() // whatever it is
-		return nil, fmt.Errorf("the answer has no ETag: %w", errForeign)
+		return nil, err
 	}
 	if whole {
 		return b, nil
@@ -42,6 +43,16 @@ func newBody(ctx context.Context, out *s3.GetObjectOutput, offset int64, whole b
 	}
 	b.left = span.last - span.first + 1
 	return b, nil
+}
+
+// ofObject tells an object from a page that something else answers with. An S3
+// server that keeps objects as files, VersityGW among them, knows no ETag of one
+// that came to its folder in another way, as a copied repository does.
+func ofObject(etag *string, modified *time.Time) error {
+	if aws.ToString(etag) == "" && modified == nil {
+		return fmt.Errorf("the answer has neither ETag nor Last-Modified: %w", errForeign)
+	}
+	return nil
 }
 
 // Read implements [io.Reader]. With the last byte it looks for the end at once,

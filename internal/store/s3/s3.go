@@ -203,8 +203,8 @@ func (s *Store) stat(ctx context.Context, key string) (store.Info, error) {
 	if err != nil {
 		return store.Info{}, translate(ctx, err)
 	}
-	if aws.ToString(out.ETag) == "" {
-		return store.Info{}, fmt.Errorf("the answer has no ETag: %w", errForeign)
+	if err := ofObject(out.ETag, out.LastModified); err != nil {
+		return store.Info{}, err
 	}
 	return store.Info{
 		Key:  key,
