@@ -241,6 +241,9 @@ func (s *settling) moveContent(from, to Ino) error {
 	if err := syncPath(filepath.Dir(s.c.contentPath(to))); err != nil { // before a row speaks of it
 		return err
 	}
+	if held := s.c.forget(from); held > 0 {
+		s.c.touchLRU(to, held)
+	}
 	s.stale = append(s.stale, s.c.contentPath(from))
 	return nil
 }
@@ -405,8 +408,6 @@ func (s *settling) moveRows(from, to Ino) error {
 		s.c.closed[to] = at
 	}
 	s.c.fmu.Unlock()
-	s.c.forget(from)
-	s.c.touchLRU(to, s.x.inodes[to].Size)
 	return s.moveContent(from, to)
 }
 
