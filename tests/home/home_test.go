@@ -234,7 +234,7 @@ func TestFullDisk(t *testing.T) {
 			h.Init(server.Endpoint)
 			h.Mount(c.flags...)
 			l := newLoad(t, h.At)
-			for round := range tools.Count(t, 2, 5, 30) {
+			for round := range tools.Count(t, 1, 5, 30) {
 				for range 20 + l.rng.IntN(40) {
 					l.step()
 				}
@@ -302,7 +302,7 @@ func TestFullDiskEvicts(t *testing.T) {
 	h.Init(server.Endpoint)
 	h.Mount(settle, "--cache-size", "10GiB")
 	want := map[string][]byte{}
-	for i := range 30 { // 180 MB through a disk of 96 MiB
+	for i := range tools.Count(t, 20, 30, 60) { // at least 120 MB through a disk of 96 MiB
 		p := bytes.Repeat(fmt.Appendf(nil, "%06d", i), 1_000_000)
 		name := filepath.Join(h.At, fmt.Sprintf("%d.bin", i))
 		must(t, os.WriteFile(name, p, 0o644))
