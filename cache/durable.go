@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -91,6 +92,26 @@ func (c *Cache) Sync() error {
 		return err
 	}
 	return nil
+}
+
+// SyncAll is Sync for what is open for writing, too. Of a file that a program has
+// closed, the kernel may tell only after the program's next request: what was
+// closed before a call of SyncAll is durable when it returns.
+func (c *Cache) SyncAll() error {
+	c.fmu.Lock()
+	open := slices.Collect(maps.Values(c.files))
+	c.fmu.Unlock()
+	for _, f := range open {
+		f.mu.Lock()
+		writing := f.writers > 0
+		f.mu.Unlock()
+		if writing {
+			c.fmu.Lock()
+			c.mustSync(f.ino)
+			c.fmu.Unlock()
+		}
+	}
+	return c.Sync()
 }
 
 // SyncRows makes every change of the namespace so far durable.

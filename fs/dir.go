@@ -173,7 +173,8 @@ func (h *dirHandle) plus(p place, out *fuse.DirEntryList) (bool, error) {
 	return true, nil
 }
 
-// Fsyncdir makes all names durable: the journal is one for the whole drive.
+// Fsyncdir makes all names durable, the journal being one for the whole drive, and
+// what was written so far.
 func (h *dirHandle) Fsyncdir() syscall.Errno {
-	return h.n.errno("fsyncdir", h.n.d.c.Sync())
+	return h.n.errno("fsyncdir", h.n.d.c.SyncAll())
 }

@@ -102,3 +102,32 @@ func TestReadOnlyForAWhile(t *testing.T) {
 		t.Errorf("read %q, %v", got, err)
 	}
 }
+
+// TestFolderSyncTakesWhatIsOpen fsyncs a folder in which a file was written and is
+// not released yet, as one may be that was just closed: its bytes are durable, too.
+func TestFolderSyncTakesWhatIsOpen(t *testing.T) {
+	r := newRig(t)
+	r.start(settle)
+	p := &program{dir: r.At}
+	e := newEntry(file, filepath.Join(r.At, "file"))
+	p.all = []*entry{e}
+	b := bytes.Repeat([]byte("bytes"), 4000)
+	e.begin(version{bytes: b})
+	f, err := os.Create(e.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	e.finish()
+	if err := p.syncFolder(e); err != nil {
+		t.Fatal(err)
+	}
+	r.cut(faultfs.Loss{})
+	r.start(settle)
+	if _, err := e.check(time.Time{}); err != nil {
+		t.Error(err)
+	}
+}

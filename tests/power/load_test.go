@@ -1,7 +1,9 @@
 package power
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -133,7 +135,12 @@ func (p *program) end(e *entry, promised bool, err error) error {
 func (p *program) replace(e *entry) error {
 	b, sync := p.bytes(), p.rng.IntN(3) == 0
 	tmp := filepath.Join(p.dir, ".new")
-	f, err := os.Create(tmp)
+	// One that a power loss left is not written anew in place: what another power
+	// loss may make of its old bytes is not in the ledger.
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
