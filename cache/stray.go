@@ -148,6 +148,7 @@ func (c *Cache) Adopt(ino Ino, like string) (string, error) {
 	c.touchLRU(at, st.Size())
 	c.fmu.Lock()
 	c.closed[at] = time.Now()
+	c.mustSync(at) // the new name of the bytes, before the old one goes
 	c.fmu.Unlock()
 	if err := c.Sync(); err != nil {
 		return "", err

@@ -47,7 +47,10 @@ func (w *Worker) keep(out *outgoing) error {
 		return err
 	}
 	_, err = f.WriteAt(p, 0)
-	err = errors.Join(err, f.Sync(), f.Close())
+	failed := f.Sync()
+	if err = errors.Join(err, failed, f.Close()); failed != nil {
+		err = errors.Join(err, os.Remove(w.sparePath())) // the next attempt is another file
+	}
 	crashpoint.At("commit.temporary")
 	if err == nil {
 		err = os.Rename(w.sparePath(), w.outgoingPath())
@@ -58,12 +61,20 @@ func (w *Worker) keep(out *outgoing) error {
 	return w.syncDir()
 }
 
+// syncDir puts the names of the home's folder on the disk. A failure is final, as
+// the next sync would succeed without the names that this one dropped.
 func (w *Worker) syncDir() error {
+	if w.dirLost != nil {
+		return w.dirLost
+	}
 	d, err := os.Open(w.o.Dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err := d.Sync(); err != nil {
+		w.dirLost = fmt.Errorf("the disk failed to take a name, and nothing is committed until the drive is mounted anew: %w", err)
+	}
+	return errors.Join(w.dirLost, d.Close())
 }
 
 // openSpare opens the file that the next commit is written to, with room
@@ -88,6 +99,9 @@ func (w *Worker) putAside(why error) error {
 // resend sends a commit again that a failure or the death of the program left
 // between sealing and taking in.
 func (w *Worker) resend(ctx context.Context) error {
+	if w.dirLost != nil { // what is to be sent may not be on the disk
+		return w.dirLost
+	}
 	out, err := w.readOutgoing()
 	if err != nil || out == nil {
 		return err

@@ -103,6 +103,7 @@ type Worker struct {
 	buffers buffers
 	bucket  sameBucket
 	line    line
+	dirLost error // see syncDir; of the goroutine that commits
 
 	mu      gosync.Mutex
 	cond    gosync.Cond // the state below changed

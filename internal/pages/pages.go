@@ -13,6 +13,7 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -91,13 +92,25 @@ func withFile(path string, fn func(*db) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: %w: %v", path, ErrDamaged, p)
+			err = panicked(path, p)
 		}
 	}()
 	if err := fn(&db{data: data, size: os.Getpagesize()}); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// panicked tells what a panic while the file was read means. A fault of the map is
+// a disk that cannot be read, which says nothing of the database.
+func panicked(path string, p any) error {
+	if fault, ok := p.(interface {
+		runtime.Error
+		Addr() uintptr
+	}); ok {
+		return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w (%w)", unix.EIO, fault)}
+	}
+	return fmt.Errorf("%s: %w: %v", path, ErrDamaged, p)
 }
 
 type db struct {

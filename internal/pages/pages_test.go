@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
@@ -136,5 +138,50 @@ func TestDamage(t *testing.T) {
 	t.Logf("figure: damage found in %d of %d files", found, rounds)
 	if found < rounds/4 {
 		t.Errorf("damage found in %d of %d files only", found, rounds)
+	}
+}
+
+// TestUnreadableIsNoDamage has the kernel answer a read of the map as for a page
+// that the disk cannot give.
+func TestUnreadableIsNoDamage(t *testing.T) {
+	path := database(t, true)
+	err := withFile(path, func(d *db) error {
+		if err := os.Truncate(path, 0); err != nil {
+			return err
+		}
+		return d.verify()
+	})
+	if !errors.Is(err, unix.EIO) || errors.Is(err, ErrDamaged) {
+		t.Errorf("an unreadable disk: %v, want EIO", err)
+	}
+}
+
+// TestFirstOpenCutShort has the disk take only the first half of a new database:
+// the next opening makes it.
+func TestFirstOpenCutShort(t *testing.T) {
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	half := unix.Rlimit{Cur: uint64(2 * os.Getpagesize()), Max: was.Max}
+	path := filepath.Join(t.TempDir(), "db")
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &half); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path, false, &bolt.Options{})
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err == nil {
+		t.Fatal("a database was made of half of its pages")
+	}
+	b, err := Open(path, false, &bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
 	}
 }

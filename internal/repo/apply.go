@@ -22,7 +22,7 @@ func (x *Index) Apply(commits ...*Commit) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	done := map[string]bool{} // objects placed or condemned
-	err := x.db.Update(func(tx *bolt.Tx) error {
+	err := x.update(func(tx *bolt.Tx) error {
 		a, err := newApplier(tx)
 		if err != nil {
 			return err

@@ -37,6 +37,7 @@ type Index struct {
 	mu      sync.RWMutex
 	acks    *acks
 	headers map[string][]byte // by object, not yet in db
+	failed  error             // why nothing more is taken in
 }
 
 // Placement is where a blob lies.
@@ -115,6 +116,26 @@ func (x *Index) openFile(name string, flag int, mode os.FileMode) (f *os.File, e
 // indexRoom is the part of the reserve that the index has for its growth.
 func indexRoom(path string) int64 { return room.Reserve(filepath.Dir(path)) / 4 }
 
+// update changes the database. Once the disk failed to take a change nothing more
+// is accepted until the index is opened anew: what the kernel dropped is unknown,
+// and a later sync that succeeds would be a lie. A lack of room is met before
+// anything is synced, and may be tried again. x.mu is held.
+func (x *Index) update(fn func(*bolt.Tx) error) error {
+	if x.failed != nil {
+		return x.failed
+	}
+	var refused error
+	err := x.db.Update(func(tx *bolt.Tx) error {
+		refused = fn(tx)
+		return refused
+	})
+	if err != nil && refused == nil && !room.IsFull(err) {
+		x.failed = fmt.Errorf("the disk failed to take a change, and no more are made until the drive is mounted anew: %w", err)
+		return x.failed
+	}
+	return err
+}
+
 // reserve allocates disk for what the next commits add.
 func (x *Index) reserve() {
 	var used int64
@@ -129,7 +150,7 @@ func (x *Index) Close() error {
 	defer x.mu.Unlock()
 	var err error
 	if len(x.headers) > 0 {
-		err = x.db.Update(x.flushHeaders)
+		err = x.update(x.flushHeaders)
 	}
 	if x.acks != nil {
 		err = errors.Join(err, x.acks.close())
@@ -292,7 +313,7 @@ func (x *Index) SetHeader(object string, header []byte) error {
 	if len(x.headers) < maxPending {
 		return nil
 	}
-	return x.db.Update(x.flushHeaders)
+	return x.update(x.flushHeaders)
 }
 
 // flushHeaders writes the headers of objects that the index knows; x.mu is held.

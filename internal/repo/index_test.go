@@ -1,10 +1,12 @@
 package repo
 
 import (
+	"errors"
 	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -196,5 +198,40 @@ func TestIndexEntrySize(t *testing.T) {
 	p := Placement{FrameOff: 12 << 20, FrameLen: 100 << 10, Off: 200 << 10, Size: 2048}
 	if n := 20 + len(p.encode()); n > 40 {
 		t.Errorf("%d bytes a blob, want at most 40", n)
+	}
+}
+
+// TestFailedSyncIsFinal has a sync of the index fail once: a later one that
+// succeeds says nothing about what was dropped.
+func TestFailedSyncIsFinal(t *testing.T) {
+	e := newEnv(t)
+	change := func(seq uint64) error {
+		return e.x.Apply(&Commit{Device: "d", Seq: seq, Puts: []ObjectRow{e.pack(Tags, noise(seq, 100))}})
+	}
+	if err := change(1); err != nil { // lets the file grow
+		t.Fatal(err)
+	}
+	fd := int(e.x.file.Fd())
+	kept := must(unix.Dup(fd))(t)
+	defer unix.Close(kept)
+	null := must(os.OpenFile(os.DevNull, os.O_RDWR, 0))(t) // takes every write, and refuses to sync
+	defer null.Close()
+	if err := unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	err := change(2)
+	if derr := unix.Dup3(kept, fd, unix.O_CLOEXEC); derr != nil {
+		t.Fatal(derr)
+	}
+	if !errors.Is(err, unix.EINVAL) {
+		t.Fatalf("a failed sync: %v", err)
+	}
+	if err := change(2); err == nil {
+		t.Error("a change after a failed sync was accepted")
+	}
+	e.x.Close()
+	e.x = must(OpenIndex(e.path))(t)
+	if err := change(2); err != nil {
+		t.Errorf("after opening anew: %v", err)
 	}
 }
