@@ -12,12 +12,18 @@ import (
 func (c *Cache) Absorb(rows []Row, names []NameRow, base string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x := &absorption{change: c.begin(), names: map[string]*name{}, early: map[Ino]uint32{}, lost: map[Ino]bool{}}
+	x := &absorption{change: c.begin(), names: map[string]*name{}, early: map[Ino]uint32{}, lost: map[Ino]bool{},
+		taken: map[Ino]NameRow{}, kept: map[Ino]bool{}}
+	var gone []Ino // go last: what is revived stays
 	for _, r := range rows {
 		if waits, err := c.marked(bPRow, r.Ino); err != nil || waits {
 			if err != nil {
 				return err
 			}
+			continue
+		}
+		if r.Gone {
+			gone = append(gone, r.Ino)
 			continue
 		}
 		if err := x.row(r, base); err != nil {
@@ -26,6 +32,14 @@ func (c *Cache) Absorb(rows []Row, names []NameRow, base string) error {
 	}
 	for _, r := range names {
 		if err := x.placeName(r); err != nil {
+			return err
+		}
+	}
+	if err := x.revive(); err != nil {
+		return err
+	}
+	for _, ino := range gone {
+		if err := x.gone(ino); err != nil {
 			return err
 		}
 	}
@@ -45,6 +59,8 @@ type absorption struct {
 	names map[string]*name // what this gives a name, by key; nil takes it away
 	early map[Ino]uint32   // directories placed in one whose row has not come
 	lost  map[Ino]bool     // inodes that are gone
+	taken map[Ino]NameRow  // files that lost this name
+	kept  map[Ino]bool     // inodes that stay though they are gone elsewhere
 }
 
 // there returns the row of an inode, nil if it is not known or gone.
@@ -97,9 +113,6 @@ func (x *absorption) row(r Row, base string) error {
 		return err
 	}
 	known := old != nil
-	if r.Gone {
-		return x.gone(r.Ino, old, known)
-	}
 	n := &inode{Mode: r.Mode, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Mtime: stampOf(r.Mtime), Ctime: stampOf(r.Mtime), Atime: stampOf(r.Mtime),
 		Target: r.Target, Xattrs: r.Xattrs, Ver: 1, CVer: 1, Base: base, TakenOpen: r.TakenOpen}
 	if known {
@@ -245,12 +258,19 @@ func (x *absorption) over(parent Ino, n string, ino Ino) error {
 	row, err := x.there(e.ino)
 	if err == nil && row != nil && !row.isDir() && row.Nlink > 0 {
 		row.Nlink--
+		x.taken[e.ino] = NameRow{Parent: parent, Name: n, Ino: e.ino}
 	}
 	return err
 }
 
-func (x *absorption) gone(ino Ino, n *inode, known bool) error {
-	if !known || ino == Root {
+// gone takes in that an inode is gone. One with changes that are only here stays.
+func (x *absorption) gone(ino Ino) error {
+	n, err := x.there(ino)
+	if err != nil || n == nil || ino == Root || x.kept[ino] {
+		return err
+	}
+	if n.dirty() {
+		n.CVer = 0
 		return nil
 	}
 	if n.isDir() {

@@ -44,6 +44,17 @@ type Batch struct {
 // Empty reports whether there is nothing to commit.
 func (b *Batch) Empty() bool { return len(b.Rows)+len(b.Names) == 0 }
 
+// DropNames takes the names of inodes out of the batch; they go on waiting.
+func (b *Batch) DropNames(of map[Ino]bool) {
+	names, seqs := b.Names[:0], b.Seqs[:0]
+	for i, r := range b.Names {
+		if !of[r.Ino] {
+			names, seqs = append(names, r), append(seqs, b.Seqs[i])
+		}
+	}
+	b.Names, b.Seqs = names, seqs
+}
+
 // Pending gathers up to about limit rows that can be committed now. Held back
 // are files not yet cut, and every name that would show a reader such a file or
 // hide the one it replaces; more reports whether rows were left for another batch.

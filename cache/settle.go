@@ -266,15 +266,12 @@ func (s *settling) place(at NameRow, ino Ino, n *inode) error {
 	if s.gone(at.Parent) {
 		at.Parent = Root
 	}
-	ext := path.Ext(at.Name)
-	stem := strings.TrimSuffix(at.Name, ext)
 	for i := 1; ; i++ {
 		mark := fmt.Sprintf(" (of %s, %s)", strings.ReplaceAll(s.who, "/", "-"), time.Now().Format(time.DateOnly))
 		if i > 1 {
 			mark = strings.TrimSuffix(mark, ")") + fmt.Sprintf(", %d)", i)
 		}
-		free := max(maxName-len(mark)-len(ext), 0)
-		name := stem[:min(len(stem), free)] + mark + ext
+		name := withMark(at.Name, mark)
 		key := string(nameKey(at.Parent, name))
 		_, here, err := s.c.name(at.Parent, name)
 		if err != nil {
@@ -290,6 +287,14 @@ func (s *settling) place(at NameRow, ino Ino, n *inode) error {
 		}
 		return s.x.link(at.Parent, name, ino, nil)
 	}
+}
+
+// withMark is a name with a mark before its extension, cut to what a name may have.
+func withMark(name, mark string) string {
+	ext := path.Ext(name)
+	stem := strings.TrimSuffix(name, ext)
+	free := max(maxName-len(mark)-len(ext), 0)
+	return stem[:min(len(stem), free)] + mark + ext
 }
 
 // placed looks at every name that waits here and was placed there, or whose

@@ -69,10 +69,11 @@ func (w *Worker) commit(ctx context.Context, b *cache.Batch) error {
 }
 
 // placed takes from the batch every file that names a blob which no acknowledged
-// object holds, and has it cut again. It should never find one; nothing in the
-// log may depend on that.
+// object holds, with its names, and has it cut again. It should never find one;
+// nothing in the log may depend on that.
 func (w *Worker) placed(b *cache.Batch) error {
 	kept := b.Rows[:0]
+	dropped := map[cache.Ino]bool{}
 	for _, r := range b.Rows {
 		missing, err := w.missing(r.Recipe)
 		if err != nil {
@@ -84,11 +85,13 @@ func (w *Worker) placed(b *cache.Batch) error {
 		}
 		w.log.Warn("a file names a blob that is not in the bucket; it is uploaded again", "ino", r.Ino)
 		delete(b.Vers, r.Ino)
+		dropped[r.Ino] = true
 		if err := w.cache.Recut(r.Ino); err != nil {
 			return err
 		}
 	}
 	b.Rows = kept
+	b.DropNames(dropped)
 	return nil
 }
 
