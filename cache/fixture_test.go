@@ -9,9 +9,10 @@ import (
 	"testing"
 )
 
-// TestMakeFixture, built with "-tags fixture", writes the fixture of schema 1: a home that was killed, with a file that waits, one in a folder, a name
-// that is gone, and attributes. The fixture of a schema is made once, by the
-// last program that writes it, and kept for ever.
+// TestMakeFixture, built with "-tags fixture", writes the fixture of schema 1: a
+// home that was killed, with a file that waits, one in a folder, a name that is
+// gone, and attributes. The fixture of a schema is made once, by the last program
+// that writes it, and kept for ever.
 func TestMakeFixture(t *testing.T) {
 	dir := t.TempDir()
 	c, err := Open(dir, Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler)})
