@@ -71,22 +71,22 @@ func (b *broken) Delete(ctx context.Context, key string) error {
 	return b.Store.Delete(ctx, key)
 }
 
-// TestMissingSoundIsNeverCutAsZeros: a tag edit that makes another kind of file
-// of a cold track needs its sound for the cut. Where that cannot be fetched the
-// file waits; no zeros are taken for what did not come.
-func TestMissingSoundIsNeverCutAsZeros(t *testing.T) {
-	w := newWorld(t)
+// coldTrack is a track of which nothing is here but its names, open for writing on
+// a second device, where every request for sound of the kind op fails.
+func coldTrack(t *testing.T, op string) (w *world, cold *device, b *broken, song []byte, h *cache.Handle) {
+	t.Helper()
+	w = newWorld(t)
 	one := w.device("one")
-	song := wav(rand.New(rand.NewPCG(12, 12)), 60_000)
+	song = wav(rand.New(rand.NewPCG(12, 12)), 60_000)
 	one.write("song", song)
 	one.wait()
 	one.close()
-	b := &broken{Store: w.mem}
-	cold := w.device("two")
+	b = &broken{Store: w.mem}
+	cold = w.device("two")
 	cold.close()
 	cold.open(b)
-	b.set(func(op, key string) error {
-		if op == "get" && strings.HasPrefix(key, "audio/") {
+	b.set(func(asked, key string) error {
+		if asked == op && strings.HasPrefix(key, "audio/") {
 			return store.ErrUnavailable
 		}
 		return nil
@@ -95,10 +95,17 @@ func TestMissingSoundIsNeverCutAsZeros(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := cold.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true})
-	if err != nil {
+	if h, err = cold.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true}); err != nil {
 		t.Fatal(err)
 	}
+	return w, cold, b, song, h
+}
+
+// TestMissingSoundIsNeverCutAsZeros: a tag edit that makes another kind of file
+// of a cold track needs its sound for the cut. Where that cannot be fetched the
+// file waits; no zeros are taken for what did not come.
+func TestMissingSoundIsNeverCutAsZeros(t *testing.T) {
+	w, cold, b, song, h := coldTrack(t, "get")
 	if _, err := h.WriteAt([]byte("no RIFF any more"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -118,30 +125,7 @@ func TestMissingSoundIsNeverCutAsZeros(t *testing.T) {
 // of what was a small part, that sound is on this disk while it is owed, also
 // when the program dies and the memory in which small parts are kept is gone.
 func TestOwedSoundIsHere(t *testing.T) {
-	w := newWorld(t)
-	one := w.device("one")
-	song := wav(rand.New(rand.NewPCG(13, 13)), 60_000)
-	one.write("song", song)
-	one.wait()
-	one.close()
-	b := &broken{Store: w.mem}
-	cold := w.device("two")
-	cold.close()
-	cold.open(b)
-	b.set(func(op, key string) error {
-		if op == "put" && strings.HasPrefix(key, "audio/") {
-			return store.ErrUnavailable
-		}
-		return nil
-	})
-	a, err := Resolve(cold.cache, "song")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := cold.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, cold, b, song, h := coldTrack(t, "put")
 	more := wav(rand.New(rand.NewPCG(14, 14)), 10_000)[44:]
 	if _, err := h.WriteAt(more, int64(len(song))); err != nil {
 		t.Fatal(err)
