@@ -21,19 +21,21 @@
 //	prow    ino                    inode rows waiting for a commit
 //	pname   parent+name            name rows waiting for a commit
 //	orphan  ino                    inodes without a name, still in use
+//	meta    text                   schema, next inode number, contents to remove, what sync keeps
 //
 // # Invariants
 //
 //  1. A file whose content is whole is exactly its content file: size and
 //     times come from fstat while it is dirty.
 //  2. Dirty is journalled before the first write is answered; a range record
-//     follows its data.
+//     follows an fsync of its data: see durable.go.
 //  3. Gen counts openings for writing and truncations. A cut is accepted only
 //     for the generation it began with, so an accepted cut is untorn.
 //  4. A row leaves prow or pname only when a commit that holds it was
 //     acknowledged and it has not changed since.
 //  5. A content file is removed only when it is clean, committed, owes nothing,
-//     is not open, and no mapping of it is left (a read lease is granted).
+//     is not open, and no mapping of it is left (a read lease is granted); and
+//     after the rows that spoke of it are gone from the disk.
 //
 // Lock order: Cache.mu (namespace), then file.mu (one content), then Cache.fmu
 // (which files are open, what is to be synced), then kv.

@@ -52,3 +52,32 @@ func TestCommitTakenInTwice(t *testing.T) {
 		t.Error("the bucket does not hear of c")
 	}
 }
+
+// TestDroppedNamesGoOnWaiting: a name is not sent without its file, and is when
+// the file is.
+func TestDroppedNamesGoOnWaiting(t *testing.T) {
+	c := openCache(t, t.TempDir(), nil)
+	defer c.Close()
+	a, err := c.Symlink(Root, "a", "x", Owner{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Symlink(Root, "b", "x", Owner{}); err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := c.Pending(10)
+	if err != nil || len(b.Names) != 2 {
+		t.Fatalf("%v wait, %v", b.Names, err)
+	}
+	b.DropNames(map[Ino]bool{a.Ino: true})
+	if len(b.Names) != 1 || b.Names[0].Name != "b" || len(b.Seqs) != 1 {
+		t.Fatalf("left in the batch: %v, %v", b.Names, b.Seqs)
+	}
+	delete(b.Vers, a.Ino)
+	if err := c.Committed(b, "d:1"); err != nil {
+		t.Fatal(err)
+	}
+	if b, _, err = c.Pending(10); err != nil || len(b.Names) != 1 || b.Names[0].Name != "a" {
+		t.Fatalf("%v wait in the end, %v", b.Names, err)
+	}
+}
