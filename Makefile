@@ -49,8 +49,11 @@ soak: ## run all tests with their full counts: hours
 conformance: ## run the public suite of POSIX's rules (PJDFSTEST_DIR=DIR, a built checkout of it; as root)
 	@PJDFSTEST_DIR='$(PJDFSTEST_DIR)' bash scripts/conformance.sh
 
-bench: build ## measure the drive beside the disk and go-fuse's loopback (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP; BENCH_TOOLS=DIR to compare with other programs)
+bench: build ## measure the drive beside the disk and go-fuse's loopback, and the backup beside restic and rclone (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP; BENCH_TOOLS=DIR to compare with other programs)
+	@sh scripts/deps.sh bench
+	@sh scripts/gotools.sh versitygw
 	$(GO) run ./tests/cmd/bench -program bin/tunesafe -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)'
+	$(GO) run ./tests/cmd/peers -program bin/tunesafe
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 ifneq ($(BENCH_TOOLS),)
 	mkdir -p build/bench

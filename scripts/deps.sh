@@ -3,6 +3,7 @@
 #
 #   scripts/deps.sh run     what "make run" starts
 #   scripts/deps.sh test    what the tests start
+#   scripts/deps.sh bench   what "make bench" compares with
 #
 # Does nothing, quickly, where all is there. It needs root or sudo otherwise.
 set -eu
@@ -10,10 +11,12 @@ set -eu
 run='fuse3 ffmpeg lame python3-mutagen'
 test="$run age atomicparsley attr e2fsprogs eyed3 flac gcc id3v2 kid3-cli libc6-dev mount mpc mpd opus-tools
 	python3 rsync s3cmd strace util-linux vorbis-tools zstd"
+bench="$test restic rclone"
 case ${1-} in
 run) wanted=$run ;;
 test) wanted=$test ;;
-*) echo "usage: scripts/deps.sh run|test" >&2; exit 2 ;;
+bench) wanted=$bench ;;
+*) echo "usage: scripts/deps.sh run|test|bench" >&2; exit 2 ;;
 esac
 
 as_root() {
