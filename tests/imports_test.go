@@ -15,10 +15,11 @@ const module = "github.com/tunesafe/tunesafe"
 // the module; a name that ends in "/" stands for all below it. ARCHITECTURE.md
 // tells why. What is not listed may import none.
 var arrows = map[string][]string{
-	"cmd/tunesafe":                        {"cache", "fs", "sync", "internal/"},
+	"cmd/tunesafe":                        {"cache", "fs", "sync", "sync/feed", "internal/"},
 	"fs":                                  {"cache"},
 	"cache":                               {"internal/kv", "internal/crashpoint", "internal/room"},
 	"sync":                                {"cache", "internal/split", "internal/repo", "internal/store", "internal/crashpoint", "internal/room"},
+	"sync/feed":                           {"cache", "internal/folder", "internal/label", "internal/repo", "internal/split"},
 	"internal/kv":                         {"internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/repo":                       {"internal/store", "internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/home":                       {"internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
