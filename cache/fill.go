@@ -104,6 +104,11 @@ func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64)
 	}
 	s := f.layout.at(off)
 	n = min(n, s.n, f.have.Limit-off)
+	n, zero := f.layout.zerosAt(s.part, s.partOff, n)
+	if zero {
+		clear(p[:n])
+		return int(n), nil
+	}
 	if part := f.layout.recipe.Parts[s.part]; !part.big() {
 		b, err := f.smallPart(ctx, s.part)
 		if err != nil {
@@ -234,6 +239,9 @@ func (f *file) fillFor(s span) *fill {
 // begin starts to fetch n bytes of a part, up to the next byte that is here. f.mu is held.
 func (f *file) begin(part int, from, n int64) *fill {
 	limit := min(from+n, f.layout.recipe.Parts[part].Size)
+	if k, zero := f.layout.zerosAt(part, from, limit-from); !zero {
+		limit = from + k
+	}
 	end := from
 	for end < limit {
 		off, k := f.layout.fileOff(part, end)
@@ -360,7 +368,7 @@ func (f *file) put(p []byte, off int64) error {
 // bigHere reports whether every big part is here. f.mu is held.
 func (f *file) bigHere(l *layout) bool {
 	for i, r := range l.recipe.Runs {
-		if l.recipe.Parts[r.Part].big() && !f.have.Here.covers(l.starts[i], min(l.starts[i]+r.Length, f.have.Limit)) {
+		if l.recipe.Parts[r.Part].big() && !f.zerosHere(l, r.Part, l.inPart[i], l.starts[i], min(l.starts[i]+r.Length, f.have.Limit)) {
 			return false
 		}
 	}
@@ -392,6 +400,9 @@ func (f *file) makeWhole(l *layout) error {
 				return err
 			}
 		}
+	}
+	if err := f.putZeros(l); err != nil {
+		return err
 	}
 	if !f.have.Here.covers(0, f.size) {
 		return nil

@@ -178,7 +178,7 @@ func (c *Cache) allocatePartial(f *file, off, n int64, mode uint32) error {
 }
 
 // Lseek is lseek(2) for SEEK_DATA and SEEK_HOLE. A file of which bytes are
-// missing is all data to its end.
+// missing is all data but for the zeros of its recipe.
 func (h *Handle) Lseek(off int64, whence uint32) (int64, error) {
 	f := h.f
 	f.mu.Lock()
@@ -189,8 +189,5 @@ func (h *Handle) Lseek(off int64, whence uint32) (int64, error) {
 	if off < 0 || off >= f.size {
 		return 0, unix.ENXIO
 	}
-	if whence == unix.SEEK_HOLE {
-		return f.size, nil
-	}
-	return off, nil
+	return f.seekPartial(off, whence == unix.SEEK_HOLE)
 }

@@ -20,6 +20,7 @@ type layout struct {
 	starts []int64   // file offset of each run
 	inPart []int64   // offset of each run within its part
 	byPart [][]int32 // the runs of each part, in order
+	zeros  []extents // of each part, where it has many; nil if none has
 }
 
 func newLayout(r Recipe) (*layout, error) {
@@ -39,6 +40,7 @@ func newLayout(r Recipe) (*layout, error) {
 		if sums[i] != p.Size {
 			return nil, fmt.Errorf("recipe: part %d has %d bytes in runs, %d by its size", i, sums[i], p.Size)
 		}
+		l.findZeros(i)
 	}
 	if off != r.Size {
 		return nil, fmt.Errorf("recipe: runs sum to %d bytes of %d", off, r.Size)

@@ -34,7 +34,7 @@ func TestRenameOfLargeDirectory(t *testing.T) {
 		{Ino: 1002, Mode: 0o40755, Parent: Root, Name: "there"}}
 	var names []NameRow
 	for i := range files {
-		rows = append(rows, Row{Ino: 10_000 + i, Mode: 0o100644, Mtime: time.Unix(1e9, 0), Recipe: &Recipe{Size: 1, Parts: []Part{{Kind: "data", Size: 1, Blobs: []Blob{{Size: 1}}}}}})
+		rows = append(rows, Row{Ino: 10_000 + i, Mode: 0o100644, Mtime: time.Unix(1e9, 0), Recipe: &Recipe{Size: 1, Parts: []Part{{Kind: "data", Size: 1, Blobs: []Blob{{ID: [16]byte{1}, Size: 1}}}}}})
 		names = append(names, NameRow{Parent: 1000, Name: fmt.Sprintf("%06d.mp3", i), Ino: 10_000 + i})
 	}
 	if err := c.Absorb(rows, names, "d:1"); err != nil {

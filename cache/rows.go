@@ -12,52 +12,6 @@ import (
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
-// Blob names a stored sequence of bytes and its length.
-type Blob struct {
-	_    struct{} `cbor:",toarray"`
-	ID   [16]byte
-	Size int64
-}
-
-// Part is all bytes of one meaning in one file. An owed part has its blobs
-// known but not all of them uploaded; one with no blobs at all is owed by
-// another device.
-type Part struct {
-	_     struct{} `cbor:",toarray"`
-	Kind  string
-	Size  int64
-	Blobs []Blob
-	Owed  bool
-}
-
-// Run is the next Length bytes of part Part, an index into Recipe.Parts.
-type Run struct {
-	_      struct{} `cbor:",toarray"`
-	Part   int
-	Length int64
-}
-
-// Recipe says what a file is made of: its bytes are those of its runs in order.
-// More names the blob that continues Runs when they are long; it is fetched
-// when the file is first read.
-type Recipe struct {
-	_     struct{} `cbor:",toarray"`
-	Size  int64
-	Parts []Part
-	Runs  []Run
-	More  *Blob
-}
-
-// Owes reports whether a part of the recipe is not in the bucket yet.
-func (r *Recipe) Owes() bool {
-	for _, p := range r.Parts {
-		if p.Owed {
-			return true
-		}
-	}
-	return false
-}
-
 // stamp is a time as stat has it; any year fits.
 type stamp struct {
 	_ struct{} `cbor:",toarray"`

@@ -95,7 +95,7 @@ func plant(c *cache.Cache, name string, size int64) error {
 		Ino: ino, Mode: syscall.S_IFREG | 0o644, UID: uint32(os.Getuid()), Mtime: time.Unix(1e9, 0),
 		Recipe: &cache.Recipe{
 			Size:  size,
-			Parts: []cache.Part{{Kind: "audio", Size: size, Blobs: []cache.Blob{{Size: size}}}},
+			Parts: []cache.Part{{Kind: "audio", Size: size, Blobs: []cache.Blob{{ID: [16]byte{1}, Size: size}}}},
 			Runs:  []cache.Run{{Part: 0, Length: size}},
 		},
 	}}, []cache.NameRow{{Parent: cache.Root, Name: name, Ino: ino}}, "other:1")

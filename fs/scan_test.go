@@ -43,7 +43,7 @@ const (
 func plantTrack(c *cache.Cache, name string) error {
 	ino := 3<<40 + cache.Ino(rand.Uint32())
 	part := func(kind string, size int64) cache.Part {
-		return cache.Part{Kind: kind, Size: size, Blobs: []cache.Blob{{Size: size}}}
+		return cache.Part{Kind: kind, Size: size, Blobs: []cache.Blob{{ID: [16]byte{1}, Size: size}}}
 	}
 	return c.Absorb([]cache.Row{{
 		Ino: ino, Mode: syscall.S_IFREG | 0o644, UID: uint32(os.Getuid()), Mtime: time.Unix(1e9, 0),

@@ -108,7 +108,12 @@ func (w *Worker) missing(r *cache.Recipe) (bool, error) {
 	if r.More != nil {
 		ids = append(ids, *r.More)
 	}
+	var last repo.ID
 	for _, b := range ids {
+		if b.IsZeros() || b.ID == last {
+			continue
+		}
+		last = b.ID
 		if _, ok, err := w.o.Index.Lookup(b.ID); err != nil || !ok {
 			return true, err
 		}

@@ -68,7 +68,7 @@ func (s *partStream) next() error {
 	}
 	b := s.blobs[0]
 	n := min(s.left, b.Size-s.skip)
-	r, err := s.r.Range(s.ctx, repo.BlobRef{ID: b.ID, Size: b.Size}, s.skip, n)
+	r, err := s.r.Range(s.ctx, repo.Slice{ID: b.ID, Size: b.Size, Off: b.Off}, s.skip, n)
 	if err != nil {
 		return wrapFetch(err)
 	}

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -279,8 +280,7 @@ func (r *restore) file(ctx context.Context, it restoreItem) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{f}, &handleReader{ctx: ctx, h: h, left: it.attr.Size}, make([]byte, 1<<20))
-	err = errors.Join(err, f.Close())
+	err = errors.Join(copySparse(ctx, f, h, it.attr.Size), f.Close())
 	if err == nil {
 		err = r.attributes(tmp, it.attr)
 	}
@@ -294,24 +294,73 @@ func (r *restore) file(ctx context.Context, it restoreItem) error {
 	return err
 }
 
-// handleReader reads an open file of the drive from its start.
-type handleReader struct {
-	ctx  context.Context
-	h    *cache.Handle
-	off  int64
-	left int64
+// Restored files get holes where the drive knows zeros unread, and of sparsePiece
+// bytes where it finds them.
+const (
+	restoreBuffer = 1 << 20
+	sparsePiece   = 64 << 10
+)
+
+// copySparse writes what an open file of the drive holds; f is empty.
+func copySparse(ctx context.Context, f *os.File, h *cache.Handle, size int64) error {
+	buf := make([]byte, min(size, restoreBuffer))
+	for off := int64(0); off < size; {
+		n, err := h.Zeros(ctx, off)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			off += n
+			continue
+		}
+		k, err := h.ReadAt(ctx, buf[:min(size-off, restoreBuffer)], off)
+		if k == 0 && err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		if err := writeSparse(f, buf[:k], off); err != nil {
+			return err
+		}
+		off += int64(k)
+	}
+	return f.Truncate(size)
 }
 
-func (r *handleReader) Read(p []byte) (int, error) {
-	if r.left == 0 {
-		return 0, io.EOF
+// writeSparse writes p at off but for its zeros.
+func writeSparse(f *os.File, p []byte, off int64) error {
+	for len(p) > 0 {
+		n, zero := 0, false
+		for n < len(p) {
+			piece := p[n:min(n+sparsePiece, len(p))]
+			z := len(piece) == sparsePiece && isZero(piece)
+			if n > 0 && z != zero {
+				break
+			}
+			n, zero = n+len(piece), z
+		}
+		if !zero {
+			if _, err := f.WriteAt(p[:n], off); err != nil {
+				return err
+			}
+		}
+		p, off = p[n:], off+int64(n)
 	}
-	n, err := r.h.ReadAt(r.ctx, p[:min(int64(len(p)), r.left)], r.off)
-	if n == 0 && err == nil {
-		err = io.ErrUnexpectedEOF
+	return nil
+}
+
+var zeroPage [4096]byte
+
+// isZero reports whether p is nothing but zero bytes.
+func isZero(p []byte) bool {
+	for len(p) > len(zeroPage) {
+		if !bytes.Equal(p[:len(zeroPage)], zeroPage[:]) {
+			return false
+		}
+		p = p[len(zeroPage):]
 	}
-	r.off, r.left = r.off+int64(n), r.left-int64(n)
-	return n, err
+	return bytes.Equal(p, zeroPage[:len(p)])
 }
 
 // attributes sets owner, extended attributes, mode and times, in the order in

@@ -37,7 +37,7 @@ func toRepo(r cache.Row) repo.InodeRow {
 		q := repo.Part{Kind: p.Kind, Size: p.Size}
 		if !p.Owed {
 			for _, b := range p.Blobs {
-				q.Blobs = append(q.Blobs, repo.BlobRef{ID: b.ID, Size: b.Size})
+				q.Blobs = append(q.Blobs, repo.Slice{ID: b.ID, Size: b.Size, Off: b.Off})
 			}
 		}
 		row.Parts = append(row.Parts, q)
@@ -81,7 +81,7 @@ func fromRepo(r repo.InodeRow) cache.Row {
 	for _, p := range r.Parts {
 		q := cache.Part{Kind: p.Kind, Size: p.Size}
 		for _, b := range p.Blobs {
-			q.Blobs = append(q.Blobs, cache.Blob{ID: b.ID, Size: b.Size})
+			q.Blobs = append(q.Blobs, cache.Blob{ID: b.ID, Size: b.Size, Off: b.Off})
 		}
 		rec.Parts = append(rec.Parts, q)
 	}

@@ -91,28 +91,28 @@ class Repository:
             check(plain.tell() % (16 << 10) == 0 and not any(rest), name, "is padded wrongly")
         return plain
 
-    def blob(self, id, length, start=0, n=None):
-        """A blob, or n bytes of it."""
-        name, at, known = self.places.get(id, (None, 0, None))
-        check(known == length, "no object that is there holds blob", id)
-        return os.pread(self.opened(name).fileno(), length if n is None else n, at + start)
+    def blob(self, id, n, start=0):
+        """n bytes of a blob."""
+        name, at, known = self.places.get(id, (None, 0, -1))
+        check(known >= start + n, "no object that is there holds blob", id)
+        return os.pread(self.opened(name).fileno(), n, at + start)
 
     def contents(self, inode):
-        """The bytes of a file, piece by piece (§7)."""
-        rest = []  # of each part: what is yet to be read of its blobs, the next one last
-        for _, length, blobs in inode.get("parts", []):
-            blobs = [(blobs, length)] if isinstance(blobs, str) else blobs
-            rest.append([(id, n, 0) for id, n in reversed(blobs)])
+        """The bytes of a file, piece by piece (§7); of zeros that lie nowhere, how many."""
+        rest = []  # of each part: what is yet to be read of its slices, the next one last
+        for _, length, slices in inode.get("parts", []):
+            slices = [(slices, length)] if isinstance(slices, str) else slices
+            rest.append([(id, n, at[0] if at else 0) for id, n, *at in reversed(slices)])
         runs = inode.get("runs", [0, inode["size"]] if rest else [])
         runs += json.loads(self.blob(*inode["more"])) if "more" in inode else []
         for p, n in zip(runs[::2], runs[1::2], strict=True):
             while n > 0:
-                id, length, at = rest[p].pop()
-                piece = self.blob(id, length, at, min(n, length - at))
-                n, at = n - len(piece), at + len(piece)
-                if at < length:
-                    rest[p].append((id, length, at))
-                yield piece
+                id, left, at = rest[p].pop()
+                take = min(n, left)
+                if take < left:
+                    rest[p].append((id, left - take, at + take))
+                n -= take
+                yield self.blob(id, take, at) if id else take
 
     def apply(self, row):
         """Take in a row of a commit or checkpoint (§5). Condemned objects serve as long as they are there."""
@@ -215,7 +215,9 @@ class Repository:
         else:
             with open(path, "xb") as file:
                 try:
-                    file.writelines(self.contents(inode))
+                    for piece in self.contents(inode):
+                        file.seek(piece, 1) if isinstance(piece, int) else file.write(piece)
+                    file.truncate()
                     check(file.tell() == inode["size"], "it has", file.tell(), "bytes instead of", inode["size"])
                 except ERRORS:
                     os.unlink(path)

@@ -54,7 +54,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 	c := &checker{
 		st: st, k: k, opts: opts,
 		objects: map[string]*checkedObject{}, condemned: map[string]bool{}, acked: map[string]bool{},
-		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, commits: map[string]bool{}, listedCommits: map[string]bool{},
+		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{}, commits: map[string]bool{}, listedCommits: map[string]bool{},
 	}
 	for _, step := range []func(context.Context) error{
 		c.checkKeys,
@@ -87,6 +87,7 @@ type checker struct {
 	acked         map[string]bool // objects of the index that no commit places yet
 	inodes        map[uint64]checkedInode
 	placed        map[ID][]*checkedObject
+	ends          map[ID]int64 // of blobs that are used in slices: where the last ends
 
 	findings []Finding
 	sum      Summary
@@ -104,7 +105,7 @@ type checkedInode struct {
 	device string
 	seq    uint64
 	live   bool // a file that is not gone
-	blobs  []ID
+	blobs  []ID // each once, but for whole ones
 	owed   int64
 	bytes  int64 // owed
 }

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -31,6 +32,9 @@ func (c *checker) readLogs(ctx context.Context) error {
 		o := c.objects[name]
 		for _, b := range o.row.Blobs() {
 			c.placed[b.ID] = append(c.placed[b.ID], o)
+			if end := c.ends[b.ID]; b.Size < end {
+				c.find(name, ErrCorrupt, "blob %s has %d bytes, and a file needs it to %d", b.ID, b.Size, end)
+			}
 		}
 	}
 	return nil
@@ -129,14 +133,31 @@ func (c *checker) takeInode(commit *Commit, row *InodeRow) {
 			inode.owed++
 			inode.bytes += p.Size
 		}
-		for _, b := range p.Blobs {
-			inode.blobs = append(inode.blobs, b.ID)
-		}
+		c.takeSlices(&inode, p.Blobs)
 	}
 	if row.More != nil {
 		inode.blobs = append(inode.blobs, row.More.ID)
 	}
 	c.inodes[row.Inode] = inode
+}
+
+// takeSlices notes the blobs of a part.
+func (c *checker) takeSlices(inode *checkedInode, blobs []Slice) {
+	first, sliced := len(inode.blobs), false
+	for _, b := range blobs {
+		if b.IsZeros() {
+			continue
+		}
+		inode.blobs = append(inode.blobs, b.ID)
+		if b.Off > 0 {
+			sliced = true
+			c.ends[b.ID] = max(c.ends[b.ID], b.Off+b.Size)
+		}
+	}
+	if sliced { // the same few blobs again and again
+		slices.SortFunc(inode.blobs[first:], func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+		inode.blobs = slices.Clip(inode.blobs[:first+len(slices.Compact(inode.blobs[first:]))])
+	}
 }
 
 // readObjects reads every object that is there, if asked to.

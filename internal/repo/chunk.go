@@ -16,6 +16,7 @@ const (
 	LargeMin, LargeNormal, LargeMax = 256 << 10, 1 << 20, 4 << 20   // data from LargeData
 	RowsMin, RowsNormal, RowsMax    = 16 << 10, 64 << 10, 256 << 10 // rows of a checkpoint
 	LargeData                       = 32 << 20
+	HugeData                        = 64 << 30 // data from here on is cut as sound is: a row names every chunk
 )
 
 // Chunks cuts the bytes of r where their content says (FastCDC), so that equal

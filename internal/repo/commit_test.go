@@ -58,7 +58,13 @@ var (
 		for i := range rapid.IntRange(0, 4).Draw(t, "parts") {
 			p := Part{Kind: rapid.SampledFrom([]string{Tags, Art, Audio, Data}).Draw(t, "kind")}
 			for range rapid.IntRange(0, 3).Draw(t, "blobs") {
-				ref := BlobRef{genID.Draw(t, "id"), rapid.Int64Range(1, MaxBlob).Draw(t, "n")}
+				ref := Slice{ID: genID.Draw(t, "id"), Size: rapid.Int64Range(1, MaxBlob).Draw(t, "n")}
+				switch rapid.IntRange(0, 3).Draw(t, "slice") {
+				case 0:
+					ref.Off = rapid.Int64Range(0, MaxBlob-ref.Size).Draw(t, "off")
+				case 1:
+					ref = Slice{Size: rapid.Int64Range(1, 1<<50).Draw(t, "zeros")}
+				}
 				p.Blobs = append(p.Blobs, ref)
 				p.Size += ref.Size
 			}
@@ -271,7 +277,7 @@ func FuzzCommit(f *testing.F) {
 		{Name: objectName("audio", [32]byte{2}), Size: sealedSize(padTo), Kind: Audio, Raw: []BlobRef{{ID{3}, 7}}},
 	}
 	c.Condemned = []CondemnRow{{c.Puts[0].Name, 5, "old"}}
-	row := track(7, one(Tags, BlobRef{ID{4}, 9}), Part{Kind: Audio, Size: 5}, Part{Data, 5, []BlobRef{{ID{4}, 2}, {ID{5}, 3}}})
+	row := track(7, one(Tags, BlobRef{ID{4}, 9}), Part{Kind: Audio, Size: 5}, Part{Data, 15, []Slice{{ID{4}, 2, 0}, {ID{5}, 3, 70}, {ID{}, 10, 0}}})
 	row.Xattrs = map[string][]byte{"user.x": {1}, "user.\xff": {2}}
 	c.Inodes = []InodeRow{row, {Inode: 3, Gone: true}, {Inode: 4, Type: "symlink", Target: "\xff"}, {Inode: 5, Type: "dir", In: 1, Name: "d"}}
 	c.Names = []NameRow{{1, "n", 7}, {1, "\xfe", 0}}

@@ -209,7 +209,7 @@ func (s *scanner) xattrs(r *InodeRow, decode func(string) (string, error)) {
 	})
 }
 
-// part takes [kind,length], [kind,length,id] or [kind,length,[[id,n],…]].
+// part takes [kind,length], [kind,length,id] or [kind,length,[slice,…]].
 func (s *scanner) part() (p Part) {
 	n := 0
 	s.array(func() {
@@ -231,21 +231,49 @@ func (s *scanner) part() (p Part) {
 	return p
 }
 
-func (s *scanner) partBlobs(size int64) (refs []BlobRef) {
+func (s *scanner) partBlobs(size int64) (refs []Slice) {
 	if s.next() == '"' {
 		if size > MaxBlob {
 			s.fail("blob of %d bytes, the limit is %d", size, MaxBlob)
 		}
-		return []BlobRef{{s.id(), size}}
+		return []Slice{{ID: s.id(), Size: size}}
 	}
-	s.array(func() { refs = append(refs, s.ref()) })
+	s.array(func() { refs = append(refs, s.slice(size)) })
 	for _, r := range refs {
-		size -= r.Size
+		if size -= r.Size; size < 0 {
+			break
+		}
 	}
 	if s.err == nil && (size != 0 || len(refs) == 0) {
 		s.fail("blobs of a part do not sum to its length")
 	}
 	return refs
+}
+
+// slice takes ["id",n], ["id",n,off], or [0,n] for zeros, of a part of limit bytes.
+func (s *scanner) slice(limit int64) (r Slice) {
+	n := 0
+	s.array(func() {
+		switch {
+		case n == 0 && s.next() == '0':
+			s.length(0)
+		case n == 0:
+			r.ID = s.id()
+		case n == 1 && r.IsZeros():
+			r.Size = s.length(limit)
+		case n == 1:
+			r.Size = s.length(MaxBlob)
+		case n == 2 && !r.IsZeros():
+			r.Off = s.length(MaxBlob - r.Size)
+		default:
+			s.fail("slice of more than it can have")
+		}
+		n++
+	})
+	if s.err == nil && n < 2 {
+		s.fail("slice of %d elements", n)
+	}
+	return r
 }
 
 func (s *scanner) runs() (runs []Run) {

@@ -174,7 +174,7 @@ func appendPart(b []byte, p Part) []byte {
 	b = appendString(append(b, '['), p.Kind)
 	b = strconv.AppendInt(append(b, ','), p.Size, 10)
 	switch {
-	case len(p.Blobs) == 1 && p.Blobs[0].Size == p.Size:
+	case len(p.Blobs) == 1 && p.Blobs[0].Off == 0 && !p.Blobs[0].IsZeros():
 		b = appendID(append(b, ','), p.Blobs[0].ID)
 	case len(p.Blobs) > 0:
 		b = append(b, ',', '[')
@@ -182,9 +182,24 @@ func appendPart(b []byte, p Part) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(appendRef(append(b, '['), r), ']')
+			b = appendSlice(b, r)
 		}
 		b = append(b, ']')
+	}
+	return append(b, ']')
+}
+
+// appendSlice appends ["id",n], ["id",n,off], or [0,n] for zeros.
+func appendSlice(b []byte, s Slice) []byte {
+	b = append(b, '[')
+	if s.IsZeros() {
+		b = append(b, '0')
+	} else {
+		b = appendID(b, s.ID)
+	}
+	b = strconv.AppendInt(append(b, ','), s.Size, 10)
+	if s.Off != 0 {
+		b = strconv.AppendInt(append(b, ','), s.Off, 10)
 	}
 	return append(b, ']')
 }

@@ -196,4 +196,6 @@ func track(inode uint64, parts ...Part) InodeRow {
 	return row
 }
 
-func one(kind string, ref BlobRef) Part { return Part{kind, ref.Size, []BlobRef{ref}} }
+func one(kind string, ref BlobRef) Part { return Part{kind, ref.Size, []Slice{whole(ref)}} }
+
+func whole(ref BlobRef) Slice { return Slice{ID: ref.ID, Size: ref.Size} }

@@ -127,31 +127,43 @@ func (r *Reader) rawBlob(ctx context.Context, id ID, p *Placement) ([]byte, erro
 	return blob, nil
 }
 
-// Range streams n bytes of the blob ref from offset off. Every byte is
-// authenticated before it is handed out; if the range is the whole blob, the
-// last of it also waits for the blob's id. A read error is final.
-func (r *Reader) Range(ctx context.Context, ref BlobRef, off, n int64) (io.ReadCloser, error) {
-	p, err := r.lookup(ref.ID)
+// Range streams n bytes of s from offset off. Every byte is authenticated before
+// it is handed out; if the range is the whole blob, the last of it also waits for
+// the blob's id. A read error is final.
+func (r *Reader) Range(ctx context.Context, s Slice, off, n int64) (io.ReadCloser, error) {
+	if off < 0 || n < 0 || n > s.Size || off > s.Size-n {
+		return nil, fmt.Errorf("blob %s: no bytes %d to %d of %d", s.ID, off, off+n, s.Size)
+	}
+	if s.IsZeros() {
+		return io.NopCloser(io.LimitReader(zeros{}, n)), nil
+	}
+	p, err := r.lookup(s.ID)
 	if err != nil {
 		return nil, err
 	}
-	if p.Size != ref.Size {
-		return nil, fmt.Errorf("%s: %w: blob %s has %d bytes, want %d", p.Object, ErrCorrupt, ref.ID, p.Size, ref.Size)
+	if s.Off < 0 || s.Size > p.Size || s.Off > p.Size-s.Size {
+		return nil, fmt.Errorf("%s: %w: blob %s has %d bytes, want %d from %d on", p.Object, ErrCorrupt, s.ID, p.Size, s.Size, s.Off)
 	}
-	if off < 0 || n < 0 || n > p.Size || off > p.Size-n {
-		return nil, fmt.Errorf("blob %s: no bytes %d to %d of %d", ref.ID, off, off+n, p.Size)
-	}
+	off += s.Off
 	if p.FrameLen == 0 {
-		return r.rawRange(ctx, ref.ID, p, off, n)
+		return r.rawRange(ctx, s.ID, p, off, n)
 	}
 	blob, err := r.packed(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if n == p.Size && r.k.BlobID(blob) != ref.ID {
-		return nil, fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, ref.ID)
+	if n == p.Size && r.k.BlobID(blob) != s.ID {
+		return nil, fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, s.ID)
 	}
 	return io.NopCloser(bytes.NewReader(blob[off : off+n])), nil
+}
+
+// zeros reads as zero bytes without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func (r *Reader) rawRange(ctx context.Context, id ID, p *Placement, off, n int64) (io.ReadCloser, error) {

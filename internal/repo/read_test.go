@@ -28,7 +28,7 @@ func (e *env) gets(fn func()) int64 {
 }
 
 func (e *env) read(r *Reader, p []byte, off, n int64) ([]byte, error) {
-	body, err := r.Range(e.t.Context(), e.ref(p), off, n)
+	body, err := r.Range(e.t.Context(), whole(e.ref(p)), off, n)
 	if err != nil {
 		return nil, err
 	}
@@ -368,7 +368,7 @@ func TestLyingRow(t *testing.T) {
 		r := NewReader(e.st, e.k, x, t.TempDir(), ReaderOptions{})
 		_, err := r.Blob(t.Context(), refs[0].ID)
 		wantErr(t, err, ErrCorrupt, o.Name)
-		body, err := r.Range(t.Context(), refs[1], 0, 1000)
+		body, err := r.Range(t.Context(), whole(refs[1]), 0, 1000)
 		if err == nil {
 			var got []byte
 			if got, err = io.ReadAll(body); len(got) > 0 {

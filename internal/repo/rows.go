@@ -20,12 +20,23 @@ type BlobRef struct {
 	Size int64
 }
 
-// Part is all bytes of one meaning in one file. Blobs is empty when the part is
-// owed: its length is known, but it is not in the bucket yet.
+// Slice is Size bytes of the blob ID from offset Off; without an ID they are
+// zeros, which lie nowhere.
+type Slice struct {
+	ID        ID
+	Size, Off int64
+}
+
+// IsZeros reports whether the slice is of no blob.
+func (s Slice) IsZeros() bool { return s.ID == ID{} }
+
+// Part is all bytes of one meaning in one file: those of its slices in order.
+// Blobs is empty when the part is owed: its length is known, but it is not in the
+// bucket yet.
 type Part struct {
 	Kind  string
 	Size  int64
-	Blobs []BlobRef
+	Blobs []Slice
 }
 
 // Owed reports whether the part's bytes are not in the bucket yet.
