@@ -1,12 +1,8 @@
 package store_test
 
 import (
-	"context"
-	"errors"
 	"io"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/mem"
@@ -16,9 +12,6 @@ import (
 func TestConformance(t *testing.T) {
 	t.Run("Count", func(t *testing.T) {
 		storetest.Run(t, func(*testing.T) store.Store { return store.Count(mem.New()) })
-	})
-	t.Run("Limit", func(t *testing.T) {
-		storetest.Run(t, func(*testing.T) store.Store { return store.Limit(mem.New(), 0, 1<<40) })
 	})
 }
 
@@ -54,51 +47,6 @@ func TestCounts(t *testing.T) {
 	}
 	if got := c.Counts(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-func TestLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := store.Limit(mem.New(), 1<<20, 2<<20)
-		body := make([]byte, 10<<20)
-		expectTook(t, 10*time.Second, func() error { return l.Put(t.Context(), "a", body) })
-		expectTook(t, 5*time.Second, func() error { return readAll(t.Context(), l) })
-		l.SetRates(0, 0)
-		expectTook(t, 0, func() error { return l.Put(t.Context(), "a", body) })
-		expectTook(t, 0, func() error { return readAll(t.Context(), l) })
-	})
-}
-
-func TestLimitCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := store.Limit(mem.New(), 1, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Minute, cancel)
-		err := l.Put(ctx, "a", make([]byte, 1<<20))
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
-		}
-	})
-}
-
-func readAll(ctx context.Context, s store.Store) error {
-	r, err := s.Get(ctx, "a", 0, -1)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, r)
-	return errors.Join(err, r.Close())
-}
-
-// expectTook allows for the burst that a limiter lets pass at once.
-func expectTook(t *testing.T, want time.Duration, f func() error) {
-	t.Helper()
-	begun := time.Now()
-	if err := f(); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(begun); took > want || took < want-100*time.Millisecond {
-		t.Errorf("took %v, want %v", took, want)
 	}
 }
 

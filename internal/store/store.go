@@ -5,7 +5,8 @@
 // [github.com/tunesafe/tunesafe/internal/store/s3] for anything that speaks S3
 // and [github.com/tunesafe/tunesafe/internal/store/mem] for tests; both pass
 // [github.com/tunesafe/tunesafe/internal/store/storetest]. Cross-cutting
-// behaviour (counting, limits) is a decorator over the same interface.
+// behaviour (counting) is a decorator over the same interface; how fast bytes
+// go is for the connections ([github.com/tunesafe/tunesafe/internal/line]).
 package store
 
 import (

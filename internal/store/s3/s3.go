@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -253,6 +254,10 @@ func (s *Store) ClockOffset() time.Duration { return s.transport.clock.offset() 
 
 // Requests is how many HTTP requests were sent so far, retries included.
 func (s *Store) Requests() int64 { return s.transport.requests.Load() }
+
+// Shape has every connection made from now on pass through f, which may pace or
+// count its bytes. It sees what goes over the wire, TLS and headers included.
+func (s *Store) Shape(f func(net.Conn) net.Conn) { s.transport.shape.Store(&f) }
 
 // Close gives up the connections that are not in use. The store stays usable.
 // A server on the same machine stops sooner when its clients have done this.

@@ -55,11 +55,21 @@ type transport struct {
 	clock    clock
 	outage   outage
 	refused  func() // called when the store refuses a request
+	shape    atomic.Pointer[func(net.Conn) net.Conn]
 	requests atomic.Int64
 }
 
 func newTransport(stall time.Duration, log *slog.Logger) *transport {
-	return &transport{pool: newHTTP(), stall: stall, log: log}
+	t := &transport{pool: newHTTP(), stall: stall, log: log}
+	dial := t.pool.DialContext
+	t.pool.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if shape := t.shape.Load(); err == nil && shape != nil {
+			c = (*shape)(c)
+		}
+		return c, err
+	}
+	return t
 }
 
 // newHTTP returns the pool of connections. HTTP/1.1 only: with HTTP/2 all
