@@ -128,7 +128,7 @@ func (x *absorption) row(r Row, base string) error {
 	case n.isDir():
 		return x.placeDir(r, n, known)
 	case n.isFile():
-		n.Size = r.Recipe.Size
+		n.Size, n.Sound = r.Recipe.Size, new(r.Recipe.sound())
 		return x.content(r, n)
 	}
 	n.Size = int64(len(r.Target))

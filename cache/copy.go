@@ -84,7 +84,8 @@ func (c *Cache) copyRecipe(src, dst *file, n int64) (size int64, err error) {
 			return err
 		}
 		x.b.Put(bRecipe, inoKey(dst.ino), encode(r))
-		x.owe(dst.ino, r)
+		x.owe(dst.ino, r, RankUnknown)
+		to.Sound = new(r.sound())
 		to.changed(size, x.now)
 		to.Room = 0
 		return nil

@@ -3,11 +3,9 @@ package cache
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -75,6 +73,8 @@ type Snapshot struct {
 	Ino  Ino
 	Size int64
 	Base *Recipe // what the content was when last cut; nil if never
+	Over bool    // it took the place of a file that the bucket has, as taggers do
+	Rank Rank    // of what it will owe: whoever cuts it says
 
 	c       *Cache
 	f       *file
@@ -114,7 +114,7 @@ func (c *Cache) Snapshot(ino Ino) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{Ino: ino, c: c, f: f, gen: gen, h: &Handle{c: c, f: f}}
+	s := &Snapshot{Ino: ino, Over: n.Succeeds != 0, Rank: RankUnknown, c: c, f: f, gen: gen, h: &Handle{c: c, f: f}}
 	if err := s.take(); err != nil {
 		c.release(f)
 		return nil, err
@@ -232,17 +232,24 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 	return s.c.update(s.Ino, func(x *change, n *inode) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if n.Gen != s.gen || n.Nlink == 0 || s.taken == nil && (f.writers > 0 || s.moved(f)) {
+		if s.void(n, f) {
 			return ErrChanged
 		}
 		return s.accept(x, n, f, &r)
 	})
 }
 
+// void reports whether the file was opened for writing or changed since the
+// snapshot. A copy of a file in use stays what it was. f.mu is held.
+func (s *Snapshot) void(n *inode, f *file) bool {
+	return n.Gen != s.gen || n.Nlink == 0 || s.taken == nil && (f.writers > 0 || s.moved(f))
+}
+
 // accept stores the recipe of a cut that nobody voided.
 func (s *Snapshot) accept(x *change, n *inode, f *file, r *Recipe) error {
 	x.c.fromContent(s.Ino, n)
 	n.Cut, n.Size, n.TakenOpen = n.Gen, r.Size, s.taken != nil
+	n.Sound = new(r.sound())
 	if n.TakenOpen {
 		n.Mtime = stampTS(s.st.Mtim)
 		n.Ver++
@@ -262,7 +269,7 @@ func (s *Snapshot) accept(x *change, n *inode, f *file, r *Recipe) error {
 	if !n.TakenOpen { // what is written from now on is cut when the file is closed
 		x.b.Delete(bUncut, inoKey(s.Ino))
 	}
-	x.owe(s.Ino, r)
+	x.owe(s.Ino, r, s.Rank)
 	f.have.Written = nil
 	if !f.have.Whole {
 		f.have.Limit = r.Size
@@ -289,17 +296,6 @@ func (s *Snapshot) moved(f *file) bool {
 	return st.Size != s.st.Size || st.Mtim != s.st.Mtim
 }
 
-func (x *change) owe(ino Ino, r *Recipe) {
-	if r.Owes() {
-		x.b.Put(bOwed, inoKey(ino), nil)
-	} else {
-		x.b.Delete(bOwed, inoKey(ino))
-	}
-}
-
-// Owed lists the files of which a part is not in the bucket yet.
-func (c *Cache) Owed() ([]Ino, error) { return c.named(bOwed) }
-
 // RecipeOf returns the recipe of a file as last cut, and whether the content is
 // still that.
 func (c *Cache) RecipeOf(ino Ino) (*Recipe, bool, error) {
@@ -311,134 +307,43 @@ func (c *Cache) RecipeOf(ino Ino) (*Recipe, bool, error) {
 	return r, n.Gen == n.Cut, err
 }
 
-// Paid marks the parts of a file as uploaded and puts its row among those
-// waiting for a commit. ErrChanged if the file is not what was uploaded any more.
-func (s *Snapshot) Paid() error {
-	return s.c.update(s.Ino, func(x *change, n *inode) error {
-		if n.Gen != s.gen || n.Cut != n.Gen {
-			return ErrChanged
-		}
-		r, err := s.c.recipe(s.Ino)
-		if err != nil {
-			return err
-		}
-		for i := range r.Parts {
-			r.Parts[i].Owed = false
-		}
-		x.b.Put(bRecipe, inoKey(s.Ino), encode(r))
-		x.owe(s.Ino, r)
-		x.wait(s.Ino, n)
-		return nil
-	})
-}
-
 // Recut marks a file as not cut: what its recipe names is not in the bucket.
 func (c *Cache) Recut(ino Ino) error {
 	return c.update(ino, func(x *change, n *inode) error { x.dirty(ino, n); return nil })
 }
 
-// Waiting counts what is not safe yet.
-type Waiting struct {
-	Files int   // regular files
-	Bytes int64 // of them, still to go to the bucket
-	Rows  int   // rows waiting for a commit
-	Open  int   // of Files, open for writing now
-	Total int   // regular files of the drive
-	Size  int64 // bytes of all regular files
-}
-
 // Idle reports whether nothing at all waits for the bucket.
 func (c *Cache) Idle() (bool, error) {
 	for _, b := range []kv.Bucket{bUncut, bOwed} {
-		if inos, err := c.named(b); err != nil || len(inos) > 0 {
+		if any, err := c.anyNamed(b); err != nil || any {
 			return false, err
 		}
 	}
 	for _, b := range []kv.Bucket{bPRow, bPName} {
-		empty := true
-		if err := c.db.Scan(b, nil, nil, func(_, _ []byte) bool { empty = false; return false }); err != nil || !empty {
+		if any, err := c.anyRow(b, func(_, _ []byte) bool { return true }); err != nil || any {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// Waiting scans the marks.
-func (c *Cache) Waiting() (w Waiting, err error) {
-	waits := map[Ino]bool{}
-	for _, b := range []kv.Bucket{bUncut, bOwed, bPRow} {
-		inos, err := c.keys(b)
-		if err != nil {
-			return w, err
-		}
-		for _, ino := range inos {
-			waits[ino] = true
-		}
-		if b == bPRow {
-			w.Rows = len(inos)
-		}
-	}
-	for ino := range waits {
-		n, err := c.inode(ino)
-		if errors.Is(err, ErrNotExist) || err == nil && (!n.isFile() || n.Nlink == 0) {
-			continue
-		}
-		if err != nil {
-			return w, err
-		}
-		w.Files++
-		w.Bytes += c.waitingBytes(ino, n)
-		if f := c.peek(ino); f != nil && f.isHeld() {
-			w.Open++
-		}
-	}
-	w.Total, w.Size, err = c.totals.of(c)
-	return w, err
-}
-
-// totals remembers the count of all files: who watches the status asks twice a
-// second, and the count reads every inode.
-type totals struct {
-	mu      sync.Mutex
-	files   int
-	size    int64
-	version uint64    // of the namespace when they were counted
-	next    time.Time // not counted again before
-}
-
-func (t *totals) of(c *Cache) (files int, size int64, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	v, began := c.Version(), time.Now()
-	if v == t.version && t.files > 0 || began.Before(t.next) {
-		return t.files, t.size, nil
-	}
-	t.files, t.size, t.version = 0, 0, v
-	err = c.db.Scan(bInode, nil, nil, func(_, p []byte) bool {
-		if n, err := briefOf(p); err == nil && n.Mode&unix.S_IFMT == unix.S_IFREG && n.Nlink > 0 {
-			t.files++
-			t.size += n.Size
-		}
-		return true
-	})
-	t.next = time.Now().Add(10 * time.Since(began)) // at most a tenth of the time
-	return t.files, t.size, err
-}
-
-func (c *Cache) waitingBytes(ino Ino, n *inode) int64 {
-	if n.dirty() {
-		a, _ := c.Attr(ino)
-		return a.Size
-	}
-	r, err := c.recipe(ino)
+// anyNamed reports whether an inode with a name has the mark.
+func (c *Cache) anyNamed(mark kv.Bucket) (bool, error) {
+	gone, err := c.keys(bOrphan)
 	if err != nil {
-		return n.Size
+		return false, err
 	}
-	var sum int64
-	for _, p := range r.Parts {
-		if p.Owed {
-			sum += p.Size
-		}
-	}
-	return sum
+	return c.anyRow(mark, func(k, _ []byte) bool {
+		_, orphan := slices.BinarySearch(gone, keyIno(k))
+		return !orphan
+	})
+}
+
+// anyRow reports whether a row of the bucket is such a one.
+func (c *Cache) anyRow(b kv.Bucket, is func(k, v []byte) bool) (found bool, err error) {
+	err = c.db.Scan(b, nil, nil, func(k, v []byte) bool {
+		found = is(k, v)
+		return !found
+	})
+	return found, err
 }

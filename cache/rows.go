@@ -54,6 +54,7 @@ type inode struct {
 	Succeeds  Ino               `cbor:"19,keyasint,omitempty"`
 	TakenOpen bool              `cbor:"20,keyasint,omitempty"`
 	Room      int64             `cbor:"21,keyasint,omitempty"` // of a whole content: see blocks
+	Sound     *int64            `cbor:"22,keyasint,omitempty"` // bytes that go behind names and tags, as last cut; nil: not known
 }
 
 // brief is what is asked of many rows at once; it is decoded in a fraction of the
@@ -62,6 +63,16 @@ type brief struct {
 	Mode  uint32 `cbor:"1,keyasint"`
 	Nlink uint32 `cbor:"2,keyasint"`
 	Size  int64  `cbor:"6,keyasint,omitempty"`
+	Sound *int64 `cbor:"22,keyasint,omitempty"`
+}
+
+// sound is how much of a file goes behind names and tags. Where it is not known
+// all counts: of most files nearly all is.
+func (n *brief) sound() int64 {
+	if n.Sound == nil {
+		return n.Size
+	}
+	return *n.Sound
 }
 
 func briefOf(row []byte) (n brief, err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
@@ -50,6 +51,12 @@ func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, err err
 			return done, err
 		}
 		done += len(cuts)
+		if len(inos) > 0 && w.overdue() { // hours may pass until the last is cut
+			if err := w.commitRows(ctx); err != nil {
+				return done, err
+			}
+			w.commitDue = time.Now().Add(longestSettle)
+		}
 	}
 	return done, nil
 }
@@ -146,8 +153,8 @@ func bring(snap *cache.Snapshot, l split.Layout, part int) error {
 	return nil
 }
 
-// part names the blobs of a part. Small ones go into packs at once; sound that
-// the bucket lacks is owed.
+// part names the blobs of a part. Small ones and libraries go into packs at
+// once; sound that the bucket lacks, or that was not read yet, is owed.
 func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout, i int, kind string) (cache.Part, error) {
 	size := l.PartSize(i)
 	if p, ok := kept(snap, l, i, kind); ok {
@@ -155,7 +162,19 @@ func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout,
 	}
 	p := cache.Part{Kind: kind, Size: size}
 	src := &partReader{r: snap, l: l, part: i}
-	if kind == repo.Audio || kind == repo.Data && size >= packedBelow {
+	heavy := kind == repo.Audio || kind == repo.Data && size >= packedBelow
+	if heavy && kind == repo.Data {
+		library, err := isLibrary(snap)
+		if err != nil {
+			return p, err
+		}
+		heavy = !library
+	}
+	switch {
+	case heavy && !likelyKnown(snap, p):
+		p.Owed = true
+		return p, nil
+	case heavy:
 		return w.heavyPart(ctx, p, src)
 	}
 	for blob, err := range blobs(src, kind, size, nil) {
@@ -169,6 +188,25 @@ func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout,
 		}
 	}
 	return p, nil
+}
+
+// likelyKnown tells whether the bucket may well have the sound, so that it is
+// read for the cut: a retag leaves it as it was, in the file or in one that takes
+// its place. To commit first that such sound is owed would take it from other
+// devices for a while, and send each row twice.
+//
+// All other sound is new, most likely, and read once, when it is its turn.
+func likelyKnown(snap *cache.Snapshot, p cache.Part) bool {
+	if snap.Base == nil {
+		return snap.Over
+	}
+	for _, was := range snap.Base.Parts {
+		same := was.Kind == p.Kind && (was.Size == p.Size || p.Kind == repo.Data)
+		if same && len(was.Blobs) > 0 {
+			return true
+		}
+	}
+	return snap.Over
 }
 
 // kept finds the part unread when it is untouched in a file that is only partly

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -13,70 +15,98 @@ import (
 	"github.com/tunesafe/tunesafe/internal/split"
 )
 
-// sound uploads owed parts for a while; done is false if it stopped to let new
-// labour go first.
+// sound uploads owed parts for a while, each read once: hashed, looked up, and
+// sent if the bucket lacks it. done is false if it stopped to let new labour go
+// first.
 func (w *Worker) sound(ctx context.Context) (done bool, err error) {
-	inos, err := w.cache.Owed()
-	if err != nil || len(inos) == 0 {
+	debts, err := w.cache.Owed()
+	if err != nil || len(debts) == 0 {
 		return true, err
 	}
-	if err := w.labourFirst(ctx, inos); err != nil {
+	u := &upload{w: w, until: time.Now().Add(sliceOfSound)}
+	if u.busy, _, err = w.cache.Uncut(w.o.Settle); err != nil {
+		return false, err
+	}
+	u.ctx = ctx
+	if debts, err = u.labourFirst(ctx, debts); err != nil {
 		return false, err
 	}
 	w.setPhase(phaseSound)
-	u := &upload{w: w, until: time.Now().Add(sliceOfSound)}
 	u.g = newCrew(ctx, w.transfers())
 	u.ctx = u.g.ctx
-	done, err = u.all(inos)
+	done, err = u.all(debts)
 	if err == nil {
 		err = u.finishGroup()
 	}
 	if werr := u.g.Wait(); werr != nil {
 		err = werr
 	}
-	w.sent += u.sent
-	return done, errors.Join(err, ctx.Err())
+	w.sent += u.sent.Load()
+	return done && !u.stopped.Load(), errors.Join(err, ctx.Err())
 }
 
-// labourFirst makes a commit of names and tags before much sound is uploaded.
-func (w *Worker) labourFirst(ctx context.Context, inos []cache.Ino) error {
+// labourFirst makes a commit of names and tags before much sound is uploaded. It
+// returns what is owed still.
+//
+// Up to what is read within a second or two the sound is looked at first: it may
+// all be known to the bucket, as that of a copied album, and then one commit says
+// everything.
+func (u *upload) labourFirst(ctx context.Context, debts []cache.Debt) ([]cache.Debt, error) {
+	waits, err := u.w.cache.LabourWaits()
+	if err != nil || !waits {
+		return debts, err
+	}
 	var sum int64
-	for _, ino := range inos {
-		r, _, err := w.cache.RecipeOf(ino)
-		if errors.Is(err, cache.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, p := range r.Parts {
-			if p.Owed {
-				sum += p.Size
-			}
-		}
+	for _, d := range debts {
+		sum += d.Bytes
 	}
-	rate := w.line.get()
+	rate := u.w.line.get()
 	if sum < labourFirst && (rate == 0 || float64(sum)/rate < 30) {
-		return nil
+		return debts, nil
 	}
-	return w.commitRows(ctx)
+	if sum < unreadFirst {
+		for len(debts) > 0 {
+			known, err := u.known(debts[0].Ino)
+			if err != nil {
+				return debts, err
+			}
+			if !known {
+				break
+			}
+			debts = debts[1:]
+		}
+	}
+	if len(debts) == 0 {
+		return nil, nil
+	}
+	return debts, u.w.commitRows(ctx)
 }
 
 // upload is one call of sound.
 type upload struct {
-	w     *Worker
-	g     *crew
-	ctx   context.Context
-	until time.Time
-	sent  int64
-	group group
+	w       *Worker
+	g       *crew
+	ctx     context.Context //nolint:containedctx // the crew's
+	until   time.Time
+	busy    []cache.Ino  // what could not be cut when it began
+	sent    atomic.Int64 // bytes
+	asked   atomic.Int64 // Unix second in which stop last looked
+	stopped atomic.Bool  // amid a file, for new labour
+	group   group
 }
 
 // group gathers small sound of several files for one object.
 type group struct {
 	blobs []repo.Blob
 	size  int64
-	files []*owedFile
+	files []payment
+}
+
+// payment is a part of a file that is paid once its blobs are acknowledged.
+type payment struct {
+	file  *owedFile
+	part  int
+	blobs []cache.Blob
 }
 
 // owedFile is a file whose owed parts are being uploaded.
@@ -93,43 +123,53 @@ func (f *owedFile) reader(part int) io.Reader {
 	return &partReader{r: f.snap, l: l, part: part}
 }
 
-func (u *upload) all(inos []cache.Ino) (done bool, err error) {
-	for i, ino := range inos {
+func (u *upload) all(debts []cache.Debt) (done bool, err error) {
+	for i, d := range debts {
 		if u.ctx.Err() != nil {
 			return false, nil // the error is the group's
 		}
-		if time.Now().After(u.until) || u.sent >= commitBytes {
-			return i == len(inos), nil
+		if time.Now().After(u.until) || u.sent.Load() >= commitBytes {
+			return i == len(debts), nil
 		}
-		if err := u.file(ino); err != nil {
+		if err := u.file(d.Ino); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// file begins the upload of what a file owes.
-func (u *upload) file(ino cache.Ino) error {
+// open takes a file in hand; nil if it is gone, in use, or to be cut again.
+func (u *upload) open(ino cache.Ino) (*owedFile, error) {
 	r, current, err := u.w.cache.RecipeOf(ino)
 	if errors.Is(err, cache.ErrNotExist) || err == nil && !current {
-		return nil // gone, or to be cut again
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	snap, err := u.w.cache.Snapshot(ino)
-	if errors.Is(err, cache.ErrBusy) || errors.Is(err, cache.ErrNotExist) {
-		return nil
+	switch {
+	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case snap.Size != r.Size: // the content is not what was cut
+		snap.Close()
+		return nil, u.recut(ino)
 	}
-	if err != nil {
+	return &owedFile{snap, r}, nil
+}
+
+// file begins the upload of what a file owes.
+func (u *upload) file(ino cache.Ino) error {
+	f, err := u.open(ino)
+	if f == nil {
 		return err
 	}
-	f := &owedFile{snap, r}
-	for i, p := range r.Parts {
+	for i, p := range f.recipe.Parts {
 		if !p.Owed {
 			continue
 		}
-		u.sent += p.Size
 		switch {
 		case p.Kind != repo.Audio:
 			return u.data(f, i)
@@ -137,17 +177,65 @@ func (u *upload) file(ino cache.Ino) error {
 			return u.small(f, i)
 		}
 		u.g.Go(func() error { return u.large(f, i) })
-		return nil // sound is one part
+		return nil // should another part be owed, it is the next call's
 	}
-	snap.Close()
+	f.snap.Close()
 	return nil
+}
+
+// known reads what a file owes, and reports whether the bucket has it all; then
+// it is owed no more.
+func (u *upload) known(ino cache.Ino) (bool, error) {
+	f, err := u.open(ino)
+	if f == nil {
+		return false, err
+	}
+	defer f.snap.Close()
+	for i, p := range f.recipe.Parts {
+		if !p.Owed {
+			continue
+		}
+		found, err := u.look(f, i)
+		if err != nil || found == nil {
+			return false, err
+		}
+		if err := u.paid(payment{f, i, found}); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// look reads a part and returns its blobs, or nil if the bucket lacks one.
+func (u *upload) look(f *owedFile, i int) (found []cache.Blob, err error) {
+	p := f.recipe.Parts[i]
+	for _, b := range p.Blobs { // the cut found that they are lacking
+		if _, ok, err := u.w.o.Index.Lookup(b.ID); err != nil || !ok {
+			return nil, err
+		}
+	}
+	buf := u.w.buffers.get(min(p.Size, repo.MaxBlob))
+	defer u.w.buffers.put(buf)
+	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, buf) {
+		if err == nil {
+			err = u.ctx.Err()
+		}
+		if err != nil {
+			return nil, u.unreadable(f, err)
+		}
+		id := u.w.o.Keys.BlobID(blob)
+		if _, ok, err := u.w.o.Index.Lookup(id); err != nil || !ok {
+			return nil, err
+		}
+		found = append(found, cache.Blob{ID: id, Size: int64(len(blob))})
+	}
+	return found, nil
 }
 
 // large uploads the sound of one file, an object a blob.
 func (u *upload) large(f *owedFile, i int) error {
 	defer f.snap.Close()
 	p := f.recipe.Parts[i]
-	at := 0
 	weight := min(2*min(p.Size, repo.MaxBlob), inFlight)
 	if err := u.w.flight.Acquire(u.ctx, weight); err != nil {
 		return err
@@ -158,34 +246,55 @@ func (u *upload) large(f *owedFile, i int) error {
 		buf = u.w.buffers.get(p.Size)
 		defer u.w.buffers.put(buf)
 	}
+	found := make([]cache.Blob, 0, 1)
 	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, buf) {
 		if err != nil {
 			return u.unreadable(f, err)
 		}
-		id, err := u.expected(f, p, at, blob)
-		if err != nil {
+		id, err := u.expected(f, p, len(found), blob)
+		if err != nil || id == nil {
 			return err
 		}
-		if id == nil {
-			return nil
-		}
-		at++
+		found = append(found, cache.Blob{ID: *id, Size: int64(len(blob))})
 		if err := u.putOnce(repo.Blob{ID: *id, Data: blob}); err != nil {
 			return err
 		}
+		if p.Size > repo.MaxBlob && u.stop() {
+			return nil // what was sent is found again, and not sent
+		}
 	}
-	return u.paid(f)
+	return u.paid(payment{f, i, found})
 }
 
-// expected checks that a blob is what the cut found; nil if the file is not what
-// it was, and then it is cut again.
+// stop tells an upload amid a long file whether it has to let new labour go
+// first: the slice is over, and a file waits to be cut that did not at its start.
+func (u *upload) stop() bool {
+	now := time.Now()
+	if now.Before(u.until) || now.Unix() == u.asked.Swap(now.Unix()) { // once a second is enough
+		return false
+	}
+	ready, _, err := u.w.cache.Uncut(u.w.o.Settle)
+	isNew := func(ino cache.Ino) bool { return !slices.Contains(u.busy, ino) }
+	if err != nil || !slices.ContainsFunc(ready, isNew) {
+		return false
+	}
+	u.stopped.Store(true)
+	return true
+}
+
+// expected names a blob. Where the cut read the part, too, it must be what it was
+// then; nil if it is not, and then the file is cut again.
 func (u *upload) expected(f *owedFile, p cache.Part, at int, blob []byte) (*repo.ID, error) {
 	id := u.w.o.Keys.BlobID(blob)
-	if at < len(p.Blobs) && p.Blobs[at].ID == id {
+	if len(p.Blobs) == 0 || at < len(p.Blobs) && p.Blobs[at].ID == id {
 		return &id, nil
 	}
-	u.w.log.Warn("a file changed between cut and upload", "ino", f.snap.Ino)
-	return nil, u.w.cache.Recut(f.snap.Ino)
+	return nil, u.recut(f.snap.Ino)
+}
+
+func (u *upload) recut(ino cache.Ino) error {
+	u.w.log.Warn("a file changed between cut and upload", "ino", ino)
+	return u.w.cache.Recut(ino)
 }
 
 func (u *upload) unreadable(f *owedFile, err error) error {
@@ -214,7 +323,11 @@ func (u *upload) putSound(blobs ...repo.Blob) error {
 		return err
 	}
 	defer s.Release()
-	return u.w.put(u.ctx, s, row)
+	if err := u.w.put(u.ctx, s, row); err != nil {
+		return err
+	}
+	u.sent.Add(int64(len(s.Body)))
+	return nil
 }
 
 // small adds the sound of a short file to the group.
@@ -243,7 +356,7 @@ func (u *upload) small(f *owedFile, i int) error {
 		u.group.blobs = append(u.group.blobs, repo.Blob{ID: *id, Data: blob})
 		u.group.size += p.Size
 	}
-	u.group.files = append(u.group.files, f)
+	u.group.files = append(u.group.files, payment{f, i, []cache.Blob{{ID: *id, Size: p.Size}}})
 	return nil
 }
 
@@ -288,7 +401,7 @@ func (u *upload) finishGroup() error {
 func (u *upload) data(f *owedFile, i int) error {
 	defer f.snap.Close()
 	p := f.recipe.Parts[i]
-	at := 0
+	var found []cache.Blob
 	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, nil) {
 		if err == nil && u.ctx.Err() != nil {
 			return u.ctx.Err()
@@ -296,24 +409,27 @@ func (u *upload) data(f *owedFile, i int) error {
 		if err != nil {
 			return u.unreadable(f, err)
 		}
-		id, err := u.expected(f, p, at, blob)
+		id, err := u.expected(f, p, len(found), blob)
 		if err != nil || id == nil {
 			return err
 		}
-		at++
+		found = append(found, cache.Blob{ID: *id, Size: int64(len(blob))})
 		if err := u.w.add(u.ctx, p.Kind, *id, blob); err != nil {
 			return err
+		}
+		if u.stop() {
+			return u.w.finishPacks(u.ctx)
 		}
 	}
 	if err := u.w.finishPacks(u.ctx); err != nil {
 		return err
 	}
-	return u.paid(f)
+	return u.paid(payment{f, i, found})
 }
 
-// paid marks a file whose parts are all acknowledged.
-func (u *upload) paid(f *owedFile) error {
-	err := f.snap.Paid()
+// paid marks a part whose blobs are all acknowledged.
+func (u *upload) paid(p payment) error {
+	err := p.file.snap.Paid(p.part, p.blobs)
 	crashpoint.At("sound.paid")
 	if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) {
 		return nil

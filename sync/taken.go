@@ -41,7 +41,7 @@ func (w *Worker) takeOne(ctx context.Context, ino cache.Ino) error {
 	u := &upload{w: w, ctx: ctx}
 	for i := range r.Parts {
 		if p := &r.Parts[i]; p.Owed {
-			if err := u.now(f, i); err != nil {
+			if p.Blobs, err = u.now(f, i); err != nil {
 				return err
 			}
 			p.Owed = false
@@ -51,21 +51,22 @@ func (w *Worker) takeOne(ctx context.Context, ino cache.Ino) error {
 }
 
 // now uploads a part at once: what it was read from is gone afterwards.
-func (u *upload) now(f *owedFile, i int) error {
+func (u *upload) now(f *owedFile, i int) (found []cache.Blob, err error) {
 	p := f.recipe.Parts[i]
 	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, nil) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		id := u.w.o.Keys.BlobID(blob)
+		found = append(found, cache.Blob{ID: id, Size: int64(len(blob))})
 		if p.Kind == repo.Audio {
 			err = u.putOnce(repo.Blob{ID: id, Data: blob})
 		} else {
 			err = u.w.add(u.ctx, p.Kind, id, blob)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return found, nil
 }

@@ -22,9 +22,14 @@
 //
 // # What goes first
 //
-// Small parts (tags, art, index, seals, probes) and names of everything that
-// waits go before sound: when much sound waits, a commit says of it only how
-// long it is. Such parts are "owed".
+// Small parts (tags, art, index, seals, probes), libraries, playlists and names of
+// everything that waits go before sound: when much sound waits, a commit says of it
+// only how long it is. Such parts are "owed".
+//
+// Sound that is new is not read by the cut. It is read once, when it is its turn:
+// hashed, looked up, sent if the bucket lacks it, and then paid
+// ([cache.Snapshot.Paid]), under the same conditions under which a cut is accepted.
+// What can be bought or ripped again waits for what cannot, see [cache.Rank].
 //
 // One goroutine owns the schedule ([Worker.Run]); the others only transfer.
 package sync
@@ -79,6 +84,7 @@ const (
 	lookPause        = 500 * time.Millisecond // before looking again at what waits, while more comes
 	commitBytes      = 256 << 20              // or after so many bytes of sound
 	labourFirst      = 64 << 20               // bytes of sound from which names and tags get a commit of their own
+	unreadFirst      = 1 << 30                // and from which they do before any sound is read: a second or two
 	roundFiles       = 4000                   // files cut before their packs are finished
 	roundSmall       = 64 << 20               // or bytes of small parts
 	sliceOfSound     = 10 * time.Second       // of uploading sound before looking for new labour
