@@ -3,6 +3,7 @@ package sync
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -111,7 +112,7 @@ func TestKnownSoundIsOneCommit(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(22, 22))
 	files := map[string][]byte{}
 	for i := range 9 {
-		files[fmt.Sprintf("%d.wav", i)] = wav(rnd, 9<<20)
+		files[fmt.Sprintf("%d.wav", i)] = track(wav(rnd, 9<<20)[44:], "untitled")
 	}
 	for n, p := range files {
 		d.write(n, p)
@@ -129,7 +130,7 @@ func TestKnownSoundIsOneCommit(t *testing.T) {
 		"a retag by renaming": func() {
 			for i := range 9 {
 				n := fmt.Sprintf("%d.wav", i)
-				files[n] = append([]byte("ID3\x03\x00\x00\x00\x00\x00\x0aTIT2\x00\x00\x00\x00"), files[n]...)
+				files[n] = track(files[n][44:len(files[n])-16], fmt.Sprintf("title %2d", i))
 				d.write("tmp", files[n])
 				if err := d.cache.Rename(cache.Root, "tmp", cache.Root, n, cache.RenameFlags{}); err != nil {
 					t.Fatal(err)
@@ -151,4 +152,14 @@ func TestKnownSoundIsOneCommit(t *testing.T) {
 		}
 	}
 	w.sameAs(files)
+}
+
+// track is a sound file with a title of eight bytes, in a chunk of 16 behind the sound.
+func track(sound []byte, title string) []byte {
+	p := wav(nil, 0)
+	binary.LittleEndian.PutUint32(p[4:], uint32(len(p)-8+len(sound)+16))
+	binary.LittleEndian.PutUint32(p[40:], uint32(len(sound)))
+	p = append(p, sound...)
+	p = append(p, "note\x08\x00\x00\x00"...)
+	return append(p, title...)
 }
