@@ -37,7 +37,7 @@ func (w *Worker) commitRows(ctx context.Context) error {
 				err = w.cache.Committed(b, "")
 			}
 			w.version = w.cache.Version()
-			return err
+			return errors.Join(err, w.noteLabour())
 		}
 		w.setPhase(phaseCommit)
 		if err := w.commit(ctx, b); err != nil {
@@ -45,7 +45,7 @@ func (w *Worker) commitRows(ctx context.Context) error {
 		}
 		w.version = w.cache.Version()
 		if !more {
-			return nil
+			return w.noteLabour()
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"errors"
 	"time"
 )
 
@@ -11,15 +12,19 @@ type Status struct {
 	SafeBytes       int64         `json:"safe_bytes"`
 	WaitingFiles    int           `json:"waiting_files"`
 	WaitingBytes    int64         `json:"waiting_bytes"`
-	OpenFiles       int           `json:"open_files"`       // of the waiting, in use now
-	WaitingRows     int           `json:"waiting_rows"`     // names and attributes
-	UploadedBytes   int64         `json:"uploaded_bytes"`   // request bodies since init
-	UploadedObjects int64         `json:"uploaded_objects"` // requests that had one
-	DiskFull        bool          `json:"disk_full"`        // nothing new is accepted
-	DiskError       error         `json:"-"`                // why no change is accepted; nil if they are, or the disk is full
-	DiskFinal       bool          `json:"-"`                // and none will be until the drive is mounted anew
-	Rate            float64       `json:"rate"`             // bytes a second of the line, 0 if not known
-	Left            time.Duration `json:"left"`             // nanoseconds; 0 if not known
+	OpenFiles       int           `json:"open_files"`            // of the waiting, in use now
+	WaitingRows     int           `json:"waiting_rows"`          // names and attributes
+	UploadedBytes   int64         `json:"uploaded_bytes"`        // request bodies since init
+	UploadedObjects int64         `json:"uploaded_objects"`      // requests that had one
+	DiskFull        bool          `json:"disk_full"`             // nothing new is accepted
+	DiskError       error         `json:"-"`                     // why no change is accepted; nil if they are, or the disk is full
+	DiskFinal       bool          `json:"-"`                     // and none will be until the drive is mounted anew
+	LabourSince     time.Time     `json:"labour_since,omitzero"` // all names, tags, art and libraries are safe; zero: some wait
+	SoundBytes      int64         `json:"sound_bytes"`           // what goes behind names and tags, as far as it is known
+	SoundSafe       int64         `json:"sound_safe"`            // of them
+	Rate            float64       `json:"rate"`                  // bytes a second while something is sent, over hours; 0 if not known
+	Left            time.Duration `json:"left"`                  // of uploading, nanoseconds; 0 if not known
+	HoursPerDay     float64       `json:"hours_per_day"`         // in which uploads go on
 	LastCommit      time.Time     `json:"last_commit,omitzero"`
 	Errors          []StatusError `json:"errors,omitempty"`
 	Trouble         error         `json:"-"` // what keeps the worker from going on
@@ -44,7 +49,10 @@ func (w *Worker) Status() Status {
 	} else {
 		s.WaitingFiles, s.WaitingBytes, s.OpenFiles, s.WaitingRows = q.Files, q.Bytes, q.Open, q.Rows
 		s.SafeFiles, s.SafeBytes = q.Total-q.Files, max(0, q.Size-q.Bytes)
+		s.SoundBytes, s.SoundSafe = q.Sound, q.Sound-q.Owed
 	}
+	s.LabourSince = w.labour()
+	s.HoursPerDay = w.o.HoursPerDay()
 	s.DiskFull = w.cache.Full()
 	s.DiskFinal, s.DiskError = w.cache.Denied()
 	w.mu.Lock()
@@ -54,11 +62,23 @@ func (w *Worker) Status() Status {
 	s.LastCommit = w.last
 	s.Errors = append(s.Errors, w.errors...)
 	s.Trouble = w.trouble
-	if r := w.line.get(); r > 0 {
-		s.Rate = r * float64(w.transfers())
+	if s.Rate = w.pace.rate(); s.Rate > 0 {
 		s.Left = time.Duration(float64(s.WaitingBytes) / s.Rate * float64(time.Second))
 	}
 	return s
+}
+
+// labour is since when all of it is safe; zero if some waits.
+func (w *Worker) labour() time.Time {
+	waits, err := w.cache.LabourWaits()
+	since, err2 := w.labourSince()
+	if err := errors.Join(err, err2); err != nil {
+		w.report(err)
+	}
+	if waits {
+		return time.Time{}
+	}
+	return since
 }
 
 // report keeps an error for people to see. One that repeats is kept once.

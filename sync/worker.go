@@ -73,6 +73,11 @@ type Options struct {
 	Now        func() time.Time   // the clock of commits; default time.Now
 	Checkpoint int                // commits between checkpoints; default 1,000
 	Transfers  int                // objects sent at once; default 4
+
+	// HoursPerDay tells for how many hours of a day uploads may go on, for the
+	// estimate of what is left; default 24.
+	HoursPerDay func() float64
+
 	Hint       func(error) string // says what a person can do about an error; "" for nothing
 }
 
@@ -109,6 +114,7 @@ type Worker struct {
 	buffers buffers
 	bucket  sameBucket
 	line    line
+	pace    pace
 	dirLost error // see syncDir; of the goroutine that commits
 
 	mu      gosync.Mutex
@@ -149,6 +155,9 @@ func New(o Options) *Worker {
 	}
 	if o.Hint == nil {
 		o.Hint = func(error) string { return "" }
+	}
+	if o.HoursPerDay == nil {
+		o.HoursPerDay = func() float64 { return 24 }
 	}
 	if o.Transfers == 0 {
 		o.Transfers = defaultTransfers
@@ -252,6 +261,9 @@ func (w *Worker) setPhase(p string) {
 func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 	w.bucket.forget()
 	if err := w.resend(ctx); err != nil {
+		return next, err
+	}
+	if err := w.noteLabour(); err != nil {
 		return next, err
 	}
 	open, err := w.takeOpen(ctx)
@@ -411,11 +423,15 @@ func (e *WaitError) Unwrap() error { return e.Err }
 type uploaded struct {
 	Bytes   int64 `json:"bytes"`
 	Objects int64 `json:"objects"`
+
+	PaceBytes   float64 `json:"pace_bytes,omitempty"` // see pace
+	PaceSeconds float64 `json:"pace_seconds,omitempty"`
 }
 
 func (w *Worker) loadUploaded() {
 	if b, err := w.cache.Meta("uploaded"); err == nil && b != nil {
 		_ = json.Unmarshal(b, &w.up) // a damaged count starts again at 0
+		w.pace.bytes, w.pace.seconds = w.up.PaceBytes, w.up.PaceSeconds
 	}
 }
 
@@ -429,7 +445,9 @@ func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) er
 		return err
 	}
 	crashpoint.At("object.put")
-	w.line.note(len(s.Body), time.Since(began))
+	now := time.Now()
+	w.line.note(len(s.Body), now.Sub(began))
+	w.pace.note(len(s.Body), began, now)
 	if err := w.o.Index.Acked(row, s.Header); err != nil {
 		return err
 	}
@@ -451,6 +469,7 @@ func (w *Worker) send(ctx context.Context, name string, body []byte) error {
 	w.mu.Lock()
 	w.up.Bytes += int64(len(body))
 	w.up.Objects++
+	w.up.PaceBytes, w.up.PaceSeconds = w.pace.get()
 	b, err := json.Marshal(w.up)
 	w.mu.Unlock()
 	if err != nil {

@@ -32,8 +32,15 @@ func fillStatus(s *control.Status, w tsync.Status) {
 	if w.DiskError != nil {
 		s.DiskError = &control.Fault{Text: oneLine(w.DiskError.Error()), Hint: diskHint(w.DiskFinal)}
 	}
+	if !w.LabourSince.IsZero() {
+		s.LabourSince = &w.LabourSince
+	}
+	s.AudioBytes, s.AudioSafe = w.SoundBytes, w.SoundSafe
 	s.Rate = w.Rate
 	s.LeftSeconds = w.Left.Seconds()
+	if s.HoursPerDay = w.HoursPerDay; s.HoursPerDay > 0 {
+		s.DaysLeft = w.Left.Hours() / s.HoursPerDay
+	}
 	s.Phase = w.Phase
 	s.Errors = []control.StatusError{}
 	for _, e := range w.Errors {

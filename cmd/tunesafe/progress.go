@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -110,10 +111,25 @@ func uploadLine(s control.Status) string {
 	if s.Rate > 0 {
 		line += fmt.Sprintf(", %s/s", size(int64(s.Rate)))
 	}
-	if s.LeftSeconds > 0 {
-		line += ", about " + duration(s.LeftSeconds) + " left"
+	if left := leftText(s); left != "" {
+		line += ", " + left
 	}
 	return line
+}
+
+// leftText estimates when all is safe; "" if that is not known. Where uploads go
+// on for some hours of a day only, days are counted as nights.
+func leftText(s control.Status) string {
+	days := math.Ceil(s.DaysLeft)
+	switch {
+	case s.LeftSeconds <= 0 || s.Safe():
+		return ""
+	case s.HoursPerDay < 24 && s.DaysLeft > 1:
+		return fmt.Sprintf("about %s left, of %s each", count(int64(days), "night"), count(int64(math.Round(s.HoursPerDay)), "hour"))
+	case s.DaysLeft > 2:
+		return "about " + count(int64(days), "day") + " left"
+	}
+	return "about " + duration(s.LeftSeconds) + " left"
 }
 
 func waitingText(s control.Status) string {

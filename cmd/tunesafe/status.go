@@ -26,7 +26,9 @@ computer", as that is not safe.
 
 With --json one object is printed, with at least pid (of the process that serves
 the drive, 0 if there is none), safe_files, waiting_files, waiting_bytes,
-uploaded_bytes and uploaded_objects (request bodies since init).`,
+uploaded_bytes and uploaded_objects (request bodies since init), labour_safe_since
+(names, tags, art, libraries and playlists; not there while some wait), audio_bytes,
+audio_safe_bytes, and days_left.`,
 	bind: bindStatus,
 }
 
@@ -99,6 +101,12 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	row("store", "%s", s.Store)
 	row(s.SafeWord, "%s (%s)", count(s.SafeFiles, "file"), size(s.SafeBytes))
 	row("waiting", "%s", strings.TrimPrefix(uploadLine(s), "waiting: "))
+	if text := labourText(s); text != "" {
+		row("labour", "%s", text)
+	}
+	if text := audioText(s); text != "" {
+		row("audio", "%s", text)
+	}
 	row("uploaded", "%s in %s since init", size(s.UploadedBytes), count(s.UploadedObjects, "object"))
 	if s.LastCommit != nil {
 		row("last commit", "%s", humanize.RelTime(*s.LastCommit, now, "ago", "from now"))
@@ -135,6 +143,30 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 		fmt.Fprintf(&b, "\nkeep a copy of %s elsewhere; when you have: tunesafe recovery-key --saved%s\n", h.RecoveryFile(), homeFlag(h))
 	}
 	return b.String()
+}
+
+// labourText tells since when what cannot be bought or ripped again is in the
+// store: names, tags, art, libraries and playlists.
+func labourText(s control.Status) string {
+	switch {
+	case s.SafeFiles+s.WaitingFiles == 0:
+		return ""
+	case s.LabourSince != nil:
+		return fmt.Sprintf("all names, tags, art and playlists are %s since %s", s.SafeWord, s.LabourSince.Local().Format(time.DateTime))
+	}
+	return "some names, tags, art or playlists wait"
+}
+
+// audioText tells how much of the rest is there, while some is not.
+func audioText(s control.Status) string {
+	if s.AudioBytes == 0 || s.AudioSafe >= s.AudioBytes {
+		return ""
+	}
+	text := fmt.Sprintf("%d %% of %s %s", 100*s.AudioSafe/s.AudioBytes, size(s.AudioBytes), s.SafeWord)
+	if left := leftText(s); left != "" {
+		text += ", " + left + " at this rate"
+	}
+	return text
 }
 
 func driveText(s control.Status) string {

@@ -20,8 +20,8 @@ func TestStatusText(t *testing.T) {
 	s := control.Status{
 		PID: 7, Store: "s3://music/library", SafeWord: "safe", Mounts: []control.Mount{{Dir: "/m", ReadOnly: true}},
 		SafeFiles: 12345, SafeBytes: 81e9, WaitingFiles: 2, WaitingBytes: 20e6, OpenFiles: 1,
-		UploadedBytes: 80e9, UploadedObjects: 1, Rate: 1.5e6, LeftSeconds: 200, Phase: "uploading audio",
-		LastCommit: &last, Unsaved: true,
+		UploadedBytes: 80e9, UploadedObjects: 1, Rate: 1.5e6, LeftSeconds: 200, HoursPerDay: 24, Phase: "uploading audio",
+		LabourSince: &last, AudioBytes: 100e9, AudioSafe: 12e9, LastCommit: &last, Unsaved: true,
 	}
 	for i := range 7 {
 		s.Errors = append(s.Errors, control.StatusError{Time: now, Text: "store\nunavailable " + string(rune('0'+i))})
@@ -30,6 +30,8 @@ func TestStatusText(t *testing.T) {
 store         s3://music/library
 safe          12,345 files (81 GB)
 waiting       2 files (20 MB), 1 of them open, 1.5 MB/s, about 3 min left
+labour        all names, tags, art and playlists are safe since LAST
+audio         12 % of 100 GB safe, about 3 min left at this rate
 uploaded      80 GB in 1 object since init
 last commit   2 minutes ago
 now           uploading audio
@@ -44,8 +46,24 @@ went wrong lately:
 keep a copy of /h/recovery.key elsewhere; when you have: tunesafe recovery-key --saved --home /h
 `
 	got := strings.ReplaceAll(statusText(s, home.Home("/h"), now), now.Local().Format(time.DateTime), "TIME")
+	got = strings.ReplaceAll(got, last.Local().Format(time.DateTime), "LAST")
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestLeft(t *testing.T) {
+	for _, c := range []struct {
+		hours, perDay float64 // of uploading
+		want          string
+	}{
+		{0, 24, ""}, {0.1, 24, "about 6 min left"}, {30, 24, "about 30 h 0 min left"}, {16 * 24, 24, "about 16 days left"},
+		{16 * 24, 8, "about 48 nights left, of 8 hours each"}, {180.5, 8, "about 23 nights left, of 8 hours each"}, {7, 8, "about 7 h 0 min left"},
+	} {
+		s := control.Status{WaitingFiles: 1, LeftSeconds: c.hours * 3600, HoursPerDay: c.perDay, DaysLeft: c.hours / c.perDay}
+		if got := leftText(s); got != c.want {
+			t.Errorf("%v hours, %v a day: %q, want %q", c.hours, c.perDay, got, c.want)
+		}
 	}
 }
 

@@ -92,8 +92,14 @@ type Status struct {
 	DiskFull  bool   `json:"disk_full"`            // the disk of the home has no room: nothing new is accepted
 	DiskError *Fault `json:"disk_error,omitempty"` // it fails or is read-only: no change is accepted
 
-	Rate        float64       `json:"rate"`         // bytes a second, lately
-	LeftSeconds float64       `json:"left_seconds"` // estimated; 0 if unknown
+	LabourSince *time.Time `json:"labour_safe_since,omitempty"` // names, tags, art, libraries and playlists; none: some wait
+	AudioBytes  int64      `json:"audio_bytes"`                 // what goes behind them, as far as it is known
+	AudioSafe   int64      `json:"audio_safe_bytes"`            // of them, in the store
+
+	Rate        float64       `json:"rate"`          // bytes a second while something is sent, over hours
+	LeftSeconds float64       `json:"left_seconds"`  // of uploading, estimated; 0 if unknown
+	HoursPerDay float64       `json:"hours_per_day"` // in which uploads go on
+	DaysLeft    float64       `json:"days_left"`     // estimated, with the hours in which nothing is sent; 0 if unknown
 	Phase       string        `json:"phase"`
 	Errors      []StatusError `json:"errors"`
 	Trouble     *Fault        `json:"trouble,omitempty"` // what keeps uploads from going on, until it is over
