@@ -43,7 +43,7 @@ func (w *Worker) labourSince() (t time.Time, err error) {
 // between: an estimate of days must not be that of the last minute. What lies half
 // an hour of sending back counts half.
 type pace struct {
-	mu     gosync.Mutex
+	mu      gosync.Mutex
 	bytes   float64
 	seconds float64   // in which at least one upload was under way
 	until   time.Time // it is counted so far

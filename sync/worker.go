@@ -68,17 +68,17 @@ type Options struct {
 	InoBase func(*repo.Device) uint64
 
 	Log        *slog.Logger
-	Settle     time.Duration      // quiet time before a closed file is cut; default 3 s
-	TakeAfter  time.Duration      // a file open for writing for so long is copied as it is; default 10 min
-	Now        func() time.Time   // the clock of commits; default time.Now
-	Checkpoint int                // commits between checkpoints; default 1,000
-	Transfers  int                // objects sent at once; default 4
+	Settle     time.Duration    // quiet time before a closed file is cut; default 3 s
+	TakeAfter  time.Duration    // a file open for writing for so long is copied as it is; default 10 min
+	Now        func() time.Time // the clock of commits; default time.Now
+	Checkpoint int              // commits between checkpoints; default 1,000
+	Transfers  int              // objects sent at once; default 4
 
 	// HoursPerDay tells for how many hours of a day uploads may go on, for the
 	// estimate of what is left; default 24.
 	HoursPerDay func() float64
 
-	Hint       func(error) string // says what a person can do about an error; "" for nothing
+	Hint func(error) string // says what a person can do about an error; "" for nothing
 }
 
 // The schedule's figures.
