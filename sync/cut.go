@@ -10,6 +10,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
+	"github.com/tunesafe/tunesafe/internal/label"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/split"
 )
@@ -136,10 +137,27 @@ func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recip
 	for _, run := range l.Runs {
 		r.Runs = append(r.Runs, cache.Run{Part: run.Part, Length: run.Length})
 	}
+	if r.Owes() {
+		if snap.Rank, err = rankOf(snap, l); err != nil {
+			return nil, err
+		}
+	}
 	if len(r.Runs) > moreRuns {
 		err = w.shorten(ctx, r)
 	}
 	return r, err
+}
+
+// rankOf asks what the file says of where it came from.
+func rankOf(snap *cache.Snapshot, l split.Layout) (cache.Rank, error) {
+	says, err := label.Read(snap, snap.Size, l)
+	switch {
+	case says.Bought:
+		return cache.RankBought, err
+	case says.Ripped:
+		return cache.RankRipped, err
+	}
+	return cache.RankUnknown, err
 }
 
 // bring puts the bytes of a part that will be owed on this disk: parts of the

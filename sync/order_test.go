@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,52 @@ func TestKnownSoundIsOneCommit(t *testing.T) {
 		}
 	}
 	w.sameAs(files)
+}
+
+// TestBoughtGoesFirst: what was bought, then what nothing is known of, small before
+// large, and last what can be ripped again.
+func TestBoughtGoesFirst(t *testing.T) {
+	w := newWorld(t)
+	f := &faulty{Store: w.mem}
+	d := w.device("one")
+	d.close()
+	d.settle, d.transfers = time.Second, 1
+	d.open(f)
+	rnd := rand.New(rand.NewPCG(23, 23))
+	want := []int{5, 1, 3, 2} // MB of sound, in the order they go
+	for i, comment := range map[int]string{0: "purchased at beatport.com", 3: "exact audio copy", 1: "", 2: ""} {
+		sound := wav(rnd, want[i]*1_000_000)[44:]
+		d.write(fmt.Sprintf("%d.wav", 9-i), commented(sound, comment))
+	}
+	d.wait()
+	var got []int
+	for _, key := range f.puts {
+		if !strings.HasPrefix(key, "audio/") {
+			continue
+		}
+		info, err := w.mem.Stat(context.Background(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, int(info.Size+500_000)/1_000_000)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("megabytes of sound went in the order %v, want %v", got, want)
+	}
+}
+
+// commented is a sound file with a comment, if it is not empty.
+func commented(sound []byte, comment string) []byte {
+	p := track(sound, "untitled")
+	if comment == "" {
+		return p
+	}
+	comment += strings.Repeat(" ", len(comment)%2)
+	list := binary.LittleEndian.AppendUint32([]byte("LIST"), uint32(12+len(comment)))
+	list = binary.LittleEndian.AppendUint32(append(list, "INFOICMT"...), uint32(len(comment)))
+	p = append(append(p, list...), comment...)
+	binary.LittleEndian.PutUint32(p[4:], uint32(len(p)-8))
+	return p
 }
 
 // track is a sound file with a title of eight bytes, in a chunk of 16 behind the sound.
