@@ -13,7 +13,7 @@ func isAIFF(magic []byte) bool {
 
 // cutAIFF takes the sound data chunk behind its prefix as sound.
 func cutAIFF(c *cutter, lo, hi int64) bool {
-	w := iff{c, binary.BigEndian}
+	w := iff{cutter: c, order: binary.BigEndian}
 	found := false
 	w.chunks(lo+12, hi, func(k *chunk) {
 		switch k.id {

@@ -2,9 +2,11 @@ package split_test
 
 import (
 	"bytes"
+	"maps"
 	"testing"
 
 	"github.com/tunesafe/tunesafe/internal/split"
+	"github.com/tunesafe/tunesafe/tests/musiclib"
 )
 
 // large are files of size bytes and a little, with tags and a cover, by hand:
@@ -20,7 +22,8 @@ func large(size int) map[string][]byte {
 	for at := 0; at < len(sound); at += 4000 {
 		ogg.Write(page(0, 1, 960, true, sound[at:min(at+4000, len(sound))]))
 	}
-	return map[string][]byte{
+	files := largeMore(image, tag, sound)
+	maps.Copy(files, map[string][]byte{
 		"mp3":  cat(tag, info("Xing"), frames(size/frameSize), ape(true, item("Title", text(20))), id3v1()),
 		"mp4":  cat(atom("ftyp", "M4A "), moov, atom("mdat", sound)),
 		"flac": cat("fLaC", flacBlock(0, zeros(34)), flacBlock(6, flacPicture(image)), flacBlock(129, zeros(8192)), "\xff\xf8", sound),
@@ -28,6 +31,37 @@ func large(size int) map[string][]byte {
 		"aiff": cat("FORM", zeros(4), "AIFF", iff("SSND", cat(zeros(8), sound)), iff("ID3 ", tag)),
 		"ogg":  ogg.Bytes(),
 		"data": cat("unknown", sound),
+	})
+	return files
+}
+
+// largeMore are those of the containers with long sizes: Matroska with a cluster
+// for every five seconds, Musepack with a packet for every two.
+func largeMore(image, tag, sound []byte) map[string][]byte {
+	tail := ape(true, item("Cover Art (Front)", cat("cover.jpg\x00", image)))
+	mkv := cat(ebml("\x1a\x45\xdf\xa3", zeros(31)), "\x18\x53\x80\x67", unknown)
+	mkv = cat(mkv, ebml("\x19\x41\xa4\x69", ebml("\x61\xa7", ebml("\x46\x60", "image/png"), ebml("\x46\x5c", image))))
+	mpc := []byte("MPCK")
+	for at := 0; at < len(sound); at += 100_000 {
+		mkv = cat(mkv, ebml("\x1f\x43\xb6\x75", sound[at:min(at+100_000, len(sound))]))
+	}
+	for at := 0; at < len(sound); at += 50_000 {
+		b := sound[at:min(at+50_000, len(sound))]
+		n := len(b) + 5
+		mpc = cat(mpc, "AP", []byte{0x80 | byte(n>>14), 0x80 | byte(n>>7), byte(n & 127)}, b)
+	}
+	value := wmPicture(image)
+	name := utf16("WM/Picture")
+	library := object(guidLibrary, le16(1), zeros(4), le16(len(name)), le16(1), le32(len(value)), name, value)
+	dsf := musiclib.DSF(sound)
+	return map[string][]byte{
+		"asf":      cat(object(guidHeader, zeros(6), object(guidExtension, zeros(22), library)), object(guidData, zeros(26), sound)),
+		"matroska": mkv,
+		"monkeys":  cat(musiclib.MonkeysAudio(sound), tail),
+		"musepack": cat(mpc, tail),
+		"dsf":      cat(dsf[:20], le64(len(dsf)), dsf[28:], tag),
+		"dff":      cat(musiclib.DSDIFF(sound), wide("ID3 ", tag)),
+		"caf":      cat("caff\x00\x01\x00\x00", wide("desc", zeros(32)), wide("pakt", zeros(24)), wide("data", cat(zeros(4), sound))),
 	}
 }
 

@@ -20,6 +20,13 @@ var containers = []struct {
 	{isWAV, cutWAV},
 	{isAIFF, cutAIFF},
 	{isMP4, cutMP4},
+	{isASF, cutASF},
+	{isMatroska, cutMatroska},
+	{isStream, cutStream},
+	{isMusepack, cutMusepack},
+	{isDSF, cutDSF},
+	{isDFF, cutDFF},
+	{isCAF, cutCAF},
 	{isADTS, cutADTS},
 	{isMaybeMPEG, cutMPEG},
 }

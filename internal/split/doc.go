@@ -12,9 +12,10 @@
 //	Tags   tags, headers, padding, unknown boxes        labour: changes often, small
 //	Art    one embedded picture, from its first byte    large for a tag; an album shares it
 //	Index  MP4 sample tables, Ogg page lacing,          a retag may shift it, rarely does
-//	       Vorbis and Theora setup
+//	       Vorbis and Theora setup, Matroska tracks
+//	       and headers of packets and clusters
 //	Seals  Ogg sequence numbers and checksums,          all change when a header grows;
-//	       MP4 chunk offsets                            nothing else need change with them
+//	       MP4 chunk offsets, Matroska cues             nothing else need change with them
 //	Probe  both ends of the sound                       what scanners read to learn the length
 //	Audio  the rest of the sound                        never changes
 //	Data   an unrecognised file, or what is left of     opaque
@@ -41,7 +42,8 @@
 //   - Sizes in headers are believed only as far as the file reaches, nothing is
 //     allocated by them, and every loop has a bound.
 //   - Headers are read, sound is not: a FLAC of any length costs some kilobytes,
-//     an Ogg file its page headers.
+//     an Ogg file its page headers. Clusters of Matroska that do not tell their
+//     size, as in a live stream, are the exception: their blocks are walked.
 //
 // # Rules
 //
@@ -58,6 +60,19 @@
 //	WAV, RIFX    the data chunk (Multimedia Programming Interface 1.0, §2, §3)
 //	RF64, BW64   the same, its size from ds64 (EBU Tech 3306, ITU-R BS.2088)
 //	AIFF, AIFC   the sound data chunk behind its offset (AIFF 1.3, Sound Data Chunk)
+//	CAF          the data chunk behind its count of edits (Core Audio Format 1.0)
+//	DSF          the data chunk; ID3v2 where the header points (DSF 1.01)
+//	DSDIFF       the sound chunk, plain or DST (DSDIFF 1.5, §3.3, §3.4)
+//	ASF, WMA     the packets of the data object (ASF 1.20, §5)
+//	Matroska,    the bodies of the clusters (RFC 9559 §5.1.3)
+//	WebM
+//	Musepack     the audio packets of stream version 8; of 7 all behind 28 bytes
+//	WavPack, Monkey's Audio, TTA, OptimFROG, TAK
+//	             the whole stream between the tags
 //
 // Everything else is Data between its tags.
+//
+// Their tags may hold pictures as plain bytes: APIC and PIC in ID3v2, covr in MP4,
+// PICTURE in FLAC, Cover Art in APEv2, WM/Picture in ASF, attached files of type
+// image in Matroska.
 package split

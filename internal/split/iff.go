@@ -5,16 +5,19 @@ import "encoding/binary"
 // chunk is a chunk of a RIFF or IFF file.
 type chunk struct {
 	id   string
-	size uint32 // as declared
+	size uint64 // as declared, without the header
 	body int64
 	end  int64 // clipped to the file, without padding
 }
 
-// iff walks the chunks of a file. Both families agree on it: a name, a size, a
-// body, and a zero byte if the size is odd.
+// iff walks the chunks of a file. The families agree on a name, a size and a
+// body, and differ in the rest.
 type iff struct {
 	*cutter
-	order binary.ByteOrder
+	order  binary.ByteOrder
+	wide   bool // sizes have 64 bits
+	whole  bool // and count the header
+	packed bool // no zero byte follows an odd size
 }
 
 // chunks calls visit on the chunks in [at, hi), which may move a chunk's end. It
@@ -28,8 +31,11 @@ func (w iff) chunks(at, hi int64, visit func(*chunk)) {
 		visit(&k)
 		w.upto(Tags, k.end)
 		at = k.end
+		if w.packed || (at-k.body)%2 == 0 || at >= hi {
+			continue
+		}
 		// Programs forget the padding; then the next name is here.
-		if b := w.f.bytes(at, 1); (at-k.body)%2 != 0 && at < hi && len(b) == 1 && b[0] == 0 {
+		if b := w.f.bytes(at, 1); len(b) == 1 && b[0] == 0 {
 			at++
 		}
 	}
@@ -38,12 +44,27 @@ func (w iff) chunks(at, hi int64, visit func(*chunk)) {
 
 // chunk reads the chunk header at off.
 func (w iff) chunk(off, hi int64) (chunk, bool) {
-	b := w.f.bytes(off, 8)
-	if len(b) < 8 || off+8 > hi || !isFourCC(b[:4]) {
+	header := 8
+	if w.wide {
+		header = 12
+	}
+	b := w.f.bytes(off, header)
+	if len(b) < header || off+int64(header) > hi || !isFourCC(b[:4]) {
 		return chunk{}, false
 	}
-	k := chunk{id: string(b[:4]), size: w.order.Uint32(b[4:]), body: off + 8}
-	k.end = min(hi, k.body+int64(k.size))
+	k := chunk{id: string(b[:4]), body: off + int64(header)}
+	if w.wide {
+		k.size = w.order.Uint64(b[4:])
+	} else {
+		k.size = uint64(w.order.Uint32(b[4:]))
+	}
+	if w.whole {
+		if k.size < uint64(header) {
+			return chunk{}, false
+		}
+		k.size -= uint64(header)
+	}
+	k.end = k.body + int64(min(k.size, uint64(hi-k.body)))
 	return k, true
 }
 

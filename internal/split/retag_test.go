@@ -67,7 +67,7 @@ func remux(name string, options ...string) edit {
 var long = strings.Repeat("long ", 2000)
 
 var taggers = []tagger{
-	{"mutagen", ".mp3 .mp2 .aac .m4a .m4b .m4v .mov .flac .ogg .opus .spx .oga .ogv .wav .aiff", []edit{
+	{"mutagen", ".mp3 .mp2 .aac .m4a .m4b .m4v .mov .flac .ogg .opus .spx .oga .ogv .wav .aiff .wma .wv .tta .mpc .ape .ofr .tak .dsf .dff", []edit{
 		mutagen("title", keeps), mutagen("picture", adds), mutagen("long", adds),
 		mutagen("nopicture", removes), mutagen("delete", removes),
 	}},
@@ -75,7 +75,7 @@ var taggers = []tagger{
 		mutagen("apetitle", keeps), mutagen("title", keeps), mutagen("id3v23", keeps),
 		mutagen("apepicture", adds), mutagen("nopadding", adds), mutagen("apedelete", removes),
 	}},
-	{"kid3-cli", ".mp3 .mp2 .m4a .m4b .m4v .flac .ogg .opus .spx .oga .wav .aiff", []edit{
+	{"kid3-cli", ".mp3 .mp2 .m4a .m4b .m4v .flac .ogg .opus .spx .oga .wav .aiff .wma .wv .tta .mpc .ape .dsf .dff", []edit{
 		command("title", keeps, "kid3-cli", "-c", `set title "A new title"`, "@FILE"),
 		command("picture", adds, "kid3-cli", "-c", `set picture:"@COVER" "cover"`, "@FILE"),
 		command("long", adds, "kid3-cli", "-c", `set comment "`+long+`"`, "@FILE"),
@@ -111,7 +111,7 @@ var taggers = []tagger{
 		command("no picture", removes, "AtomicParsley", "@FILE", "--artwork", "REMOVE_ALL", "--overWrite"),
 		command("remove", removes, "AtomicParsley", "@FILE", "--metaEnema", "--overWrite"),
 	}},
-	{"ffmpeg", ".mp3 .flac .ogg .opus .spx .oga .wav .aiff", []edit{
+	{"ffmpeg", ".mp3 .flac .ogg .opus .spx .oga .wav .aiff .wma .mka .mkv .webm .wv .tta .caf", []edit{
 		remux("title", "-metadata", "title=A new title"),
 		remux("long", "-metadata", "comment="+long),
 	}},
@@ -122,6 +122,20 @@ var taggers = []tagger{
 	{"ffmpeg", ".m4a", []edit{
 		remux("title", "-metadata", "title=A new title"),
 		remux("faststart", "-movflags", "+faststart"),
+	}},
+	{"wvtag", ".wv", []edit{
+		command("title", keeps, "wvtag", "-q", "-w", "Title=A new title", "@FILE"),
+		command("picture", adds, "wvtag", "-q", "-y", "--write-binary-tag", "Cover Art (Front)=@@COVER", "@FILE"),
+		command("long", adds, "wvtag", "-q", "-y", "-w", "Comment="+long, "@FILE"),
+		command("remove", removes, "wvtag", "-q", "-y", "--clean", "@FILE"),
+	}},
+	{"mpcgain", ".mpc", []edit{command("gain", keeps, "mpcgain", "@FILE")}},
+	{"mkvpropedit", ".mka .mkv .webm", []edit{
+		command("title", keeps, "mkvpropedit", "@FILE", "--edit", "info", "--set", "title=A new title", "--edit", "track:a1", "--set", "name=A track"),
+		command("picture", adds, "mkvpropedit", "@FILE", "--attachment-name", "cover.jpg", "--attachment-mime-type", "image/jpeg", "--add-attachment", "@COVER"),
+		command("long", adds, "mkvpropedit", "@FILE", "--edit", "info", "--set", "title="+long),
+		command("no picture", removes, "mkvpropedit", "@FILE", "--delete-attachment", "mime-type:image/jpeg"),
+		command("remove", removes, "mkvpropedit", "@FILE", "--edit", "info", "--delete", "title", "--tags", "all:"),
 	}},
 	{"ffmpeg", ".mp3", []edit{
 		remux("v2.3 and v1", "-id3v2_version", "3", "-write_id3v1", "1", "-metadata", "title=A new title"),
@@ -135,6 +149,9 @@ var beyond = map[string]string{
 	"fragments.m4a ffmpeg":        "puts the fragments together",
 	"chained.ogg ffmpeg":          "makes one stream of the links, header packets and all",
 	"fragments.m4a AtomicParsley": "does not edit fragments",
+	"live.mka ffmpeg":             "writes other clusters than those of a live stream",
+	"mkvmerge.mka ffmpeg":         "writes other clusters than mkvmerge's",
+	"sv7.mpc mpcgain":             "decodes, and there is noise instead of sound",
 	"rf64.wav mutagen":            "does not know RF64",
 	"rf64.wav kid3-cli":           "does not know RF64",
 }

@@ -1,12 +1,15 @@
 package split_test
 
 import (
+	"cmp"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/tunesafe/tunesafe/tests/musiclib"
 )
 
 // packages are the Debian packages of the encoders and taggers.
@@ -14,6 +17,8 @@ var packages = map[string]string{
 	"ffmpeg": "ffmpeg", "lame": "lame", "flac": "flac", "metaflac": "flac", "oggenc": "vorbis-tools",
 	"vorbiscomment": "vorbis-tools", "opusenc": "opus-tools", "kid3-cli": "kid3-cli", "eyeD3": "eyed3",
 	"id3v2": "id3v2", "AtomicParsley": "atomicparsley", "mutagen": "python3-mutagen",
+	"wavpack": "wavpack", "wvtag": "wavpack", "mpcenc": "musepack-tools", "mpcgain": "musepack-tools", "mpcchap": "musepack-tools",
+	"mkvpropedit": "mkvtoolnix", "mkvmerge": "mkvtoolnix",
 }
 
 // python is Debian's own, which has Debian's mutagen.
@@ -43,6 +48,16 @@ func run(t testing.TB, name string, args ...string) {
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
+}
+
+// output is what a tool prints.
+func output(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v", name, args, err)
+	}
+	return string(out)
 }
 
 // ffmpeg runs ffmpeg without its chatter.
@@ -138,6 +153,17 @@ var samples = []sample{
 	byFFmpeg("sowt.aiff", "-c:a", "pcm_s16le"),
 }
 
+func init() {
+	for _, m := range musiclib.Samples() {
+		tool := cmp.Or(m.Tool, "ffmpeg") // which makes the source
+		samples = append(samples, sample{m.Name, tool, func(t testing.TB, src, dst string) {
+			if err := m.Make(t.Context(), src, dst); err != nil {
+				t.Fatal(err)
+			}
+		}})
+	}
+}
+
 // source is eight seconds of tones and noise, which no codec makes vanish.
 var source = shared("source.wav", func(t testing.TB, dst string) {
 	ffmpeg(t, "-f", "lavfi", "-i",
@@ -145,9 +171,9 @@ var source = shared("source.wav", func(t testing.TB, dst string) {
 		"-bitexact", dst)
 })
 
-// cover is a picture of some 40 KB.
+// cover is a picture of some 100 KB.
 var cover = shared("cover.jpg", func(t testing.TB, dst string) {
-	ffmpeg(t, "-f", "lavfi", "-i", "nullsrc=s=300x300,geq=random(1)*255:128:128", "-frames:v", "1", dst)
+	ffmpeg(t, "-f", "lavfi", "-i", "nullsrc=s=480x480,geq=random(1)*255:128:128", "-frames:v", "1", dst)
 })
 
 // shared makes a file once in a test run.
@@ -167,19 +193,19 @@ func shared(name string, build func(t testing.TB, dst string)) func(t testing.TB
 	}
 }
 
-var encoded = func() map[string]func(t testing.TB) string {
+var encoded = sync.OnceValue(func() map[string]func(t testing.TB) string {
 	m := map[string]func(t testing.TB) string{}
 	for _, s := range samples {
 		m[s.name] = shared(s.name, func(t testing.TB, dst string) { s.encode(t, source(t), dst) })
 	}
 	return m
-}()
+})
 
 // original returns the bytes of a sample, encoding it at first use.
 func original(t testing.TB, s sample) []byte {
 	t.Helper()
 	need(t, s.tool)
-	return read(t, encoded[s.name](t))
+	return read(t, encoded()[s.name](t))
 }
 
 func read(t testing.TB, path string) []byte {

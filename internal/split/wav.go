@@ -17,7 +17,7 @@ func isWAV(magic []byte) bool {
 
 // cutWAV takes the data chunk as sound. The pad byte behind it is not sound.
 func cutWAV(c *cutter, lo, hi int64) bool {
-	w := iff{c, binary.LittleEndian}
+	w := iff{cutter: c, order: binary.LittleEndian}
 	if c.f.has(lo, "RIFX") {
 		w.order = binary.BigEndian
 	}
@@ -52,7 +52,7 @@ func (w iff) dataSize(k *chunk) uint64 {
 // that write to a pipe leave 0 or FFFFFFFF: then it goes on to the end, as it
 // does when there is less than declared.
 func wavEnd(k *chunk, hi int64, wide uint64) int64 {
-	size := uint64(k.size)
+	size := k.size
 	if k.size == math.MaxUint32 && wide > 0 {
 		size = wide
 	}

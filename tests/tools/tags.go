@@ -34,7 +34,8 @@ func ScanTags(t testing.TB, root string) map[string]Tags {
 }
 
 // audioExts are the extensions of the formats that ScanTags reads.
-var audioExts = []string{".mp3", ".m4a", ".m4b", ".flac", ".ogg", ".opus", ".wav"}
+var audioExts = []string{".mp3", ".m4a", ".m4b", ".flac", ".ogg", ".opus", ".wav",
+	".wma", ".wv", ".tta", ".mpc", ".ape", ".ofr", ".tak", ".dsf", ".dff"}
 
 // Tracks lists the music files below root, sorted, relative and
 // slash-separated.

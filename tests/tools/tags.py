@@ -16,18 +16,22 @@ import shutil
 import sys
 
 import mutagen
-from mutagen import flac, id3, mp4
+from mutagen import apev2, asf, flac, id3, mp4
 
-FIELDS = {  # by family of tags: ID3, MP4, Vorbis comment
-    "title": ("TIT2", "\xa9nam", "title"),
-    "artist": ("TPE1", "\xa9ART", "artist"),
-    "albumartist": ("TPE2", "aART", "albumartist"),
-    "album": ("TALB", "\xa9alb", "album"),
+FAMILIES = (id3.ID3, mp4.MP4Tags, asf.ASFTags, apev2.APEv2)  # and Vorbis comment
+FIELDS = {
+    "title": ("TIT2", "\xa9nam", "Title", "Title", "title"),
+    "artist": ("TPE1", "\xa9ART", "Author", "Artist", "artist"),
+    "albumartist": ("TPE2", "aART", "WM/AlbumArtist", "Album Artist", "albumartist"),
+    "album": ("TALB", "\xa9alb", "WM/AlbumTitle", "Album", "album"),
 }
 
 
 def key(m, field):
-    return FIELDS[field][0 if isinstance(m.tags, id3.ID3) else 1 if isinstance(m.tags, mp4.MP4Tags) else 2]
+    for i, family in enumerate(FAMILIES):
+        if isinstance(m.tags, family):
+            return FIELDS[field][i]
+    return FIELDS[field][-1]
 
 
 def get(m, field):
@@ -52,6 +56,8 @@ def art(m):
         pictures = m.tags.get("covr", [])
     elif isinstance(m, flac.FLAC):
         pictures = [p.data for p in m.pictures]
+    elif isinstance(m.tags, (asf.ASFTags, apev2.APEv2)):
+        pictures = []  # no library here has any
     else:
         pictures = [flac.Picture(base64.b64decode(t)).data for t in m.tags.get("metadata_block_picture", [])]
     return hashlib.sha256(pictures[0]).hexdigest() if pictures else ""

@@ -3,10 +3,11 @@
 usage: retag.py FILE OPERATION [PICTURE]
 """
 import base64
+import struct
 import sys
 
 import mutagen
-from mutagen import apev2, flac, id3, mp4
+from mutagen import apev2, asf, flac, id3, mp4
 
 
 def picture(data):
@@ -50,6 +51,29 @@ def edit_vorbis(f, op, data):
         f.clear_pictures()
     elif op == "nopicture":
         f.pop("metadata_block_picture", None)
+
+
+def edit_asf(tags, op, data):
+    if op == "title":
+        tags["Title"] = "A new title"
+    elif op == "long":
+        tags["Description"] = "long " * 4000
+    elif op == "picture":
+        text = "image/jpeg\0cover\0".encode("utf-16-le")
+        tags["WM/Picture"] = asf.ASFByteArrayAttribute(struct.pack("<bI", 3, len(data)) + text + data)
+    elif op == "nopicture":
+        tags["WM/Picture"] = []
+
+
+def edit_apev2(tags, op, data):
+    if op == "title":
+        tags["Title"] = "A new title"
+    elif op == "long":
+        tags["Comment"] = "long " * 4000
+    elif op == "picture":
+        tags["Cover Art (Front)"] = apev2.APEValue(b"cover.jpg\0" + data, apev2.BINARY)
+    elif op == "nopicture":
+        tags.pop("Cover Art (Front)", None)
 
 
 def edit_ape(path, op, data):
@@ -100,6 +124,10 @@ def main(path, op, data=None):
         edit_id3(f.tags, op, data)
     elif isinstance(f, mp4.MP4):
         edit_mp4(f.tags, op, data)
+    elif isinstance(f, asf.ASF):
+        edit_asf(f.tags, op, data)
+    elif isinstance(f.tags, apev2.APEv2):
+        edit_apev2(f.tags, op, data)
     else:
         edit_vorbis(f, op, data)
     f.save()
