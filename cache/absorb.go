@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
@@ -17,6 +18,9 @@ func (c *Cache) Absorb(rows []Row, names []NameRow, base string) error {
 	var gone []Ino // go last: what is revived stays
 	for _, r := range rows {
 		if waits, err := c.marked(bPRow, r.Ino); err != nil || waits {
+			if err == nil {
+				err = x.fedElsewhere(r, base)
+			}
 			if err != nil {
 				return err
 			}
@@ -48,7 +52,37 @@ func (c *Cache) Absorb(rows []Row, names []NameRow, base string) error {
 		x.b.Put(bInode, inoKey(ino), encode(n))
 	}
 	c.version.Add(1)
-	return c.db.Apply(&x.b)
+	if err := c.db.Apply(&x.b); err != nil {
+		return err
+	}
+	return c.placesChanged()
+}
+
+// fedElsewhere takes in, of the row of a place's top folder that waits here, who
+// feeds it: another device may have taken the place over, or detached it.
+func (x *absorption) fedElsewhere(r Row, base string) error {
+	own := x.c.deviceID()
+	n, err := x.there(r.Ino)
+	if err != nil || n == nil || n.Fed == r.Fed || strings.HasPrefix(base, own+":") {
+		return err
+	}
+	n.Fed = r.Fed
+	return x.markPlace(r.Ino, n)
+}
+
+// markPlace keeps the row that says of a folder that somebody feeds it. What this
+// home itself fed stays, as its folder may hold what the bucket has not got yet.
+func (x *absorption) markPlace(ino Ino, n *inode) error {
+	_, own, err := x.c.place(ino)
+	switch {
+	case err != nil || own:
+		return err
+	case n.Fed != "":
+		x.b.Put(bPlace, inoKey(ino), encode(&Place{}))
+	default:
+		x.b.Delete(bPlace, inoKey(ino))
+	}
+	return nil
 }
 
 // absorption is rows of the bucket being taken in. A directory is placed by its
@@ -114,7 +148,7 @@ func (x *absorption) row(r Row, base string) error {
 	}
 	known := old != nil
 	n := &inode{Mode: r.Mode, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Mtime: stampOf(r.Mtime), Ctime: stampOf(r.Mtime), Atime: stampOf(r.Mtime),
-		Target: r.Target, Xattrs: r.Xattrs, Ver: 1, CVer: 1, Base: base, TakenOpen: r.TakenOpen}
+		Target: r.Target, Xattrs: r.Xattrs, Ver: 1, CVer: 1, Base: base, TakenOpen: r.TakenOpen, Fed: r.Fed}
 	if known {
 		n.Nlink, n.Gen, n.Cut, n.Parent, n.Name = old.Nlink, old.Gen, old.Cut, old.Parent, old.Name
 		n.Room = old.Room
@@ -126,6 +160,11 @@ func (x *absorption) row(r Row, base string) error {
 	x.inodes[r.Ino] = n
 	switch {
 	case n.isDir():
+		if n.Fed != "" || known && old.Fed != "" {
+			if err := x.markPlace(r.Ino, n); err != nil {
+				return err
+			}
+		}
 		return x.placeDir(r, n, known)
 	case n.isFile():
 		n.Size, n.Sound = r.Recipe.Size, new(r.Recipe.sound())
@@ -152,8 +191,33 @@ func (x *absorption) content(r Row, n *inode) error {
 	if !ok {
 		return nil
 	}
+	if err := x.source(r.Ino, n); err != nil {
+		return err
+	}
 	x.c.forget(r.Ino)
 	return x.dropBytes(r.Ino)
+}
+
+// source looks at a file with another recipe whose content lies outside. If this
+// home feeds it the content is cut again, as it is what counts; else what lies
+// outside is another file by now.
+func (x *absorption) source(ino Ino, n *inode) error {
+	s, ok, err := x.c.outsideOf(ino)
+	if err != nil || !ok {
+		return err
+	}
+	x.b.Delete(bOwed, inoKey(ino))
+	by, err := x.c.feeder(s)
+	if err != nil {
+		return err
+	}
+	if by != x.c.deviceID() {
+		x.b.Delete(bSource, inoKey(ino))
+		return nil
+	}
+	n.Gen++
+	x.b.Put(bUncut, inoKey(ino), nil)
+	return nil
 }
 
 // dropBytes has the content of an inode removed. One that no row speaks of is
@@ -283,7 +347,7 @@ func (x *absorption) gone(ino Ino) error {
 	}
 	x.lost[ino] = true
 	delete(x.inodes, ino)
-	for _, k := range []kv.Bucket{bInode, bRecipe, bUncut, bOwed} {
+	for _, k := range []kv.Bucket{bInode, bRecipe, bUncut, bOwed, bPlace, bSource, bLabel} {
 		x.b.Delete(k, inoKey(ino))
 	}
 	return x.dropBytes(ino)

@@ -50,7 +50,13 @@ func (c *Cache) liveAttr(ino Ino, n *inode) bool {
 
 // SetAttr changes attributes and returns them as they are then.
 func (c *Cache) SetAttr(ino Ino, ch Change) (Attr, error) {
+	if err := c.readOnly(ino); err != nil {
+		return Attr{}, err
+	}
 	if ch.Size != nil {
+		if err := c.takeIn(ino); err != nil {
+			return Attr{}, err
+		}
 		if err := c.truncate(ino, *ch.Size); err != nil {
 			return Attr{}, err
 		}
@@ -112,6 +118,9 @@ func (x *change) applyTime(ino Ino, was, now time.Time) error {
 func (c *Cache) ClearSetID(ino Ino) (cleared bool, err error) {
 	n, err := c.inode(ino)
 	if err != nil || n.withoutSetID() == n.Mode {
+		return false, err
+	}
+	if err := c.readOnly(ino); err != nil {
 		return false, err
 	}
 	return true, c.update(ino, func(x *change, n *inode) error {
@@ -204,6 +213,9 @@ func (c *Cache) RemoveXattr(ino Ino, key string) error {
 }
 
 func (c *Cache) changeXattr(ino Ino, fn func(*inode) error) error {
+	if err := c.readOnly(ino); err != nil {
+		return err
+	}
 	return c.update(ino, func(x *change, n *inode) error {
 		x.touch(ino, n, false)
 		return fn(n)

@@ -140,7 +140,11 @@ const (
 )
 
 // RenameFlags are those of renameat2(2).
-type RenameFlags struct{ NoReplace, Exchange bool }
+type RenameFlags struct {
+	NoReplace, Exchange bool
+
+	also func(*change) error // a feed's part of it
+}
 
 // OpenFlags say how a file is opened; at least one of Read and Write. Ordinary
 // forbids passthrough, if the file is not open with it already.

@@ -20,6 +20,7 @@ type Row struct {
 	TakenOpen bool
 	Base      string // "<device>:<seq>" of the commit with the row before
 	Succeeds  Ino
+	Fed       string // directories at the top: the device that feeds them
 	Gone      bool
 }
 
@@ -111,7 +112,7 @@ func (g *gather) inodes() error {
 
 func (g *gather) inode(ino Ino, n *inode) error {
 	r := Row{Ino: ino, Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Mtime: n.Mtime.time(), Xattrs: n.Xattrs,
-		Target: n.Target, Parent: n.Parent, Name: n.Name, TakenOpen: n.TakenOpen, Base: n.Base, Succeeds: n.Succeeds}
+		Target: n.Target, Parent: n.Parent, Name: n.Name, TakenOpen: n.TakenOpen, Base: n.Base, Succeeds: n.Succeeds, Fed: n.Fed}
 	if n.isFile() {
 		if n.dirty() {
 			return nil // its recipe is not of these attributes yet
@@ -164,7 +165,8 @@ func (g *gather) nameRow(row NameRow, w pname) error {
 		if n.isDir() {
 			row.Ino = 0 // placed by its own row; the name's file is gone
 		} else if _, now := g.b.Vers[row.Ino]; !n.committed() && !now {
-			g.heldName = true
+			// A stale one may wait for long, and holds up nothing else.
+			g.heldName = g.heldName || g.c.StaleReason(row.Ino) == nil
 			return nil
 		}
 	}

@@ -99,7 +99,10 @@ func (c *Cache) use(ino Ino, fd *os.File) *file {
 
 // OpenFile opens a regular file.
 func (c *Cache) OpenFile(ino Ino, fl OpenFlags) (*Handle, error) {
-	if fl.Write {
+	if fl.Write || fl.Truncate {
+		if err := c.writable(ino); err != nil {
+			return nil, err
+		}
 		c.keepAhead()
 	}
 	f, err := c.acquire(ino)
@@ -126,7 +129,7 @@ func (c *Cache) enter(f *file, fl OpenFlags) *Handle {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.handles == 0 {
-		f.pass = c.opt.Passthrough && c.leases && !c.Full() && !fl.Ordinary && f.have.Whole && f.fd != nil
+		f.pass = c.opt.Passthrough && c.leases && !c.Full() && !fl.Ordinary && !f.fed && f.have.Whole && f.fd != nil
 	}
 	f.handles++
 	if fl.Write {

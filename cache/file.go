@@ -33,6 +33,8 @@ type file struct {
 	handles int
 	writers int
 	pass    bool // the kernel reads and writes fd itself, until the last release
+	fed     bool // in a place: never passed to the kernel
+	outside *outsideFile
 
 	since time.Time // of the first opening for writing, or of the last copy taken
 	taken stamp     // mtime of the content when it was last taken while open
@@ -64,6 +66,9 @@ func (f *file) load() error {
 		return ErrInvalid
 	}
 	f.size = n.Size
+	if _, f.fed, err = f.c.outsideOf(f.ino); err != nil {
+		return err
+	}
 	ok, err := f.c.haveOf(f.ino, &f.have)
 	if err != nil {
 		return err
@@ -184,6 +189,7 @@ func (c *Cache) release(f *file) {
 		f.fd.Close()
 	}
 	f.fd = nil
+	f.closeOutside()
 	f.mu.Unlock()
 	if orphan, _ := c.marked(bOrphan, f.ino); orphan {
 		c.mu.Lock()

@@ -102,6 +102,9 @@ func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64)
 	if err := f.needLayout(ctx); err != nil {
 		return 0, err
 	}
+	if off >= f.layout.recipe.Size {
+		return 0, ErrUnavailable // it was never cut, and its bytes lay outside
+	}
 	s := f.layout.at(off)
 	n = min(n, s.n, f.have.Limit-off)
 	n, zero := f.layout.zerosAt(s.part, s.partOff, n)
@@ -317,6 +320,9 @@ func (f *file) land(fl *fill, l *layout, p []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if fl.dead && f.layout != l {
+		return ErrUnavailable // the file is another now
+	}
 	if err := f.ensureContent(); err != nil {
 		return err
 	}

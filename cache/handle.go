@@ -80,7 +80,7 @@ func (h *Handle) Sync() error { return h.c.SyncFile(h.f.ino) }
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	f := h.f
 	f.mu.Lock()
-	if f.have.Whole {
+	if f.have.Whole && !f.fed {
 		fd := f.fd
 		f.mu.Unlock()
 		return readFull(fd, p, off)
@@ -90,10 +90,22 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, nil
 	}
 	p = p[:min(int64(len(p)), f.size-off)]
+	if f.fed {
+		if is, err := f.readOutside(p, off); is || err != nil {
+			return orZero(len(p), err), err
+		}
+	}
 	if err := f.readPartial(ctx, &h.ra, p, off); err != nil {
 		return 0, err // of p nothing may be believed
 	}
 	return len(p), nil
+}
+
+func orZero(n int, err error) int {
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func readFull(r io.ReaderAt, p []byte, off int64) (int, error) {

@@ -184,8 +184,21 @@ func (x *change) drop(ino Ino, n *inode) {
 	}
 }
 
+// making says how an inode is made.
+type making struct {
+	fed  bool // by a feed: the folder's own times come from outside
+	over bool // in the place of a file that has the name
+}
+
 // make adds a new inode under a name.
 func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *inode) error) (Attr, error) {
+	if err := c.readOnly(parent); err != nil {
+		return Attr{}, err
+	}
+	return c.makeRow(parent, n, row, making{}, also)
+}
+
+func (c *Cache) makeRow(parent Ino, n string, row inode, how making, also func(*change, Ino, *inode) error) (Attr, error) {
 	if err := checkName(n); err != nil {
 		return Attr{}, err
 	}
@@ -197,8 +210,9 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 	if err != nil {
 		return Attr{}, err
 	}
-	if _, ok, err := c.name(parent, n); err != nil || ok {
-		return Attr{}, errors.Join(err, orNil(ok, ErrExist))
+	was, err := x.nameFor(parent, n, how)
+	if err != nil {
+		return Attr{}, err
 	}
 	if full != nil {
 		return Attr{}, full
@@ -215,12 +229,17 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 	}
 	x.inodes[ino] = &row
 	x.wait(ino, &row)
-	x.touch(parent, dir, true)
-	if err := x.link(parent, n, ino, nil); err != nil {
+	if !how.fed {
+		x.touch(parent, dir, true)
+	}
+	if err := x.link(parent, n, ino, was); err != nil {
 		return Attr{}, err
 	}
 	if also != nil {
 		err = also(x, ino, &row)
+	}
+	if err == nil && was != nil {
+		err = x.replaced(&row, was.ino)
 	}
 	if err == nil {
 		err = x.apply()
@@ -228,7 +247,38 @@ func (c *Cache) make(parent Ino, n string, row inode, also func(*change, Ino, *i
 	if err != nil && row.isFile() {
 		_ = unix.Unlink(c.contentPath(ino)) // no row names it
 	}
+	if err == nil && was != nil {
+		c.reap(x)
+	}
 	return row.attr(ino), err
+}
+
+// nameFor looks whether a name may be given to a new inode; was is what it names now.
+func (x *change) nameFor(parent Ino, n string, how making) (was *name, err error) {
+	e, ok, err := x.c.name(parent, n)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if !how.over {
+		return nil, ErrExist
+	}
+	if row, err := x.inode(e.ino); err != nil || row.isDir() {
+		return nil, errors.Join(err, orNil(err == nil, ErrIsDir))
+	}
+	return &e, nil
+}
+
+// replaced takes the name from the file that a new one takes the place of.
+func (x *change) replaced(row *inode, old Ino) error {
+	over, err := x.inode(old)
+	if err != nil {
+		return err
+	}
+	if over.isFile() && over.committed() {
+		row.Succeeds = old
+	}
+	x.drop(old, over)
+	return nil
 }
 
 func orNil(is bool, err error) error {
@@ -272,6 +322,13 @@ func (c *Cache) Mknod(parent Ino, n string, mode, rdev uint32, o Owner) (Attr, e
 
 // Link gives a file another name.
 func (c *Cache) Link(ino, parent Ino, n string) (Attr, error) {
+	if err := c.readOnly(ino, parent); err != nil {
+		return Attr{}, err
+	}
+	return c.linkRow(ino, parent, n)
+}
+
+func (c *Cache) linkRow(ino, parent Ino, n string) (Attr, error) {
 	if err := checkName(n); err != nil {
 		return Attr{}, err
 	}
@@ -323,6 +380,14 @@ func (c *Cache) Unlink(parent Ino, n string) error { return c.remove(parent, n, 
 func (c *Cache) Rmdir(parent Ino, n string) error { return c.remove(parent, n, true) }
 
 func (c *Cache) remove(parent Ino, n string, wantDir bool) error {
+	if err := c.readOnly(parent); err != nil {
+		return err
+	}
+	return c.removeName(parent, n, wantDir, nil)
+}
+
+// removeName is remove; also is a feed's part of it.
+func (c *Cache) removeName(parent Ino, n string, wantDir bool, also func(*change) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x := c.begin()
@@ -340,7 +405,15 @@ func (c *Cache) remove(parent Ino, n string, wantDir bool) error {
 	if wantDir {
 		dir.Nlink--
 	}
-	x.touch(parent, dir, true)
+	if also != nil {
+		err = also(x)
+	} else {
+		x.touch(parent, dir, true)
+		err = c.readOnly(e.ino) // the top folder of a place
+	}
+	if err != nil {
+		return err
+	}
 	if err := x.unlink(parent, n, e); err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ type Cache struct {
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
 
+	fed         fed
 	space       space
 	syncing     [syncLocks]sync.Mutex // one sync of a content at a time
 	syncsAtOnce bool                  // syncfs(2) does what it should
@@ -113,7 +114,7 @@ func open(dir string, o Options, m []migration) (*Cache, error) {
 }
 
 func (c *Cache) start() error {
-	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.probeLeases, c.loadLRU, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
+	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.loadPlaces, c.probeLeases, c.loadLRU, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -108,6 +108,11 @@ func (c *Cache) Owed() ([]Debt, error) {
 			debts = append(debts, d)
 		}
 	}
+	stale := c.Stale()
+	debts = slices.DeleteFunc(debts, func(d Debt) bool {
+		_, held := slices.BinarySearch(stale, d.Ino)
+		return held
+	})
 	slices.SortFunc(debts, func(a, b Debt) int {
 		return cmp.Or(cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.Bytes, b.Bytes), cmp.Compare(a.Ino, b.Ino))
 	})
@@ -116,7 +121,8 @@ func (c *Cache) Owed() ([]Debt, error) {
 
 // Paid marks a part of a file as uploaded: blobs are what its bytes proved to be.
 // The row then waits for a commit. ErrChanged if the file was opened for writing
-// or changed since the snapshot: what was read may be of two states then.
+// or changed since the snapshot, ErrStale if that was outside: what was read may be
+// of two states then.
 //
 // Like SetRecipe it may be called after Close.
 func (s *Snapshot) Paid(part int, blobs []Blob) error {
@@ -134,6 +140,9 @@ func (s *Snapshot) Paid(part int, blobs []Blob) error {
 		}
 		if s.void(n, f) || n.Cut != n.Gen || part >= len(r.Parts) || !r.Parts[part].is(blobs) {
 			return ErrChanged
+		}
+		if err := s.unchanged(); err != nil {
+			return err
 		}
 		r.Parts[part].Blobs, r.Parts[part].Owed = blobs, false
 		x.b.Put(bRecipe, inoKey(s.Ino), encode(r))

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -39,24 +40,24 @@ func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err er
 	return ready, next, nil
 }
 
-// named lists the inodes with a mark but for those without a name: programs may
-// use them still, but they are none of the bucket's business.
+// named lists the inodes with a mark but for those without a name, which programs
+// may use still, but are none of the bucket's business, and the stale ones.
 func (c *Cache) named(mark kv.Bucket) ([]Ino, error) {
 	inos, err := c.keys(mark)
 	if err != nil || len(inos) == 0 {
 		return nil, err
 	}
 	gone, err := c.keys(bOrphan)
-	return slices.DeleteFunc(inos, func(ino Ino) bool {
+	return c.unstaled(slices.DeleteFunc(inos, func(ino Ino) bool {
 		_, found := slices.BinarySearch(gone, ino)
 		return found
-	}), err
+	})), err
 }
 
 func (f *file) isHeld() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.handles > 0
+	return f.handles > 0 && !f.fed // nobody writes what is in a place
 }
 
 // SettleNow ends, while on, the settle time of closed files.
@@ -76,6 +77,10 @@ type Snapshot struct {
 	Over bool    // it took the place of a file that the bucket has, as taggers do
 	Rank Rank    // of what it will owe: whoever cuts it says
 
+	// Label is what the file says of itself; whoever cuts it may set it before
+	// SetRecipe, which stores it. nil: what is stored stays.
+	Label []byte
+
 	c       *Cache
 	f       *file
 	h       *Handle
@@ -86,6 +91,9 @@ type Snapshot struct {
 	same    bool // as Base, byte for byte
 	layout  *layout
 	taken   *os.File // a copy made while the file stays open for writing
+	out     *outsideFile
+	source  *source // of out
+	stale   error   // why out is not what it was
 }
 
 // Snapshot begins a cut. ErrBusy if the file is open or mapped for writing,
@@ -101,6 +109,12 @@ func (c *Cache) Snapshot(ino Ino) (*Snapshot, error) {
 	// The generation is read before the writers are counted, and a writer is
 	// counted before it bumps: whoever opens from here on is seen by SetRecipe.
 	gen := n.Gen
+	if s, ok, err := c.outsideOf(ino); err != nil || ok {
+		if err != nil {
+			return nil, err
+		}
+		return c.snapshotOutside(ino, gen, s)
+	}
 	if f := c.peek(ino); f != nil && f.isHeld() {
 		return nil, ErrBusy
 	}
@@ -161,8 +175,11 @@ func bytesWritten(h have) extents { return append(extents(nil), h.Written...) }
 
 // ReadAt reads the content, fetching what is not here.
 func (s *Snapshot) ReadAt(p []byte, off int64) (int, error) {
-	if s.taken != nil {
+	switch {
+	case s.taken != nil:
 		return s.taken.ReadAt(p, off)
+	case s.source != nil:
+		return s.readOutside(p, off)
 	}
 	n, err := s.h.ReadAt(context.Background(), p, off)
 	if err == nil && n < len(p) {
@@ -210,8 +227,12 @@ const bringBuffer = 256 << 10
 
 // Close ends the cut.
 func (s *Snapshot) Close() {
-	if s.taken != nil {
+	switch {
+	case s.taken != nil:
 		s.taken.Close()
+		return
+	case s.source != nil:
+		s.closeOutside()
 		return
 	}
 	s.h.ra.stop()
@@ -220,6 +241,8 @@ func (s *Snapshot) Close() {
 
 // SetRecipe accepts a cut: r is what the content is made of. ErrChanged if the
 // file was opened for writing or changed since the snapshot; the cut is then void.
+//
+// ErrStale if the file outside was changed while it was read.
 //
 // It may be called after Close: a cut is accepted once its small parts are
 // uploaded, and many wait for one pack.
@@ -234,6 +257,9 @@ func (s *Snapshot) SetRecipe(r Recipe) error {
 		defer f.mu.Unlock()
 		if s.void(n, f) {
 			return ErrChanged
+		}
+		if err := s.unchanged(); err != nil {
+			return err
 		}
 		return s.accept(x, n, f, &r)
 	})
@@ -270,6 +296,9 @@ func (s *Snapshot) accept(x *change, n *inode, f *file, r *Recipe) error {
 		x.b.Delete(bUncut, inoKey(s.Ino))
 	}
 	x.owe(s.Ino, r, s.Rank)
+	if s.Label != nil {
+		x.b.Put(bLabel, inoKey(s.Ino), s.Label)
+	}
 	f.have.Written = nil
 	if !f.have.Whole {
 		f.have.Limit = r.Size
@@ -280,13 +309,25 @@ func (s *Snapshot) accept(x *change, n *inode, f *file, r *Recipe) error {
 		}
 	}
 	f.layout, f.small = nil, nil
-	x.c.touchLRU(s.Ino, f.have.held(n.Size))
+	if s.source == nil {
+		x.c.touchLRU(s.Ino, f.have.held(n.Size))
+	}
 	return nil
+}
+
+// Label returns what a file says of itself, as the last cut stored it; nil if
+// nothing was stored.
+func (c *Cache) Label(ino Ino) ([]byte, error) {
+	v, ok, err := c.db.Get(bLabel, inoKey(ino))
+	if !ok {
+		v = nil
+	}
+	return v, err
 }
 
 // moved reports whether the content file changed under the snapshot.
 func (s *Snapshot) moved(f *file) bool {
-	if f.fd == nil || !s.whole {
+	if f.fd == nil || !s.whole || s.source != nil {
 		return false
 	}
 	var st unix.Stat_t
@@ -309,34 +350,60 @@ func (c *Cache) RecipeOf(ino Ino) (*Recipe, bool, error) {
 
 // Recut marks a file as not cut: what its recipe names is not in the bucket.
 func (c *Cache) Recut(ino Ino) error {
+	if _, fed, err := c.outsideOf(ino); err != nil || fed {
+		return errors.Join(err, c.recutOutside(ino))
+	}
 	return c.update(ino, func(x *change, n *inode) error { x.dirty(ino, n); return nil })
 }
 
-// Idle reports whether nothing at all waits for the bucket.
+// Idle reports whether nothing at all waits for the bucket but what is stale.
 func (c *Cache) Idle() (bool, error) {
 	for _, b := range []kv.Bucket{bUncut, bOwed} {
 		if any, err := c.anyNamed(b); err != nil || any {
 			return false, err
 		}
 	}
-	for _, b := range []kv.Bucket{bPRow, bPName} {
-		if any, err := c.anyRow(b, func(_, _ []byte) bool { return true }); err != nil || any {
-			return false, err
-		}
+	held, err := c.uncutStale()
+	if err != nil {
+		return false, err
 	}
-	return true, nil
+	if any, err := c.anyRow(bPRow, func(k, _ []byte) bool { return !held[keyIno(k)] }); err != nil || any {
+		return false, err
+	}
+	any, err := c.anyNameBut(held)
+	return err == nil && !any, err
 }
 
-// anyNamed reports whether an inode with a name has the mark.
+// anyNamed reports whether an inode with a name has the mark, and is not stale.
 func (c *Cache) anyNamed(mark kv.Bucket) (bool, error) {
 	gone, err := c.keys(bOrphan)
 	if err != nil {
 		return false, err
 	}
+	stale := c.Stale()
 	return c.anyRow(mark, func(k, _ []byte) bool {
 		_, orphan := slices.BinarySearch(gone, keyIno(k))
-		return !orphan
+		_, held := slices.BinarySearch(stale, keyIno(k))
+		return !orphan && !held
 	})
+}
+
+// anyNameBut reports whether a name waits that is not one of these inodes'.
+func (c *Cache) anyNameBut(held map[Ino]bool) (bool, error) {
+	var waits [][]byte
+	any, err := c.anyRow(bPName, func(k, _ []byte) bool {
+		waits = append(waits, slices.Clone(k))
+		return len(held) == 0
+	})
+	for _, k := range waits {
+		if err != nil || any {
+			break
+		}
+		var e name
+		e, _, err = c.name(keyIno(k), string(k[8:]))
+		any = !held[e.ino]
+	}
+	return any, err
 }
 
 // anyRow reports whether a row of the bucket is such a one.

@@ -62,6 +62,14 @@ func (c *Cache) rename(oldDir Ino, oldName string, newDir Ino, newName string, f
 	case exists && e.ino == over.ino:
 		return nil // POSIX: two names of one file; nothing is done
 	}
+	if f.also != nil {
+		err = f.also(x)
+	} else {
+		err = c.readOnly(oldDir, newDir, e.ino, over.ino)
+	}
+	if err != nil {
+		return err
+	}
 	if row.isDir() {
 		if err := c.notBelow(e.ino, newDir); err != nil {
 			return err
@@ -90,8 +98,10 @@ func (c *Cache) rename(oldDir Ino, oldName string, newDir Ino, newName string, f
 	if err != nil {
 		return err
 	}
-	x.touch(oldDir, from, true)
-	if newDir != oldDir {
+	if f.also == nil {
+		x.touch(oldDir, from, true)
+	}
+	if newDir != oldDir && f.also == nil {
 		x.touch(newDir, to, true)
 	}
 	if err := x.apply(); err != nil {

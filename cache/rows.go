@@ -55,6 +55,7 @@ type inode struct {
 	TakenOpen bool              `cbor:"20,keyasint,omitempty"`
 	Room      int64             `cbor:"21,keyasint,omitempty"` // of a whole content: see blocks
 	Sound     *int64            `cbor:"22,keyasint,omitempty"` // bytes that go behind names and tags, as last cut; nil: not known
+	Fed       string            `cbor:"23,keyasint,omitempty"` // the device that feeds this top folder of a place
 }
 
 // brief is what is asked of many rows at once; it is decoded in a fraction of the
@@ -148,9 +149,12 @@ const (
 	bPName
 	bOrphan
 	bMeta
+	bPlace
+	bSource
+	bLabel
 )
 
-var bucketNames = []string{"inode", "name", "recipe", "have", "uncut", "owed", "prow", "pname", "orphan", "meta"}
+var bucketNames = []string{"inode", "name", "recipe", "have", "uncut", "owed", "prow", "pname", "orphan", "meta", "place", "source", "label"}
 
 // strict in what we write; names are bytes, so text need not be UTF-8.
 var decMode, _ = cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: 16 << 20}.DecMode()

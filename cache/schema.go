@@ -13,7 +13,11 @@ type migration func(c *Cache, b *kv.Batch) error
 
 // migrations lead from schema 1 on: the first makes schema 2 of it. They are
 // never changed or removed, as a home may be of any age.
-var migrations []migration
+var migrations = []migration{places}
+
+// places makes schema 2, which has the buckets place, source and label, empty at
+// first, and a field of inodes that programs before it would drop.
+func places(*Cache, *kv.Batch) error { return nil }
 
 var schemaKey = metaKey("schema")
 

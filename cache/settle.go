@@ -69,7 +69,7 @@ func (c *Cache) Settle(rows []Row, names []NameRow, base uint64, who string) (be
 		}
 		s.stale = nil
 	}
-	return s.beside, nil
+	return s.beside, c.placesChanged()
 }
 
 type settling struct {
@@ -210,7 +210,7 @@ func (s *settling) keepBeside(ino Ino, n *inode) error {
 	m := n.clone()
 	m.Nlink, m.Ver, m.CVer, m.Base, m.Succeeds = 1, 1, 0, "", 0
 	s.x.inodes[to] = m
-	for _, b := range []kv.Bucket{bRecipe, bHave, bUncut, bOwed} {
+	for _, b := range []kv.Bucket{bRecipe, bHave, bUncut, bOwed, bSource, bLabel} {
 		v, ok, err := s.c.db.Get(b, inoKey(ino))
 		if err != nil {
 			return err
@@ -219,6 +219,7 @@ func (s *settling) keepBeside(ino Ino, n *inode) error {
 			s.x.b.Put(b, inoKey(to), slices.Clone(v))
 		}
 	}
+	s.x.b.Delete(bSource, inoKey(ino))
 	s.x.b.Put(bPRow, inoKey(to), nil)
 	s.clean(ino, n)
 	s.x.b.Delete(bHave, inoKey(ino))
@@ -374,7 +375,34 @@ func (s *settling) renumber() error {
 			s.x.inodes[ino] = n
 		}
 	}
+	if err := s.renumberSources(moved); err != nil {
+		return err
+	}
 	return s.renumberNames(moved)
+}
+
+// renumberSources follows the folders that got other numbers.
+func (s *settling) renumberSources(moved map[Ino]Ino) error {
+	inos, err := s.c.keys(bSource)
+	if err != nil {
+		return err
+	}
+	for _, ino := range inos {
+		src, _, err := s.c.source(ino)
+		if err != nil {
+			return err
+		}
+		parent := moved[src.Parent]
+		if parent == 0 {
+			continue
+		}
+		src.Parent = parent
+		if to := moved[ino]; to != 0 {
+			ino = to
+		}
+		s.x.setSource(ino, src)
+	}
+	return nil
 }
 
 func (s *settling) renumbered() (map[Ino]Ino, error) {
@@ -398,7 +426,7 @@ func (s *settling) renumbered() (map[Ino]Ino, error) {
 
 func (s *settling) moveRows(from, to Ino) error {
 	s.x.b.Delete(bInode, inoKey(from))
-	for _, b := range []kv.Bucket{bRecipe, bHave, bUncut, bOwed, bPRow} {
+	for _, b := range []kv.Bucket{bRecipe, bHave, bUncut, bOwed, bPRow, bPlace, bSource, bLabel} {
 		v, ok, err := s.c.db.Get(b, inoKey(from))
 		if err != nil {
 			return err

@@ -85,7 +85,7 @@ func (c *Cache) reap(x *change) {
 // waiting for a commit stays: it tells the bucket that the inode is gone.
 func (c *Cache) purge(ino Ino) error {
 	var b kv.Batch
-	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed, bOrphan} {
+	for _, k := range []kv.Bucket{bInode, bRecipe, bHave, bUncut, bOwed, bOrphan, bPlace, bSource, bLabel} {
 		b.Delete(k, inoKey(ino))
 	}
 	doom(&b, ino)
@@ -113,6 +113,9 @@ func (c *Cache) sweepOrphans() error {
 // gone with its last handle unless [Cache.Link] gives it a name. parent must be
 // a directory that is there.
 func (c *Cache) Tmpfile(parent Ino, perm uint32, o Owner, fl OpenFlags) (Attr, *Handle, error) {
+	if err := c.readOnly(parent); err != nil {
+		return Attr{}, nil, err
+	}
 	if fl.Write {
 		c.keepAhead()
 	}

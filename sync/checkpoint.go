@@ -24,7 +24,7 @@ func (w *Worker) checkpointIfDue(ctx context.Context) error {
 	if err != nil || ch.Commits < w.o.Checkpoint && ch.Bytes < max(smallLog, ch.Size/4) {
 		return err
 	}
-	if idle, err := w.cache.Idle(); err != nil || !idle {
+	if settled, err := w.cache.Settled(); err != nil || !settled {
 		return err
 	}
 	err = w.checkpoint(ctx)
@@ -50,7 +50,7 @@ func (w *Worker) checkpoint(ctx context.Context) error {
 		return err
 	}
 	crashpoint.At("checkpoint.built")
-	if idle, err := w.cache.Idle(); err != nil || !idle || w.cache.Version() != version {
+	if settled, err := w.cache.Settled(); err != nil || !settled || w.cache.Version() != version {
 		return errors.Join(err, errMoved)
 	}
 	c := &repo.Commit{Kind: repo.CheckpointCommit, Heads: heads, Rows: cb.Rows, Puts: cb.Puts}

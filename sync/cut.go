@@ -72,7 +72,7 @@ func (w *Worker) finishRound(ctx context.Context, cuts []cutFile) error {
 	for _, c := range cuts {
 		err := c.snap.SetRecipe(c.recipe)
 		crashpoint.At("cut.accepted")
-		if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) {
+		if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrStale) {
 			continue // it waits again, or is gone
 		}
 		if err != nil {
@@ -87,8 +87,8 @@ func (w *Worker) finishRound(ctx context.Context, cuts []cutFile) error {
 func (w *Worker) cut(ctx context.Context, ino cache.Ino) (*cutFile, error) {
 	snap, err := w.cache.Snapshot(ino)
 	switch {
-	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrNotExist):
-		return nil, nil
+	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrNotExist), errors.Is(err, cache.ErrStale):
+		return nil, nil // a stale one waits for its feed
 	case err != nil:
 		w.report(fmt.Errorf("inode %x: %w", ino, err))
 		return nil, nil
@@ -100,7 +100,7 @@ func (w *Worker) cut(ctx context.Context, ino cache.Ino) (*cutFile, error) {
 	case errors.As(err, &up):
 		return nil, up.err
 	case err != nil:
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, cache.ErrStale) {
 			w.report(fmt.Errorf("reading inode %x: %w", ino, err))
 		}
 		return nil, ctx.Err()

@@ -28,7 +28,7 @@ func toRepo(r cache.Row) repo.InodeRow {
 	}
 	row := repo.InodeRow{Inode: r.Ino, Type: typeNames[r.Mode&unix.S_IFMT], Mode: r.Mode & 0o7777, UID: r.UID, GID: r.GID,
 		Mtime: r.Mtime, Rdev: r.Rdev, Xattrs: r.Xattrs, Target: r.Target, In: r.Parent, Name: r.Name,
-		TakenOpen: r.TakenOpen, Base: r.Base, Succeeds: r.Succeeds}
+		TakenOpen: r.TakenOpen, Base: r.Base, Succeeds: r.Succeeds, Fed: r.Fed}
 	if r.Recipe == nil {
 		return row
 	}
@@ -73,7 +73,7 @@ func cacheRuns(runs []repo.Run) []cache.Run {
 func fromRepo(r repo.InodeRow) cache.Row {
 	row := cache.Row{Ino: r.Inode, Mode: typeBits[r.Type] | r.Mode, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Mtime: r.Mtime,
 		Xattrs: r.Xattrs, Target: r.Target, Parent: r.In, Name: r.Name, TakenOpen: r.TakenOpen, Base: r.Base,
-		Succeeds: r.Succeeds, Gone: r.Gone}
+		Succeeds: r.Succeeds, Fed: r.Fed, Gone: r.Gone}
 	if r.Gone || r.Type != "file" {
 		return row
 	}

@@ -100,6 +100,7 @@ func (w *Worker) becomeAnother(ctx context.Context) error {
 	w.mu.Lock()
 	w.o.Device = d
 	w.mu.Unlock()
+	w.cache.SetDevice(d.ID)
 	w.log.Warn("this home is a copy: the bucket has commits of its device that it did not make; it goes on as a device of its own",
 		"was", old, "is", d.ID)
 	return nil
@@ -118,7 +119,7 @@ func (p *puller) meet(ctx context.Context, was string) error {
 	}
 	var rows []cache.Row
 	var names []cache.NameRow
-	if idle, err := w.cache.Idle(); err != nil || idle { // nothing can meet
+	if settled, err := w.cache.Settled(); err != nil || settled { // nothing can meet
 		if err == nil {
 			_, err = w.cache.Settle(nil, nil, w.o.InoBase(w.o.Device), "")
 		}

@@ -149,7 +149,7 @@ func (u *upload) open(ino cache.Ino) (*owedFile, error) {
 	}
 	snap, err := u.w.cache.Snapshot(ino)
 	switch {
-	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrNotExist):
+	case errors.Is(err, cache.ErrBusy), errors.Is(err, cache.ErrNotExist), errors.Is(err, cache.ErrStale):
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -301,7 +301,9 @@ func (u *upload) unreadable(f *owedFile, err error) error {
 	if u.ctx.Err() != nil {
 		return u.ctx.Err()
 	}
-	u.w.report(fmt.Errorf("reading inode %x: %w", f.snap.Ino, err))
+	if !errors.Is(err, cache.ErrStale) {
+		u.w.report(fmt.Errorf("reading inode %x: %w", f.snap.Ino, err))
+	}
 	return nil
 }
 
@@ -431,7 +433,7 @@ func (u *upload) data(f *owedFile, i int) error {
 func (u *upload) paid(p payment) error {
 	err := p.file.snap.Paid(p.part, p.blobs)
 	crashpoint.At("sound.paid")
-	if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) {
+	if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrStale) {
 		return nil
 	}
 	return err

@@ -165,6 +165,7 @@ func New(o Options) *Worker {
 	w := &Worker{o: o, cache: o.Cache, log: o.Log, flight: semaphore.NewWeighted(inFlight),
 		packs: map[string]*pack{}, kick: make(chan struct{}, 1), phase: phaseIdle}
 	w.cond.L = &w.mu
+	w.cache.SetDevice(o.Device.ID)
 	w.loadUploaded()
 	return w
 }

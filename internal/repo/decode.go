@@ -156,6 +156,8 @@ func (l *line) inodeField(s *scanner, name string) bool {
 		r.Base = s.str()
 	case "succeeds":
 		r.Succeeds = s.inode()
+	case "fed":
+		r.Fed = s.str()
 	case "gone":
 		r.Gone = s.isTrue()
 	case "taken_open":

@@ -131,6 +131,9 @@ func appendInode(b []byte, r *InodeRow) []byte {
 	if r.Succeeds != 0 {
 		b = appendInodeField(b, "succeeds", r.Succeeds)
 	}
+	if r.Fed != "" {
+		b = appendStringField(b, "fed", r.Fed)
+	}
 	return b
 }
 

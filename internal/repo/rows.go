@@ -67,6 +67,7 @@ type InodeRow struct {
 	TakenOpen bool
 	Base      string // "<device>:<seq>"
 	Succeeds  uint64
+	Fed       string // directories of the root: the device whose folder feeds it
 	Gone      bool
 }
 
