@@ -177,6 +177,12 @@ func (m *mp4File) items(list box) {
 
 func (m *mp4File) item(item box) {
 	name := item.kind
+	switch name {
+	case "\xA9too", "\xA9enc":
+		name = "ENCODER"
+	case "\xA9cmt":
+		name = "COMMENT"
+	}
 	for at := item.body; m.steps > 0; {
 		m.steps--
 		b, ok := m.box(at, item.end)

@@ -67,9 +67,9 @@ func (f *file) mark(key, value string) {
 
 // tells are the fields in which shops and rippers name themselves, squashed.
 var tells = map[string]bool{
-	"COMMENT": true, "COMMENTS": true, "DESCRIPTION": true, "\xA9CMT": true, "ICMT": true, "ANNO": true, "PRIV": true,
+	"COMMENT": true, "COMMENTS": true, "DESCRIPTION": true, "ICMT": true, "ANNO": true, "PRIV": true,
 	"URL": true, "WWW": true, "CONTACT": true, "COPYRIGHT": true, "TCOP": true, "PURCHASED": true,
-	"ENCODER": true, "ENCODEDBY": true, "ENCODERSETTINGS": true, "TOOL": true, "\xA9TOO": true, "TENC": true, "TSSE": true,
+	"ENCODER": true, "ENCODEDBY": true, "ENCODERSETTINGS": true, "TOOL": true, "TENC": true, "TSSE": true,
 	"TEN": true, "TSS": true, "ISFT": true, "ITCH": true, "SOURCE": true, "RIPPINGTOOL": true, "WM/ENCODINGSETTINGS": true, "WM/TOOLNAME": true,
 }
 
