@@ -85,6 +85,9 @@ func (c *Cache) copyRecipe(src, dst *file, n int64) (size int64, err error) {
 		}
 		x.b.Put(bRecipe, inoKey(dst.ino), encode(r))
 		x.owe(dst.ino, r, RankUnknown)
+		if says, err := c.Label(src.ino); err == nil && says != nil {
+			x.b.Put(bLabel, inoKey(dst.ino), says)
+		}
 		to.Sound = new(r.sound())
 		to.changed(size, x.now)
 		to.Room = 0

@@ -137,10 +137,8 @@ func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recip
 	for _, run := range l.Runs {
 		r.Runs = append(r.Runs, cache.Run{Part: run.Part, Length: run.Length})
 	}
-	if r.Owes() {
-		if snap.Rank, err = rankOf(snap, l); err != nil {
-			return nil, err
-		}
+	if err := labelled(snap, l); err != nil {
+		return nil, err
 	}
 	if len(r.Runs) > moreRuns {
 		err = w.shorten(ctx, r)
@@ -148,16 +146,23 @@ func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recip
 	return r, err
 }
 
-// rankOf asks what the file says of where it came from.
-func rankOf(snap *cache.Snapshot, l split.Layout) (cache.Rank, error) {
+// labelled asks what the file says of itself and of where it came from. No sound
+// is read for it, and what is read was read a moment ago.
+func labelled(snap *cache.Snapshot, l split.Layout) error {
 	says, err := label.Read(snap, snap.Size, l)
+	if err != nil {
+		return err
+	}
+	snap.Label = says.Encode()
 	switch {
 	case says.Bought:
-		return cache.RankBought, err
+		snap.Rank = cache.RankBought
 	case says.Ripped:
-		return cache.RankRipped, err
+		snap.Rank = cache.RankRipped
+	default:
+		snap.Rank = cache.RankUnknown
 	}
-	return cache.RankUnknown, err
+	return nil
 }
 
 // bring puts the bytes of a part that will be owed on this disk: parts of the
