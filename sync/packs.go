@@ -93,8 +93,8 @@ type line struct {
 }
 
 func (l *line) note(n int, d time.Duration) {
-	if n < 64<<10 || d <= 0 {
-		return // too short to tell
+	if d <= 0 {
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,10 +112,20 @@ func (l *line) get() float64 {
 }
 
 // transfers is how many uploads go at once: one on a slow line, where more would
-// only make each interruption cost more.
+// only make each interruption cost more. What is known of the line from before
+// the program was started last counts, too.
 func (w *Worker) transfers() int {
-	if r := w.line.get(); r > 0 && r*float64(w.o.Transfers) < slowLine {
+	r, paced := w.line.get(), w.pace.rate()
+	if r > 0 && r*float64(w.o.Transfers) < slowLine || paced > 0 && paced < slowLine {
 		return 1
 	}
 	return w.o.Transfers
+}
+
+// rate is how fast the bucket takes the bytes of one transfer, 0 if not known.
+func (w *Worker) rate() float64 {
+	if r := w.line.get(); r > 0 {
+		return r
+	}
+	return w.pace.rate()
 }

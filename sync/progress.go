@@ -68,11 +68,11 @@ func (p *pace) note(n int, began, now time.Time) {
 	p.seconds = p.seconds*old + busy.Seconds()
 }
 
-// rate is bytes a second, 0 if too little was sent to tell.
+// rate is bytes a second, 0 if it is not known.
 func (p *pace) rate() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.seconds <= 0 || p.seconds < 1 && p.bytes < 1<<20 {
+	if p.seconds <= 0 {
 		return 0
 	}
 	return p.bytes / p.seconds

@@ -60,7 +60,7 @@ func (u *upload) labourFirst(ctx context.Context, debts []cache.Debt) ([]cache.D
 	for _, d := range debts {
 		sum += d.Bytes
 	}
-	rate := u.w.line.get()
+	rate := u.w.rate()
 	if sum < labourFirst && (rate == 0 || float64(sum)/rate < 30) {
 		return debts, nil
 	}

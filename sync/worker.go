@@ -100,6 +100,7 @@ const (
 	firstBackoff     = 2 * time.Second
 	longestBackoff   = time.Minute
 	slowLine         = 256 << 10 // bytes a second; below it one transfer at a time
+	tells            = 64 << 10  // bytes of an upload that tells how fast the line is
 )
 
 // Worker carries what waits to the bucket.
@@ -441,14 +442,10 @@ func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) er
 	if err := w.bucket.check(ctx, w); err != nil {
 		return err
 	}
-	began := time.Now()
 	if err := w.send(ctx, s.Name, s.Body); err != nil {
 		return err
 	}
 	crashpoint.At("object.put")
-	now := time.Now()
-	w.line.note(len(s.Body), now.Sub(began))
-	w.pace.note(len(s.Body), began, now)
 	if err := w.o.Index.Acked(row, s.Header); err != nil {
 		return err
 	}
@@ -464,8 +461,13 @@ func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) er
 
 // send puts bytes under a name and counts them.
 func (w *Worker) send(ctx context.Context, name string, body []byte) error {
+	began := time.Now()
 	if err := w.o.Store.Put(ctx, name, body); err != nil {
 		return err
+	}
+	if now := time.Now(); len(body) >= tells {
+		w.line.note(len(body), now.Sub(began))
+		w.pace.note(len(body), began, now)
 	}
 	w.mu.Lock()
 	w.up.Bytes += int64(len(body))

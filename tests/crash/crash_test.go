@@ -33,6 +33,8 @@ type rig struct {
 	files  []string // of the library, relative
 	server *realserver.Server
 	proxy  *s3proxy.Proxy
+
+	slowestEnd time.Duration // from SIGTERM to the end of the program
 }
 
 // newRig makes a library of so many albums of six tracks of mb megabytes in all,

@@ -1,0 +1,166 @@
+package crash
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tunesafe/tunesafe/tests/drive"
+	"github.com/tunesafe/tunesafe/tests/s3proxy"
+	"github.com/tunesafe/tunesafe/tests/tools"
+)
+
+// Figures of the line of an interrupted backup: an object takes seconds.
+const (
+	interruptedLine  = 240_000 // bytes a second
+	interruptedAlbum = 1.8     // megabytes, six tracks; one for four interruptions
+	interruptedPause = 2 * time.Second
+	answerUnderWay   = 150 * time.Millisecond
+)
+
+// interruption is one, and when it was.
+type interruption struct {
+	what       string
+	begin, end time.Time
+}
+
+// TestInterruptions interrupts one first backup again and again, in every way in
+// which that happens, at random moments: what the bucket had acknowledged is not
+// sent again, each interruption costs no more than what was in flight, and in the
+// end the bucket has the tree.
+func TestInterruptions(t *testing.T) {
+	count := tools.Count(t, 4, 50, 300)
+	seed := tools.Seed(t)
+	rng := rand.New(rand.NewPCG(uint64(seed), 50))
+	albums := count / 4
+	r := newRig(t, albums, float64(albums)*interruptedAlbum)
+	r.proxy.Set(s3proxy.Faults{UpRate: interruptedLine})
+	r.Mount(settle)
+	r.copyAll()
+	ways := []func(*rig, *rand.Rand) interruption{kill9, sigterm, cutLine, stopped}
+	var all []interruption
+	how := map[string]int{}
+	for len(all) < count {
+		if r.Status().Safe() {
+			t.Fatalf("all was safe after %d interruptions", len(all))
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(interruptedPause))))
+		i := ways[len(all)%len(ways)](r, rng)
+		how[i.what]++
+		all = append(all, i)
+	}
+	r.mustBecomeSafe()
+	r.judge(all, how)
+	if t.Failed() {
+		for _, i := range all {
+			t.Logf("%s from %s to %s", i.what, i.begin.Format("05.000"), i.end.Format("05.000"))
+		}
+		for _, e := range r.proxy.Log() {
+			if e.Op == "PutObject" {
+				t.Logf("%s from %s took %v, %d bytes, status %d, %d %s", e.Key, e.Start.Format("05.000"), e.Took, e.Up, e.Status, e.Backend, e.Fault)
+			}
+		}
+	}
+	r.proxy.Set(s3proxy.Faults{})
+	tools.SameTree(t, r.lib, r.fromBucketAlone().At)
+}
+
+func kill9(r *rig, _ *rand.Rand) interruption {
+	pid := r.Pid()
+	i := interruption{what: "kill -9", begin: time.Now()}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+	r.AwaitEnd(pid)
+	i.end = time.Now()
+	r.Mount(settle)
+	return i
+}
+
+// sigterm is what a shutdown sends; the program must end at once, also amid an
+// object that needs minutes.
+func sigterm(r *rig, _ *rand.Rand) interruption {
+	r.t.Helper()
+	pid := r.Pid()
+	i := interruption{what: "SIGTERM", begin: time.Now()}
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	for drive.Alive(pid) {
+		if time.Since(i.begin) > endPatience {
+			r.t.Fatalf("SIGTERM did not end the program in %v", endPatience)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	i.end = time.Now()
+	r.slowestEnd = max(r.slowestEnd, i.end.Sub(i.begin))
+	r.Mount(settle)
+	return i
+}
+
+func cutLine(r *rig, rng *rand.Rand) interruption {
+	i := interruption{what: "cut line", begin: time.Now()}
+	r.proxy.Set(s3proxy.Faults{Offline: true})
+	time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Second))))
+	r.proxy.Set(s3proxy.Faults{UpRate: interruptedLine})
+	i.end = time.Now()
+	return i
+}
+
+// stopped is a machine that sleeps: nothing of the program runs, and meanwhile
+// its connections end.
+func stopped(r *rig, rng *rand.Rand) interruption {
+	pid := r.Pid()
+	i := interruption{what: "sleep", begin: time.Now()}
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	time.Sleep(time.Duration(rng.Int64N(int64(time.Second))))
+	if rng.IntN(2) == 0 {
+		r.proxy.Set(s3proxy.Faults{Offline: true})
+		time.Sleep(100 * time.Millisecond)
+		r.proxy.Set(s3proxy.Faults{UpRate: interruptedLine})
+	}
+	_ = syscall.Kill(pid, syscall.SIGCONT)
+	i.end = time.Now()
+	return i
+}
+
+// near reports whether a request was under way when it happened.
+func (i interruption) near(e s3proxy.Entry) bool {
+	return e.Start.Before(i.end) && e.Start.Add(e.Took).After(i.begin.Add(-answerUnderWay))
+}
+
+// judge reads the log of the bucket's requests. Sound that is sent again is sealed
+// anew and has another name; but all that was acknowledged, each sound once, is
+// the library, so that whatever went twice is too much.
+func (r *rig) judge(all []interruption, how map[string]int) {
+	r.t.Helper()
+	const padded = 17 << 10 // an object is padded to 16 KiB, and sealed: FORMAT.md §4
+	var sent, acked, largest, excess int64
+	objects := 0
+	for _, e := range r.proxy.Log() {
+		if e.Op != "PutObject" || !strings.HasPrefix(e.Key, drive.Prefix+"audio/") {
+			continue
+		}
+		sent += e.Up
+		largest = max(largest, e.Up)
+		switch near := slices.ContainsFunc(all, func(i interruption) bool { return i.near(e) }); {
+		case near:
+			excess += e.Up
+		case e.Status == 200:
+			objects++
+			acked += e.Up - padded
+		default:
+			r.t.Errorf("an object broke off by itself, with %d of its bytes sent, status %d (%s)", e.Up, e.Status, e.Fault)
+		}
+	}
+	r.t.Logf("figure: %d interruptions (%v) of a first backup of %d bytes at %d bytes a second: %d bytes of audio sent, %d of them amid an interruption; overhead %.1f %% of an object each; SIGTERM ended the program within %v",
+		len(all), how, r.sum.Bytes, interruptedLine, sent, excess, 100*float64(sent-r.sum.Bytes)/float64(len(all))/float64(largest), r.slowestEnd.Round(time.Millisecond))
+	if objects < r.sum.Files/4 {
+		r.t.Errorf("%d objects were acknowledged away from interruptions: the test proves little", objects)
+	}
+	if acked > r.sum.Bytes {
+		r.t.Errorf("%d bytes of sound were acknowledged, the library has %d: something was sent again", acked, r.sum.Bytes)
+	}
+	if allowed := r.sum.Bytes + int64(len(all))*largest; sent > allowed {
+		r.t.Errorf("%d bytes of sound were sent, more than the library and one object for each interruption, %d", sent, allowed)
+	}
+}
