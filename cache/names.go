@@ -399,20 +399,20 @@ func (c *Cache) removeName(parent Ino, n string, wantDir bool, also func(*change
 	if err != nil {
 		return err
 	}
+	if also == nil { // it may be the top folder of a place
+		err = c.readOnly(e.ino)
+		x.touch(parent, dir, true)
+	} else {
+		err = also(x)
+	}
+	if err != nil {
+		return err
+	}
 	if err := c.removable(e.ino, row, wantDir); err != nil {
 		return err
 	}
 	if wantDir {
 		dir.Nlink--
-	}
-	if also != nil {
-		err = also(x)
-	} else {
-		x.touch(parent, dir, true)
-		err = c.readOnly(e.ino) // the top folder of a place
-	}
-	if err != nil {
-		return err
 	}
 	if err := x.unlink(parent, n, e); err != nil {
 		return err

@@ -17,9 +17,15 @@ import (
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
-const fixture = "testdata/home-1.tar.gz"
+// The fixtures of the schemas, and what is in the place of those that have one.
+const (
+	fixture       = "testdata/home-1.tar.gz"
+	newestFixture = "testdata/home-2.tar.gz"
+	fixtureDevice = "00aa11bb22cc33dd"
+	fixtureRoot   = "/nonexistent/Music"
+)
 
-func unpack(t *testing.T) string {
+func unpack(t *testing.T, fixture string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if out, err := exec.Command("tar", "xzf", fixture, "-C", dir).CombinedOutput(); err != nil {
@@ -56,15 +62,52 @@ func mustBeFixture(t *testing.T, c *Cache) {
 	if _, err := c.Lookup(Root, "gone.txt"); !errors.Is(err, ErrNotExist) {
 		t.Errorf("gone.txt: %v", err)
 	}
+	want := 2
+	if _, err := c.Lookup(Root, "Music"); err == nil {
+		want = 3
+	}
 	ready, _, err := c.Uncut(0)
-	if err != nil || len(ready) != 2 {
-		t.Errorf("%d files wait to be cut, %v; want 2", len(ready), err)
+	if err != nil || len(ready) != want {
+		t.Errorf("%d files wait to be cut, %v; want %d", len(ready), err, want)
+	}
+}
+
+// TestHomeOfSchema2: a home with a place opens, and the place is as it was left.
+func TestHomeOfSchema2(t *testing.T) {
+	c, err := Open(unpack(t, newestFixture), Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDevice(fixtureDevice)
+	mustBeFixture(t, c)
+	places, err := c.Places()
+	if err != nil || len(places) != 1 || places[0].Root != fixtureRoot || places[0].Name != "Music" || len(places[0].Exclude) != 1 {
+		t.Fatalf("places %+v, %v", places, err)
+	}
+	list, err := c.FedDir(places[0].Dir)
+	if err != nil || len(list) != 2 || list[0].Name != "owes.mp3" || list[1].Name != "uncut.mp3" {
+		t.Fatalf("the place holds %+v, %v", list, err)
+	}
+	at := time.Unix(1_600_000_000, 5)
+	if o := list[0].Origin; o.Dev != 1 || o.Ino != 2 || o.Size != 200 || !o.Mtime.Equal(at) || !o.Ctime.Equal(at) {
+		t.Errorf("origin %+v", o)
+	}
+	if l, err := c.Label(list[0].Ino); err != nil || string(l) != "label" {
+		t.Errorf("label %q, %v", l, err)
+	}
+	debts, err := c.Owed()
+	if err != nil || len(debts) != 1 || debts[0] != (Debt{Ino: list[0].Ino, Rank: RankBought, Bytes: 200}) {
+		t.Errorf("owed %+v, %v", debts, err)
+	}
+	if _, err := c.Mkdir(places[0].Dir, "d", 0o755, Owner{}); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("making a folder in a place: %v", err)
 	}
 }
 
 // TestOldestHome: a home of schema 1 opens, and what waits in it still does.
 func TestOldestHome(t *testing.T) {
-	c, err := Open(unpack(t), Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler)})
+	c, err := Open(unpack(t, fixture), Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +118,7 @@ func TestOldestHome(t *testing.T) {
 // TestMigration: the mechanism, with migrations of the test's own. All is done or
 // nothing, dirty data is kept, and the older program refuses the home afterwards.
 func TestMigration(t *testing.T) {
-	dir := unpack(t)
+	dir := unpack(t, fixture)
 	options := Options{InoBase: 7 << 32, Log: slog.New(slog.DiscardHandler), SyncEvery: time.Hour}
 	stamp := func(key string) migration {
 		return func(c *Cache, b *kv.Batch) error {

@@ -321,6 +321,7 @@ func (d *drive) close() {
 	for _, h := range left {
 		h.release()
 	}
+	d.c.OnFed(nil)
 	d.c.KeepRemoved(false)
 	d.failures.writing.Wait()
 }

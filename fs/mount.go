@@ -81,6 +81,7 @@ func Mount(dir string, c *cache.Cache, o Options) (*Mounted, error) {
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("waiting for the mount: %w", err), m.Unmount())
 	}
+	c.OnFed(m.fed)
 	return m, nil
 }
 
@@ -228,6 +229,25 @@ func (m *Mounted) Invalidate(ino cache.Ino) error {
 // of Invalidate.
 func (m *Mounted) InvalidateEntry(parent cache.Ino, name string) error {
 	return told("name", m.server.EntryNotify(parent, name))
+}
+
+// fed tells the kernel of a change of a place, which came from the folder that
+// feeds it. What lost its name and the kernel does not know, nobody can use.
+func (m *Mounted) fed(ch cache.FedChange) {
+	var errs []error
+	if ch.Name != "" {
+		errs = append(errs, m.InvalidateEntry(ch.Parent, ch.Name))
+	}
+	if ch.Ino != 0 {
+		s := m.server.InodeNotify(ch.Ino, 0, 0)
+		if s == fuse.ENOENT {
+			m.d.c.DropRemoved(ch.Ino)
+		}
+		errs = append(errs, told("inode", s))
+	}
+	if err := errors.Join(errs...); err != nil {
+		m.d.log.Warn("the kernel was not told of a change", "ino", ch.Ino, "err", err)
+	}
 }
 
 // told turns the kernel's answer to a notification into an error. Not to know

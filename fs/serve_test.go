@@ -173,6 +173,8 @@ func command(m *Mounted, c *cache.Cache, b *bucket, words []string) error {
 			return err
 		}
 		return m.Invalidate(a.Ino)
+	case "place", "add", "update", "remove":
+		return feed(c, words)
 	case "invalidate-entry":
 		return m.InvalidateEntry(cache.Root, words[1])
 	}
