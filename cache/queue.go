@@ -149,14 +149,11 @@ func (s *Snapshot) take() error {
 			s.Size = s.st.Size
 		}
 	}
-	base, err := s.c.recipe(s.Ino)
-	if err != nil {
+	var err error
+	if s.Base, err = s.c.base(s.Ino); err != nil {
 		return err
 	}
-	if base.Size > 0 || len(base.Parts) > 0 {
-		s.Base = base
-	}
-	s.same = !s.whole && s.Base != nil && len(s.written) == 0 && s.Size == base.Size && s.f.have.Limit == base.Size
+	s.same = !s.whole && s.Base != nil && len(s.written) == 0 && s.Size == s.Base.Size && s.f.have.Limit == s.Base.Size
 	if !s.whole && !s.same {
 		if err := s.f.needLayout(context.Background()); err != nil {
 			return err
@@ -164,6 +161,15 @@ func (s *Snapshot) take() error {
 		s.layout = s.f.layout
 	}
 	return nil
+}
+
+// base is what the content was when last cut; nil if it never was, or had no bytes.
+func (c *Cache) base(ino Ino) (*Recipe, error) {
+	r, err := c.recipe(ino)
+	if err != nil || r.Size == 0 && len(r.Parts) == 0 {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Unchanged reports whether the content is that of Base and nothing was written
@@ -201,6 +207,26 @@ func (s *Snapshot) Kept(off, n int64) (part int, partOff, k int64) {
 	}
 	sp := s.layout.at(off)
 	return sp.part, sp.partOff, min(k, sp.n)
+}
+
+// Partial reports whether bytes of the content are missing here, and what was
+// written into it since Base is known: see Written.
+func (s *Snapshot) Partial() bool { return !s.whole && s.layout != nil && s.Base != nil }
+
+// Written tells how many bytes from off on, at most n, are alike: written since
+// Base, or not. It knows only of a content that is Partial.
+func (s *Snapshot) Written(off, n int64) (k int64, written bool) { return s.written.at(off, off+n) }
+
+// Zeros tells how many bytes from off on are zeros, as far as that is known without
+// reading them.
+func (s *Snapshot) Zeros(off int64) (n int64) {
+	switch {
+	case s.taken != nil:
+		n, _ = holeAt(s.taken, off)
+	case s.whole && s.f != nil:
+		n, _ = s.h.Zeros(context.Background(), off)
+	}
+	return n
 }
 
 // Bring puts n bytes from off on into the content file. What the recipe to come

@@ -63,6 +63,9 @@ func (c *Cache) TakeOpen(ino Ino) (*Snapshot, error) {
 		return nil, err
 	}
 	s := &Snapshot{Ino: ino, c: c, gen: n.Gen, whole: true}
+	if s.Base, err = c.base(ino); err != nil {
+		return nil, err
+	}
 	f := c.peek(ino)
 	if f == nil {
 		return nil, ErrBusy

@@ -72,6 +72,7 @@ func (w *Worker) finishRound(ctx context.Context, cuts []cutFile) error {
 	for _, c := range cuts {
 		err := c.snap.SetRecipe(c.recipe)
 		crashpoint.At("cut.accepted")
+		w.endSums(c.snap.Ino, &c.recipe, err == nil)
 		if errors.Is(err, cache.ErrChanged) || errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrStale) {
 			continue // it waits again, or is gone
 		}
@@ -128,7 +129,7 @@ func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recip
 			return nil, err
 		}
 		if p.Owed {
-			if err := bring(snap, l, i); err != nil {
+			if err := w.bring(snap, l, i, p); err != nil {
 				return nil, err
 			}
 		}
@@ -166,8 +167,23 @@ func labelled(snap *cache.Snapshot, l split.Layout) error {
 }
 
 // bring puts the bytes of a part that will be owed on this disk: parts of the
-// recipe before may have been read without being kept.
-func bring(snap *cache.Snapshot, l split.Layout, part int) error {
+// recipe before may have been read without being kept. Of a large part only those
+// are owed that the bucket lacks.
+func (w *Worker) bring(snap *cache.Snapshot, l split.Layout, part int, p cache.Part) error {
+	if at, _, ok := alone(l, part, p.Kind); ok && len(p.Blobs) > 0 {
+		b := &slicer{w: w}
+		for _, s := range p.Blobs {
+			known, err := b.has(s.ID)
+			if err == nil && !known {
+				err = snap.Bring(at, s.Size)
+			}
+			if err != nil {
+				return err
+			}
+			at += s.Size
+		}
+		return nil
+	}
 	for off, n := range l.Extents(part) {
 		if err := snap.Bring(off, n); err != nil {
 			return err
@@ -193,10 +209,17 @@ func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout,
 		}
 		heavy = !library
 	}
+	at, _, large := alone(l, i, kind)
 	switch {
 	case heavy && !likelyKnown(snap, p):
 		p.Owed = true
 		return p, nil
+	case heavy && large:
+		var err error
+		if p.Blobs, err = w.cutLarge(ctx, largeFile{w, snap, at, size}); err != nil {
+			return p, err
+		}
+		return p, w.markOwed(&p)
 	case heavy:
 		return w.heavyPart(ctx, p, src)
 	}
@@ -279,12 +302,13 @@ func (w *Worker) heavyPart(ctx context.Context, p cache.Part, src io.Reader) (ca
 
 // markOwed looks whether the bucket has the blobs.
 func (w *Worker) markOwed(p *cache.Part) error {
+	s := &slicer{w: w}
 	for _, b := range p.Blobs {
-		_, ok, err := w.o.Index.Lookup(b.ID)
+		known, err := s.has(b.ID)
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !known {
 			p.Owed = true
 			return nil
 		}

@@ -115,12 +115,15 @@ type owedFile struct {
 	recipe *cache.Recipe
 }
 
-func (f *owedFile) reader(part int) io.Reader {
-	l := split.Layout{}
+func (f *owedFile) layout() (l split.Layout) {
 	for _, r := range f.recipe.Runs {
 		l.Runs = append(l.Runs, split.Run{Part: r.Part, Length: r.Length})
 	}
-	return &partReader{r: f.snap, l: l, part: part}
+	return l
+}
+
+func (f *owedFile) reader(part int) io.Reader {
+	return &partReader{r: f.snap, l: f.layout(), part: part}
 }
 
 func (u *upload) all(debts []cache.Debt) (done bool, err error) {
@@ -209,6 +212,9 @@ func (u *upload) known(ino cache.Ino) (bool, error) {
 // look reads a part and returns its blobs, or nil if the bucket lacks one.
 func (u *upload) look(f *owedFile, i int) (found []cache.Blob, err error) {
 	p := f.recipe.Parts[i]
+	if _, _, ok := alone(f.layout(), i, p.Kind); ok {
+		return nil, nil // takes its time
+	}
 	for _, b := range p.Blobs { // the cut found that they are lacking
 		if _, ok, err := u.w.o.Index.Lookup(b.ID); err != nil || !ok {
 			return nil, err
@@ -403,6 +409,9 @@ func (u *upload) finishGroup() error {
 func (u *upload) data(f *owedFile, i int) error {
 	defer f.snap.Close()
 	p := f.recipe.Parts[i]
+	if at, _, ok := alone(f.layout(), i, p.Kind); ok {
+		return u.largeData(f, i, at)
+	}
 	var found []cache.Blob
 	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, nil) {
 		if err == nil && u.ctx.Err() != nil {

@@ -53,6 +53,17 @@ func (w *Worker) takeOne(ctx context.Context, ino cache.Ino) error {
 // now uploads a part at once: what it was read from is gone afterwards.
 func (u *upload) now(f *owedFile, i int) (found []cache.Blob, err error) {
 	p := f.recipe.Parts[i]
+	if at, size, ok := alone(f.layout(), i, p.Kind); ok {
+		file := largeFile{u.w, f.snap, at, size}
+		if len(p.Blobs) == 0 {
+			return file.byContent(u.ctx, u.w.beginSums(f.snap.Ino), func(id repo.ID, blob []byte) error { return u.w.add(u.ctx, p.Kind, id, blob) })
+		}
+		done, err := u.lacking(f, i, at)
+		if err == nil && !done {
+			err = cache.ErrChanged
+		}
+		return p.Blobs, err
+	}
 	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, nil) {
 		if err != nil {
 			return nil, err

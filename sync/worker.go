@@ -110,7 +110,8 @@ type Worker struct {
 	log   *slog.Logger
 
 	flight  *semaphore.Weighted
-	packs   map[string]*pack // being filled, by kind
+	packs   map[string]*pack    // being filled, by kind
+	sums    map[cache.Ino]*sums // of files being cut
 	once    singleflight.Group
 	buffers buffers
 	bucket  sameBucket
@@ -164,7 +165,7 @@ func New(o Options) *Worker {
 		o.Transfers = defaultTransfers
 	}
 	w := &Worker{o: o, cache: o.Cache, log: o.Log, flight: semaphore.NewWeighted(inFlight),
-		packs: map[string]*pack{}, kick: make(chan struct{}, 1), phase: phaseIdle}
+		packs: map[string]*pack{}, sums: map[cache.Ino]*sums{}, kick: make(chan struct{}, 1), phase: phaseIdle}
 	w.cond.L = &w.mu
 	w.cache.SetDevice(o.Device.ID)
 	w.loadUploaded()
@@ -187,6 +188,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if f, err := w.openSpare(); err == nil {
 		f.Close()
 	}
+	w.sweepSums()
 	backoff := firstBackoff
 	for ctx.Err() == nil {
 		next, err := w.pass(ctx)

@@ -3,6 +3,7 @@ package repo
 import (
 	"io"
 	"iter"
+	"strings"
 
 	chunkers "github.com/PlakarKorp/go-cdc-chunkers"
 	_ "github.com/PlakarKorp/go-cdc-chunkers/chunkers/fastcdc" // registers the algorithm
@@ -23,14 +24,32 @@ const (
 // stretches give equal chunks wherever they lie. A chunk is valid until the
 // next is asked for. The sequence ends at the first error.
 func Chunks(r io.Reader, minSize, normal, maxSize int) iter.Seq2[[]byte, error] {
+	return NewChunker(minSize, normal, maxSize).Chunks(r)
+}
+
+// Chunker cuts one stream after another, with one buffer.
+type Chunker struct {
+	c   *chunkers.Chunker
+	err error
+}
+
+// NewChunker makes a chunker that cuts to these sizes.
+func NewChunker(minSize, normal, maxSize int) *Chunker {
+	opts := &chunkers.ChunkerOpts{MinSize: minSize, NormalSize: normal, MaxSize: maxSize}
+	c, err := chunkers.NewChunker("fastcdc-v1.0.0", strings.NewReader(""), opts)
+	return &Chunker{c, err}
+}
+
+// Chunks cuts r; see the function of that name.
+func (c *Chunker) Chunks(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		c, err := chunkers.NewChunker("fastcdc-v1.0.0", r, &chunkers.ChunkerOpts{MinSize: minSize, NormalSize: normal, MaxSize: maxSize})
-		if err != nil {
-			yield(nil, err)
+		if c.err != nil {
+			yield(nil, c.err)
 			return
 		}
+		c.c.Reset(r)
 		for {
-			chunk, err := c.Next()
+			chunk, err := c.c.Next()
 			if len(chunk) > 0 && !yield(chunk, nil) {
 				return
 			}
