@@ -80,6 +80,7 @@ type gather struct {
 	c        *Cache
 	b        *Batch
 	limit    int
+	slices   int // of the parts of the rows; six take as much as a row does
 	more     bool
 	heldName bool
 	removed  []Ino
@@ -91,7 +92,7 @@ func (g *gather) inodes() error {
 		return err
 	}
 	for _, ino := range inos {
-		if len(g.b.Rows) >= g.limit {
+		if len(g.b.Rows)+g.slices/6 >= g.limit {
 			g.more = true
 			return nil
 		}
@@ -120,6 +121,9 @@ func (g *gather) inode(ino Ino, n *inode) error {
 		var err error
 		if r.Recipe, err = g.c.recipe(ino); err != nil {
 			return err
+		}
+		for _, p := range r.Recipe.Parts {
+			g.slices += len(p.Blobs)
 		}
 	}
 	g.b.Rows = append(g.b.Rows, r)

@@ -27,13 +27,9 @@ func (c *Cache) snapshotOutside(ino Ino, gen uint64, src *source) (*Snapshot, er
 		return nil, err
 	}
 	s := &Snapshot{Ino: ino, Size: o.origin.Size, Rank: RankUnknown, c: c, gen: gen, whole: true, out: o, source: src}
-	base, err := c.recipe(ino)
-	if err != nil {
+	if s.Base, err = c.base(ino); err != nil {
 		o.Close()
 		return nil, err
-	}
-	if base.Size > 0 || len(base.Parts) > 0 {
-		s.Base = base
 	}
 	return s, nil
 }

@@ -223,6 +223,8 @@ func (s *Snapshot) Zeros(off int64) (n int64) {
 	switch {
 	case s.taken != nil:
 		n, _ = holeAt(s.taken, off)
+	case s.out != nil:
+		n, _ = holeAt(s.out.File, off)
 	case s.whole && s.f != nil:
 		n, _ = s.h.Zeros(context.Background(), off)
 	}
