@@ -118,6 +118,7 @@ type Worker struct {
 	line    line
 	pace    pace
 	dirLost error // see syncDir; of the goroutine that commits
+	gate    gate
 
 	mu      gosync.Mutex
 	cond    gosync.Cond // the state below changed
@@ -180,6 +181,7 @@ const (
 	phaseSound   = "uploading audio"
 	phaseCommit  = "committing"
 	phaseWaiting = "waiting for the store"
+	phasePaused  = "paused"
 )
 
 // Run works until ctx ends. What is under way then is given up and done again
@@ -191,9 +193,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.sweepSums()
 	backoff := firstBackoff
 	for ctx.Err() == nil {
-		next, err := w.pass(ctx)
-		if ctx.Err() != nil {
+		passing, left, err := w.gate.enter(ctx, func() { w.setPhase(phasePaused) })
+		if err != nil {
 			return nil
+		}
+		next, err := w.pass(passing)
+		paused := passing.Err() != nil
+		left()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case paused && err != nil:
+			continue // it goes on where it was, after the pause
 		}
 		w.passed(err)
 		wait := time.Until(next)
@@ -376,7 +387,7 @@ func (w *Worker) Wait(ctx context.Context) error {
 	w.poke()
 	for {
 		w.mu.Lock()
-		for w.rounds <= seen && ctx.Err() == nil {
+		for w.rounds <= seen && ctx.Err() == nil && !w.Paused() {
 			w.cond.Wait()
 		}
 		seen = w.rounds
@@ -463,8 +474,10 @@ func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) er
 
 // send puts bytes under a name and counts them.
 func (w *Worker) send(ctx context.Context, name string, body []byte) error {
+	sending, done := w.gate.sending(ctx)
+	defer done()
 	began := time.Now()
-	if err := w.o.Store.Put(ctx, name, body); err != nil {
+	if err := w.o.Store.Put(sending, name, body); err != nil {
 		return err
 	}
 	if now := time.Now(); len(body) >= tells {
