@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/label":                      {"internal/split"},
 	"internal/repo":                       {"internal/store", "internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/home":                       {"internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
+	"internal/agent":                      {"internal/schedule", "internal/home"},
 	"internal/store/s3":                   {"internal/store"},
 	"internal/store/mem":                  {"internal/store"},
 	"internal/store/storetest":            {"internal/store"},

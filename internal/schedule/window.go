@@ -200,6 +200,9 @@ const horizon = 15 * 24 * time.Hour
 
 // Next is when, after t, it opens or closes; zero if it does neither.
 func (ws Windows) Next(t time.Time) time.Time {
+	if len(ws) == 0 {
+		return time.Time{}
+	}
 	open, end := ws.Open(t), t.Add(horizon)
 	for at := t; at.Before(end); {
 		_, zoneEnd := at.ZoneBounds()
