@@ -40,7 +40,7 @@ type env struct {
 func commands() []*command {
 	return []*command{
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
-		restoreCommand, lsCommand, checkCommand, repairCommand, recoveryKeyCommand,
+		restoreCommand, lsCommand, pictureCommand, checkCommand, repairCommand, recoveryKeyCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"put":    putObject,
 			"killed": killOwner,
 			"newer":  makeNewer,
+			"track":  makeTrack,
 		},
 	})
 }

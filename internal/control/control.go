@@ -49,6 +49,8 @@ type Owner interface {
 	List(ctx context.Context, r ListRequest, entry func(Entry)) error
 	// Check examines the repository in the bucket.
 	Check(ctx context.Context, r CheckRequest, progress func(CheckProgress)) (CheckReport, error)
+	// Picture tells what a library is made of. It never waits for the network.
+	Picture(ctx context.Context, r PictureRequest) (Picture, error)
 }
 
 // Fault is an error made ready for people: what happened to what, what to do

@@ -49,6 +49,10 @@ func (o *testOwner) List(_ context.Context, r ListRequest, entry func(Entry)) er
 	return nil
 }
 
+func (o *testOwner) Picture(_ context.Context, r PictureRequest) (Picture, error) {
+	return Picture{Where: string(r.Path), Tracks: 7}, nil
+}
+
 func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (CheckReport, error) {
 	panic(http.ErrAbortHandler)
 }

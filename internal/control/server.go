@@ -37,6 +37,7 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/restore", handler(s, o.Restore))
 	mux.Handle("POST /v1/list", handler(s, s.list))
 	mux.Handle("POST /v1/check", handler(s, o.Check))
+	mux.Handle("POST /v1/picture", handler(s, s.picture))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	s.http.BaseContext = func(net.Listener) context.Context { return s.closing }
 	return s

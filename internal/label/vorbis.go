@@ -13,9 +13,9 @@ var vorbisKeys = map[string]field{
 }
 
 // squash makes one name of the ways to write it: "Album Artist", "album_artist".
-func squash(name string) string {
-	return strings.ToUpper(strings.NewReplacer(" ", "", "_", "", "-", "").Replace(name))
-}
+func squash(name string) string { return strings.ToUpper(squasher.Replace(name)) }
+
+var squasher = strings.NewReplacer(" ", "", "_", "", "-", "")
 
 // comments reads a Vorbis comment at off: a vendor, a count, and as many
 // KEY=value, each with its length before it.
