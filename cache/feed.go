@@ -297,7 +297,7 @@ func (f *Feed) Link(ino Ino, parent Ino, name string) error {
 	if err := f.c.inPlace(f.top, ino, parent); err != nil {
 		return err
 	}
-	if _, err := f.c.linkRow(ino, parent, name); err != nil {
+	if _, err := f.c.linkRow(ino, parent, name, false); err != nil {
 		return err
 	}
 	f.c.tellFed(FedChange{Ino: parent, Parent: parent, Name: name})

@@ -325,10 +325,11 @@ func (c *Cache) Link(ino, parent Ino, n string) (Attr, error) {
 	if err := c.readOnly(ino, parent); err != nil {
 		return Attr{}, err
 	}
-	return c.linkRow(ino, parent, n)
+	return c.linkRow(ino, parent, n, true)
 }
 
-func (c *Cache) linkRow(ino, parent Ino, n string) (Attr, error) {
+// linkRow is Link for whoever may; touch sets the times of the directory.
+func (c *Cache) linkRow(ino, parent Ino, n string, touch bool) (Attr, error) {
 	if err := checkName(n); err != nil {
 		return Attr{}, err
 	}
@@ -365,7 +366,9 @@ func (c *Cache) linkRow(ino, parent Ino, n string) (Attr, error) {
 	if first {
 		x.wait(ino, row)
 	}
-	x.touch(parent, dir, true)
+	if touch {
+		x.touch(parent, dir, true)
+	}
 	if err := x.link(parent, n, ino, nil); err != nil {
 		return Attr{}, err
 	}

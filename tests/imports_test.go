@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"fs":                                  {"cache"},
 	"cache":                               {"internal/kv", "internal/crashpoint", "internal/room"},
 	"sync":                                {"cache", "internal/label", "internal/split", "internal/repo", "internal/store", "internal/crashpoint", "internal/room"},
-	"sync/feed":                           {"cache", "internal/folder", "internal/label", "internal/repo", "internal/split"},
+	"sync/feed":                           {"cache", "sync", "internal/folder", "internal/label", "internal/repo", "internal/split"},
 	"internal/kv":                         {"internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/label":                      {"internal/split"},
 	"internal/repo":                       {"internal/store", "internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},

@@ -40,6 +40,7 @@ type env struct {
 func commands() []*command {
 	return []*command{
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
+		backupCommand, approveCommand, rejectCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, repairCommand, recoveryKeyCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),

@@ -273,7 +273,7 @@ func (d *drive) status() control.Status {
 	s := control.Status{
 		Version: versionText(), Home: string(d.home), Repository: d.config.Repository, Device: d.worker.Device().ID,
 		Store: d.config.Store.String(), SafeWord: d.safeWord(), Mounts: []control.Mount{},
-		Unsaved: d.unsaved(),
+		Unsaved: d.unsaved(), Places: d.places(),
 	}
 	fillStatus(&s, d.worker.Status())
 	return s

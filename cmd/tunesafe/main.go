@@ -31,6 +31,8 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitTimeout = 3 // of wait
+	exitPartly  = 4 // of backup: something could not be read
+	exitHeld    = 5 // of backup: something is held
 )
 
 // run is the whole program.

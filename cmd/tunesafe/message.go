@@ -13,11 +13,13 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/folder"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/s3server"
 	"github.com/tunesafe/tunesafe/internal/store"
 	tsync "github.com/tunesafe/tunesafe/sync"
+	"github.com/tunesafe/tunesafe/sync/feed"
 )
 
 // Mistakes that only the command line can see.
@@ -50,6 +52,12 @@ var (
 	errProblems      = errors.New("the repository has problems")
 	errNoRecoveryKey = errors.New("this home holds no recovery key")
 	errManyPaths     = errors.New("two paths would be restored under one name")
+	errOwnDrive      = errors.New("is on the drive itself")
+	errOwnStore      = errors.New("lies in the folder of the store")
+	errNoPlaces      = errors.New("no folder is backed up yet")
+	errPartly        = errors.New("could not be read and stay in the backup as they were")
+	errHeld          = errors.New("held, as what happened to them looks like a disaster; the backup keeps them as they were")
+	errNothingHeld   = errors.New("nothing is held")
 )
 
 // message says what to do about an error, and how it is put.
@@ -90,6 +98,18 @@ var messages = []message{
 	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive"},
 	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},
 	{is: errManyPaths, hint: "restore them one by one"},
+	{is: errOwnDrive, hint: "what is on the drive is backed up by itself"},
+	{is: errOwnStore, hint: "name the folder with your music"},
+	{is: errNoPlaces, hint: "name one: tunesafe backup DIR"},
+	{is: errPartly, hint: "the warnings say which and why; the next backup tries them again", exit: exitPartly},
+	{is: errHeld, hint: "if it was meant: tunesafe approve, and back up again; if not: mend the folder, or tunesafe reject", exit: exitHeld},
+	{is: errNothingHeld, hint: "tunesafe status shows what is"},
+	{is: folder.ErrNoFolder, hint: "if it is on a disk that is away, bring that back and back up again; nothing in the backup was changed"},
+	{is: feed.ErrMoved, hint: "back up again; nothing in the backup was changed"},
+	{is: feed.ErrNameTaken, hint: "choose another name with --as NAME; --take-over feeds the folder of that name that the drive has"},
+	{is: feed.ErrOtherName, hint: "leave out --as, or end that backup first: tunesafe backup --detach NAME"},
+	{is: feed.ErrNoName, hint: "choose one with --as NAME"},
+	{is: feed.ErrNoPlace, hint: "tunesafe status lists the places"},
 
 	{is: home.ErrNone, hint: "run tunesafe init first, or name the home with --home DIR"},
 	{is: home.ErrExists, hint: "another home is named with --home DIR"},

@@ -151,6 +151,20 @@ func mountedAt(path string) (string, error) {
 	return kind, lines.Err()
 }
 
+// drivesMounted lists where drives of this program are mounted, of whatever home.
+func drivesMounted() (dirs []string) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, kind := parseMount(line); kind == "fuse.tunesafe" {
+			dirs = append(dirs, path)
+		}
+	}
+	return dirs
+}
+
 // parseMount takes place and type from a line of mountinfo, proc(5).
 func parseMount(line string) (path, kind string) {
 	before, after, ok := strings.Cut(line, " - ")

@@ -33,6 +33,8 @@ type owner struct {
 	mounted  *fs.Mounted // nil before and after
 	readOnly bool
 	phase    string // until the worker has one
+
+	feeding sync.Mutex // held by a backup of folders, from its beginning to its end
 }
 
 var _ control.Owner = (*owner)(nil)

@@ -120,7 +120,13 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if s.DiskError != nil {
 		row("disk", "%s", "no change is accepted: it fails, or is read-only")
 	}
+	for _, p := range s.Places {
+		row("backup", "%s", placeStatusText(p, now))
+	}
 	t.Flush()
+	for _, p := range s.Places {
+		writeHeld(&b, p)
+	}
 	if s.DiskError != nil {
 		fmt.Fprintf(&b, "\nthe disk of %s: %s\nhint: %s\n", s.Home, s.DiskError.Text, s.DiskError.Hint)
 	}

@@ -19,11 +19,13 @@ type Backupper interface {
 
 // BackupRequest asks for a backup of folders.
 type BackupRequest struct {
-	Dirs    [][]byte `json:"dirs"`    // absolute; none stands for all places
-	As      []byte   `json:"as"`      // the place's name; empty is the folder's
-	Exclude []string `json:"exclude"` // nil leaves it as it was
+	Dirs [][]byte `json:"dirs"` // absolute; none stands for all places
+	As   []byte   `json:"as"`   // the place's name; empty is the folder's
+	// Exclude are patterns of what to leave out; nil leaves them as they were.
+	Exclude *[]string `json:"exclude"`
 	// CrossDevice goes on below mount points; nil leaves it as it was.
 	CrossDevice *bool `json:"cross_device"`
+	TakeOver    bool  `json:"take_over"` // feed a folder of the drive that is there already
 	DryRun      bool  `json:"dry_run"`
 	NoWait      bool  `json:"no_wait"`
 }
@@ -71,6 +73,18 @@ type PlaceReport struct {
 	Held     []Held     `json:"held,omitempty"`
 }
 
+// After adds what an earlier look at the same place in the same backup did.
+func (p PlaceReport) After(was PlaceReport) PlaceReport {
+	p.Unchanged = was.Unchanged
+	p.Bytes += was.Bytes
+	p.New += was.New
+	p.Changed += was.Changed
+	p.Attributes += was.Attributes
+	p.Moved += was.Moved
+	p.Gone += was.Gone
+	return p
+}
+
 // PathNote says something of a path in the folder.
 type PathNote struct {
 	Path []byte `json:"path"`
@@ -104,4 +118,12 @@ type DecideRequest struct {
 // DecideReport says what was decided on.
 type DecideReport struct {
 	Held []Held `json:"held"`
+}
+
+// PlaceStatus is a place as status tells of it.
+type PlaceStatus struct {
+	Name    []byte     `json:"name"`
+	Root    []byte     `json:"root"`
+	LastRun *time.Time `json:"last_run,omitempty"` // a backup got to its end
+	Held    []Held     `json:"held,omitempty"`
 }

@@ -66,6 +66,22 @@ func (c *Client) Check(ctx context.Context, r CheckRequest, progress func(CheckP
 	return call[CheckReport](ctx, c, "check", r, progress)
 }
 
+// Backup implements [Owner].
+func (c *Client) Backup(ctx context.Context, r BackupRequest, progress func(BackupProgress)) (BackupReport, error) {
+	return call[BackupReport](ctx, c, "backup", r, progress)
+}
+
+// Detach implements [Owner].
+func (c *Client) Detach(ctx context.Context, r DetachRequest) error {
+	_, err := call[nothing](ctx, c, "detach", r, func(nothing) {})
+	return err
+}
+
+// Decide implements [Owner].
+func (c *Client) Decide(ctx context.Context, r DecideRequest) (DecideReport, error) {
+	return call[DecideReport](ctx, c, "decide", r, func(nothing) {})
+}
+
 // received is a [frame] as it arrives.
 type received struct {
 	Progress json.RawMessage `json:"progress"`

@@ -51,6 +51,8 @@ type Owner interface {
 	Check(ctx context.Context, r CheckRequest, progress func(CheckProgress)) (CheckReport, error)
 	// Picture tells what a library is made of. It never waits for the network.
 	Picture(ctx context.Context, r PictureRequest) (Picture, error)
+
+	Backupper
 }
 
 // Fault is an error made ready for people: what happened to what, what to do
@@ -106,6 +108,7 @@ type Status struct {
 	Errors      []StatusError `json:"errors"`
 	Trouble     *Fault        `json:"trouble,omitempty"` // what keeps uploads from going on, until it is over
 	LastCommit  *time.Time    `json:"last_commit,omitempty"`
+	Places      []PlaceStatus `json:"places,omitempty"`
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
 }
 

@@ -53,6 +53,19 @@ func (o *testOwner) Picture(_ context.Context, r PictureRequest) (Picture, error
 	return Picture{Where: string(r.Path), Tracks: 7}, nil
 }
 
+func (o *testOwner) Backup(_ context.Context, r BackupRequest, progress func(BackupProgress)) (BackupReport, error) {
+	progress(BackupProgress{Place: r.As})
+	return BackupReport{Places: []PlaceReport{{Name: r.As, Root: r.Dirs[0]}}}, nil
+}
+
+func (o *testOwner) Detach(_ context.Context, r DetachRequest) error {
+	return fmt.Errorf("%q: %w", r.Name, errStrange)
+}
+
+func (o *testOwner) Decide(_ context.Context, r DecideRequest) (DecideReport, error) {
+	return DecideReport{Held: []Held{{Place: r.Name}}}, nil
+}
+
 func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (CheckReport, error) {
 	panic(http.ErrAbortHandler)
 }
@@ -163,6 +176,23 @@ func TestBytes(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// What is asked of a backup arrives, and so does the answer.
+func TestBackup(t *testing.T) {
+	_, c := start(t, t.TempDir())
+	name, told := "Bj\xf6rk", ""
+	r, err := c.Backup(t.Context(), BackupRequest{As: []byte(name), Dirs: [][]byte{[]byte("/\xff")}},
+		func(p BackupProgress) { told = string(p.Place) })
+	if err != nil || told != name || len(r.Places) != 1 || string(r.Places[0].Name) != name || string(r.Places[0].Root) != "/\xff" {
+		t.Errorf("%+v %v, told %q", r, err, told)
+	}
+	if err := c.Detach(t.Context(), DetachRequest{Name: []byte("a")}); err == nil || err.Error() != `"a": strange` {
+		t.Error(err)
+	}
+	if d, err := c.Decide(t.Context(), DecideRequest{Name: []byte(name)}); err != nil || string(d.Held[0].Place) != name {
+		t.Error(d, err)
 	}
 }
 

@@ -38,6 +38,9 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/list", handler(s, s.list))
 	mux.Handle("POST /v1/check", handler(s, o.Check))
 	mux.Handle("POST /v1/picture", handler(s, s.picture))
+	mux.Handle("POST /v1/backup", handler(s, o.Backup))
+	mux.Handle("POST /v1/detach", handler(s, s.detach))
+	mux.Handle("POST /v1/decide", handler(s, s.decide))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	s.http.BaseContext = func(net.Listener) context.Context { return s.closing }
 	return s
@@ -73,6 +76,14 @@ func (s *Server) status(ctx context.Context, _ nothing, _ func(nothing)) (Status
 
 func (s *Server) list(ctx context.Context, r ListRequest, entry func(Entry)) (nothing, error) {
 	return nothing{}, s.owner.List(ctx, r, entry)
+}
+
+func (s *Server) detach(ctx context.Context, r DetachRequest, _ func(nothing)) (nothing, error) {
+	return nothing{}, s.owner.Detach(ctx, r)
+}
+
+func (s *Server) decide(ctx context.Context, r DecideRequest, _ func(nothing)) (DecideReport, error) {
+	return s.owner.Decide(ctx, r)
 }
 
 // frame is one line of an answer.

@@ -53,7 +53,7 @@ type Dir struct {
 // Entries needs the rules of the directories above, which come from in, the
 // directory it was found in; nil where only its names are asked about one by one.
 func (r *Root) Dir(rel string, in *Dir) (*Dir, error) {
-	fd, err := r.openat(rel, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	fd, err := r.opendir(rel)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,26 @@ func (r *Root) Dir(rel string, in *Dir) (*Dir, error) {
 	}
 	d.stat = statOf(&st)
 	return d, nil
+}
+
+// Rules reads the patterns that hold in a directory, and nothing else: what it
+// returns is closed, and good for [Root.Dir] of what lies in it.
+func (r *Root) Rules(rel string) (*Dir, error) {
+	var in *Dir
+	for at := ""; ; {
+		d, err := r.Dir(at, in)
+		if err != nil {
+			return nil, err
+		}
+		err = d.readIgnoreFile()
+		d.Close()
+		if err != nil || at == rel {
+			return d, err
+		}
+		rest := strings.TrimPrefix(strings.TrimPrefix(rel, at), "/")
+		step, _, _ := strings.Cut(rest, "/")
+		at, in = d.join(step), d
+	}
 }
 
 // Close lets go of the directory. What it knows of patterns stays good.

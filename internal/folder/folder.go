@@ -1,6 +1,6 @@
 // Package folder reads a folder of this machine for a backup: names, attributes,
 // and what is left out and why. It only reads, and it follows no symbolic link
-// below the folder it was given: every path is opened beneath it by openat2(2).
+// below the folder it was given.
 //
 // # What is read
 //
@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,8 @@ type Root struct {
 	avoid map[string]bool
 	cross bool
 	rules *rules
+
+	unstable bool
 }
 
 // Open opens the folder at an absolute path.
@@ -71,8 +74,25 @@ func Open(name string, o Options) (*Root, error) {
 		unix.Close(fd)
 		return nil, &os.PathError{Op: "fstat", Path: name, Err: err}
 	}
-	r.stat = statOf(&st)
+	r.stat, r.unstable = statOf(&st), unstableInodes(fd)
 	return r, nil
+}
+
+// StableInodes tells whether the filesystem numbers its inodes for good: those of
+// the FAT family get other numbers with every mount, and so may those that a
+// program serves.
+func (r *Root) StableInodes() bool { return !r.unstable }
+
+func unstableInodes(fd int) bool {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return true
+	}
+	switch uint32(fs.Type) {
+	case unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC:
+		return true
+	}
+	return false
 }
 
 // Path is the absolute path of the folder.
@@ -91,14 +111,23 @@ func (r *Root) Same() bool {
 // Close lets go of the folder.
 func (r *Root) Close() error { return unix.Close(r.fd) }
 
-// openat opens a path beneath the folder; "" is the folder.
-func (r *Root) openat(rel string, flags uint64) (int, error) {
-	if rel == "" {
-		rel = "."
+// opendir opens a directory beneath the folder, a name at a time so that no link is
+// followed on the way; "" is the folder.
+func (r *Root) opendir(rel string) (int, error) {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(r.fd, ".", flags, 0)
+	for step := range strings.SplitSeq(rel, "/") {
+		if err != nil || rel == "" {
+			break
+		}
+		at := fd
+		if fd = -1; step == ".." {
+			err = unix.EXDEV
+		} else {
+			fd, err = unix.Openat(at, step, flags, 0)
+		}
+		unix.Close(at)
 	}
-	fd, err := unix.Openat2(r.fd, rel, &unix.OpenHow{
-		Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
-	})
 	if err != nil {
 		return -1, &os.PathError{Op: "open", Path: path.Join(r.path, rel), Err: err}
 	}

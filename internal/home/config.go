@@ -26,7 +26,18 @@ type Config struct {
 	RecoveryKeySaved bool      `toml:"recovery_key_saved"`
 	CacheSize        string    `toml:"cache_size,omitempty"`         // "20 GiB"; empty is the default
 	Checkpoint       int       `toml:"checkpoint_commits,omitempty"` // commits between checkpoints; 0 is the default, 1,000
+	Brake            Brake     `toml:"brake,omitempty"`
 	Store            Store     `toml:"store"`
+}
+
+// Brake is how much of a kind a backup of a folder applies unasked; 0 is the
+// default of each.
+type Brake struct {
+	GoneFiles  int     `toml:"gone_files,omitempty"` // files gone; more are held, if they are also
+	GoneShare  float64 `toml:"gone_share,omitempty"` // more than this share of all
+	Emptied    int     `toml:"emptied,omitempty"`    // tracks without title, artist and album; so many are held
+	Rotten     int     `toml:"rotten,omitempty"`     // with other sound under the same tags
+	Unreadable int     `toml:"unreadable,omitempty"` // that are no tracks any more
 }
 
 // Store says where the repository lies.

@@ -43,6 +43,7 @@ type Options struct {
 	Limits Limits        // of the brake; the zero value is [DefaultLimits]
 	Settle time.Duration // a file changed so lately is looked at again; default 2 s
 	DryRun bool          // find out, and change nothing
+	Plan   *cache.Place  // of a dry run: what Plan gave, in place of Place
 
 	// Progress is told how the run goes, a few times a second at most.
 	Progress func(Progress)
@@ -87,7 +88,7 @@ type Report struct {
 	Moved       int64 // names, or whole directories, found under another one
 	Gone        int64
 	Unchanged   int64
-	Generated   int64 // entries of the place that are of no file of the folder
+	Generated   int64 // entries of the place that no file of the folder corresponds to
 
 	Excluded int64     // names left out by patterns
 	Skipped  []Skipped // what else was left out; at most keptProblems
@@ -117,8 +118,11 @@ const keptProblems = 100
 
 // The mistakes of this package. [folder.ErrNoFolder] is one more.
 var (
-	ErrNoPlace = errors.New("no such place on the drive") // by this name
-	ErrMoved   = errors.New("is another folder than when the backup began")
+	ErrNoPlace   = errors.New("no such place on the drive")
+	ErrMoved     = errors.New("is another folder than when the backup began")
+	ErrNameTaken = errors.New("the drive has something else of this name")
+	ErrOtherName = errors.New("is backed up under another name")
+	ErrNoName    = errors.New("gives the place no name")
 )
 
 // Limits are how much of a kind a run applies unasked.
@@ -132,9 +136,3 @@ type Limits struct {
 
 // DefaultLimits are what the brake allows unless told otherwise.
 var DefaultLimits = Limits{GoneFiles: 50, GoneShare: 0.1, Emptied: 100, Rotten: 20, Unreadable: 20}
-
-// Run brings the place up to date once. An error means that nothing, or not all,
-// was applied; what was applied is right, and the next run goes on from there.
-func Run(ctx context.Context, o Options) (Report, error) {
-	return Report{Place: o.Place}, errors.ErrUnsupported
-}

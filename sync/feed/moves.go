@@ -1,0 +1,211 @@
+package feed
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/folder"
+)
+
+// resolve finds out what the new names are: what was called otherwise, or new. It
+// goes into new directories, whose names join s.fresh, each behind its directory.
+func (s *scan) resolve() error {
+	lost, err := s.lost()
+	if err != nil {
+		return err
+	}
+	above := map[*spot]*folder.Dir{} // what new directories know of patterns
+	for i := 0; i < len(s.fresh); i++ {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		f := s.fresh[i]
+		if err := s.resolveOne(f, lost, above); err != nil {
+			return err
+		}
+	}
+	return s.stillThere()
+}
+
+func (s *scan) resolveOne(f *found, lost map[fileID]*lostFile, above map[*spot]*folder.Dir) error {
+	l := lost[idOf(f.st)]
+	if l != nil && s.isLost(l, f) {
+		s.claim(f, l)
+	}
+	if !f.st.IsDir() {
+		return nil
+	}
+	f.spot = f.in.child(f.name, 0)
+	if f.from != nil {
+		f.spot.ino = f.from.e.Ino
+	}
+	if !f.enter {
+		s.skip(f.path(), folder.Elsewhere)
+		return nil
+	}
+	in, err := s.rulesOf(f.in, above)
+	switch {
+	case err != nil:
+		s.problem(f.in.path, err)
+		return nil
+	case f.from != nil:
+		return s.compare(f.spot, in)
+	}
+	return s.enter(f, in, above)
+}
+
+// enter lists a new directory.
+func (s *scan) enter(f *found, in *folder.Dir, above map[*spot]*folder.Dir) error {
+	d, entries, err := s.list(f.spot.path, in)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		s.problem(f.spot.path, err)
+		return nil
+	}
+	above[f.spot] = d
+	for _, e := range entries {
+		s.onlyFound(f.spot, e)
+	}
+	return nil
+}
+
+// rulesOf gives the patterns that hold in a directory. Those of one that was
+// walked before are read again.
+func (s *scan) rulesOf(sp *spot, above map[*spot]*folder.Dir) (*folder.Dir, error) {
+	if d := above[sp]; d != nil {
+		return d, nil
+	}
+	d, err := s.root.Rules(sp.path)
+	if err == nil {
+		above[sp] = d
+	}
+	return d, err
+}
+
+// lostFile is a name of the place that something else has now, or nothing.
+type lostFile struct {
+	k *known
+	p *pair // the name is one of both, of another file in the folder
+}
+
+// lost lists, by the file they were, the names of the place that may be found
+// under another, if inode numbers tell. Without new names there is nothing to find, and a folder that is
+// gone whole takes no memory.
+func (s *scan) lost() (map[fileID]*lostFile, error) {
+	m := map[fileID]*lostFile{}
+	if len(s.fresh) == 0 || !s.root.StableInodes() {
+		return m, nil
+	}
+	for _, p := range s.diff {
+		if p.st.Ino != p.k.e.Origin.Ino {
+			m[originID(p.k.e.Origin)] = &lostFile{p.k, p}
+		}
+	}
+	for _, k := range s.gone {
+		err := s.each(k, func(k *known) error {
+			if !k.e.Made && k.e.Origin.Ino != 0 {
+				m[originID(k.e.Origin)] = &lostFile{k: k}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// each calls fn for a name of the place and all below it, a directory first.
+func (s *scan) each(k *known, fn func(*known) error) error {
+	if err := fn(k); err != nil || !k.isDir() {
+		return err
+	}
+	list, err := s.o.Cache.FedDir(k.e.Ino)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if err := s.each(&known{k.e.Ino, join(k.path, e.Name), e}, fn); err != nil {
+			return err
+		}
+	}
+	return s.ctx.Err()
+}
+
+// isLost tells whether a new name is the file that was lost, and not another that
+// was given its inode number. A filesystem that tells when an inode was made
+// decides that; with another one size and time have to be the same.
+func (s *scan) isLost(l *lostFile, f *found) bool {
+	if s.claimed[l.k.id()] || typeOf(l.k.e.Mode) != f.st.Type() || f.block != nil && f.block.e.Ino == l.k.e.Ino {
+		return false
+	}
+	if f.st.Nlink > 1 && !f.st.IsDir() {
+		if _, ok := s.links[idOf(f.st)]; ok {
+			return false // another name of a file that is still there
+		}
+	}
+	if born := s.born(f); !born.IsZero() {
+		return !born.After(l.k.e.Origin.Ctime)
+	}
+	return sameContent(l.k.e.Origin, f.st)
+}
+
+func (s *scan) born(f *found) time.Time {
+	d, err := s.root.Dir(f.in.path, nil)
+	if err != nil {
+		return time.Time{}
+	}
+	defer d.Close()
+	return d.Born(f.name)
+}
+
+// claim says that a new name is what was lost under another.
+func (s *scan) claim(f *found, l *lostFile) {
+	f.from = l.k
+	s.claimed[l.k.id()] = true
+	if f.st.Nlink > 1 && !f.st.IsDir() {
+		s.links[idOf(f.st)] = l.k.e.Ino
+	}
+	if f.st.IsFile() && !sameContent(l.k.e.Origin, f.st) {
+		s.diff = append(s.diff, &pair{found: *f, k: l.k})
+	}
+	if l.p == nil || l.p.moved {
+		return
+	}
+	l.p.moved = true // its name is of a file that the place lacks
+	s.rep.Files--
+	n := l.p.found
+	n.block = l.k
+	s.addFresh(&n)
+}
+
+// goneFiles calls fn for every file of the place that the folder has no more.
+func (s *scan) goneFiles(fn func(ino cache.Ino, path string, e cache.FedEntry)) error {
+	for _, k := range s.gone {
+		if err := s.goneBelow(k, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scan) goneBelow(k *known, fn func(cache.Ino, string, cache.FedEntry)) error {
+	switch {
+	case s.claimed[k.id()] || k.e.Made:
+		return s.ctx.Err() // what a directory that moved lacks is in s.gone itself
+	case !k.isDir():
+		fn(k.e.Ino, k.path, k.e)
+		return nil
+	}
+	list, err := s.o.Cache.FedDir(k.e.Ino)
+	for _, e := range list {
+		if err := s.goneBelow(&known{k.e.Ino, join(k.path, e.Name), e}, fn); err != nil {
+			return err
+		}
+	}
+	return err
+}
