@@ -25,6 +25,8 @@ type entry struct {
 	device     *repo.Device
 	recovery   *age.X25519Identity // nil if the repository was there before
 	madeBucket bool
+	kept       bool     // the credentials, in the home
+	ignored    []string // storage classes that the store does not keep
 }
 
 // enter makes a repository, or opens the one that is there with the key given.
@@ -119,7 +121,7 @@ func (in *entry) save(h home.Home, where home.Store) error {
 }
 
 // tell prints what was done and what comes next.
-func (in *entry) tell(w io.Writer, h home.Home, where home.Store, keepsCredentials bool) {
+func (in *entry) tell(w io.Writer, h home.Home, where home.Store) {
 	if in.madeBucket && !where.Local() {
 		fmt.Fprintf(w, "created the bucket of %s\n", where)
 	}
@@ -130,8 +132,13 @@ func (in *entry) tell(w io.Writer, h home.Home, where home.Store, keepsCredentia
 	}
 	if where.Local() {
 		fmt.Fprintf(w, "this store is on the same machine: a copy, and not yet a backup (a bucket elsewhere is given with --store)\n")
-	} else if keepsCredentials {
+	} else if in.kept {
 		fmt.Fprintf(w, "kept the store's credentials in %s\n", h.CredentialsFile())
+	} else if where.Profile != "" {
+		fmt.Fprintf(w, "kept no credentials: profile %s of the AWS configuration gives them\n", where.Profile)
+	}
+	for _, class := range in.ignored {
+		fmt.Fprintf(w, "the store took an object of class %s and keeps it in another: it may have one class only\n", class)
 	}
 	if in.recovery != nil {
 		showRecoveryKey(w, h, in.recovery)

@@ -31,8 +31,18 @@ With --recovery-key the repository that is in the store already is opened, as a
 second machine does, or this one after its disk was lost.
 
 Credentials are found as by every AWS tool: AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY, ~/.aws, or the machine's role. They are kept in the home,
-with mode 0600, so that mount works from another shell.
+AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN), ~/.aws, single sign-on, or the
+machine's role. They are kept in the home, with mode 0600, so that mount works from
+another shell. Those that expire and that the AWS configuration renews are not kept:
+the home remembers the profile (AWS_PROFILE) instead.
+
+--storage-class puts the audio, which is large and seldom read, into a cheaper class
+of the store, such as STANDARD_IA or GLACIER_IR at Amazon; objects below 128 KiB stay
+in the usual one, as the cheaper bill that much for each. Packs, which hold tags and
+pictures and are read at every scan, have a class only if --pack-storage-class names
+one. Classes that must be restored before they are read (GLACIER, DEEP_ARCHIVE) are
+no use to a drive. Changing storage_class in config.toml changes what is written from
+then on.
 
 Without --store the repository is kept on this machine, in --store-dir, behind an
 S3 server inside tunesafe. That is good for trying it out, and no backup yet: one
@@ -49,6 +59,9 @@ type initOptions struct {
 	recoveryKey   string
 	name          string
 	noCredentials bool
+	addressing    string
+	class         string
+	packClass     string
 }
 
 func bindInit(f *pflag.FlagSet) action {
@@ -56,6 +69,9 @@ func bindInit(f *pflag.FlagSet) action {
 	f.StringVar(&o.store, "store", "", "the bucket and where in it, as `s3://bucket/prefix`")
 	f.StringVar(&o.endpoint, "endpoint", "", "`URL` of an S3 server that is not Amazon's")
 	f.StringVar(&o.region, "region", "", "the bucket's `REGION`")
+	f.StringVar(&o.addressing, "addressing", "auto", "where the bucket's name stands: in the `path`, virtual (in the host), or auto: virtual at Amazon, path elsewhere")
+	f.StringVar(&o.class, "storage-class", "", "the storage `CLASS` of the audio")
+	f.StringVar(&o.packClass, "pack-storage-class", "", "the storage `CLASS` of tags and pictures")
 	f.StringVar(&o.storeDir, "store-dir", "", "keep the repository in the folder `DIR` of this machine (default ~/.local/share/tunesafe-store)")
 	f.StringVar(&o.recoveryKey, "recovery-key", "", "open an existing repository with the recovery key in `FILE`")
 	f.StringVar(&o.name, "name", "", "the `NAME` to give this machine (default that of the host)")
@@ -81,8 +97,8 @@ func (o *initOptions) where(h home.Home) (home.Store, error) {
 	switch {
 	case o.store != "" && o.storeDir != "":
 		return home.Store{}, misuse("--store and --store-dir exclude each other")
-	case o.store == "" && (o.endpoint != "" || o.region != ""):
-		return home.Store{}, misuse("--endpoint and --region need --store s3://bucket/prefix")
+	case o.store == "" && (o.endpoint != "" || o.region != "" || o.class != "" || o.packClass != "" || o.addressing != "auto"):
+		return home.Store{}, misuse("--endpoint, --region, --addressing and the storage classes need --store s3://bucket/prefix")
 	case o.store == "":
 		return o.local(h)
 	}
@@ -96,7 +112,17 @@ func (o *initOptions) where(h home.Home) (home.Store, error) {
 	if u, err := url.Parse(o.endpoint); o.endpoint != "" && (err != nil || u.Host == "" || !strings.HasPrefix(u.Scheme, "http")) {
 		return home.Store{}, misuse("--endpoint: %q is not of the form https://host:port", o.endpoint)
 	}
-	return home.Store{Kind: home.KindS3, URL: o.store, Endpoint: o.endpoint, Region: o.region}, nil
+	st := home.Store{Kind: home.KindS3, URL: o.store, Endpoint: o.endpoint, Region: o.region,
+		Addressing: strings.TrimPrefix(o.addressing, "auto"), AudioClass: o.class, PacksClass: o.packClass}
+	if err := s3.Addressing(st.Addressing).Check(o.endpoint, bucket); err != nil {
+		return home.Store{}, misuse("--addressing: %v", err)
+	}
+	for _, class := range []string{o.class, o.packClass} {
+		if class == "GLACIER" || class == "DEEP_ARCHIVE" {
+			return home.Store{}, misuse("--storage-class: what is in %s must be restored before it is read; GLACIER_IR need not", class)
+		}
+	}
+	return st, nil
 }
 
 func (o *initOptions) local(h home.Home) (home.Store, error) {
@@ -151,21 +177,29 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	}
 	defer lock.Unlock()
 
-	st, creds, made, err := openNewStore(ctx, where, given != nil)
+	st, made, err := openNewStore(ctx, where, given != nil)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
+	creds, kept, err := o.credentials(ctx, st, &where)
+	if err != nil {
+		return err
+	}
+	ignored, err := st.TryClasses(ctx)
+	if err != nil {
+		return err
+	}
 	in, err := enter(ctx, h, st, given, where)
 	if err != nil {
 		return err
 	}
-	in.madeBucket = made
+	in.madeBucket, in.ignored, in.kept = made, ignored, kept
 	if err := in.enrol(ctx, st, o.name); err != nil {
 		return err
 	}
 	crashpoint.At("init.enrolled")
-	if !o.noCredentials || where.Local() {
+	if kept {
 		if err := h.SetCredentials(creds); err != nil {
 			return err
 		}
@@ -173,7 +207,7 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	if err := in.save(h, where); err != nil {
 		return err
 	}
-	in.tell(e.stdout, h, where, !o.noCredentials)
+	in.tell(e.stdout, h, where)
 	return nil
 }
 
@@ -193,28 +227,38 @@ func discard(h home.Home) {
 }
 
 // openNewStore opens the store and makes its bucket, if that is wanted.
-func openNewStore(ctx context.Context, where home.Store, mustExist bool) (st *home.OpenStore, c home.Credentials, made bool, err error) {
+func openNewStore(ctx context.Context, where home.Store, mustExist bool) (st *home.OpenStore, made bool, err error) {
+	var c home.Credentials
 	if where.Local() {
 		c = home.RandomCredentials()
 	}
 	st, err = where.Open(ctx, c, nil)
 	if err != nil {
-		return nil, c, false, err
+		return nil, false, err
 	}
 	made, err = ensureBucket(ctx, st, where, mustExist)
 	if err == nil {
 		err = st.CheckClock()
 	}
-	if err == nil && !where.Local() {
-		var found s3.Credentials
-		found, err = st.Credentials(ctx)
-		c = home.Credentials(found)
-	}
 	if err != nil {
 		st.Close()
-		return nil, c, false, err
+		return nil, false, err
 	}
-	return st, c, made, nil
+	return st, made, nil
+}
+
+// credentials are those in use, and whether the home keeps them. If not, where is
+// told the profile that gave them, for shells that name none.
+func (o *initOptions) credentials(ctx context.Context, st *home.OpenStore, where *home.Store) (c home.Credentials, kept bool, err error) {
+	found, last, err := st.Credentials(ctx)
+	if err != nil {
+		return home.Credentials{}, false, err
+	}
+	kept = where.Local() || last && !o.noCredentials
+	if !kept {
+		where.Profile = os.Getenv("AWS_PROFILE")
+	}
+	return home.Credentials(found), kept, nil
 }
 
 func ensureBucket(ctx context.Context, st *home.OpenStore, where home.Store, mustExist bool) (made bool, err error) {

@@ -133,6 +133,7 @@ var messages = []message{
 	{is: cache.ErrDamaged, hint: "tunesafe repair rebuilds it from the store and keeps what was never uploaded; nothing in the store is touched"},
 	{is: cache.ErrNewerHome, hint: "install a newer version of tunesafe"},
 	{is: cache.ErrOwed, hint: "it is still on its way from the device that has it"},
+	{is: store.ErrArchived, hint: "have your provider restore it (at Amazon: RestoreObject), and take the repository out of the lifecycle rule that archives it"},
 	{is: cache.ErrUnavailable, hint: "check the network and try again"},
 
 	{is: s3server.ErrNoXattr, hint: "choose a folder on a filesystem such as ext4, xfs or btrfs"},
@@ -141,6 +142,7 @@ var messages = []message{
 	{is: store.ErrClock, hint: "set this machine's clock; timedatectl set-ntp true keeps it right"},
 	{is: store.ErrNoBucket, hint: "check the bucket's name and the endpoint"},
 	{is: store.ErrDenied, hint: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the home's credentials.toml, and their rights on the bucket"},
+	{is: store.ErrClass, hint: "give a class that the store has, or none"},
 	{is: store.ErrFull, hint: "make room in the store or raise its quota"},
 	{is: store.ErrUnavailable, hint: "check the network and the endpoint, then try again"},
 
@@ -185,6 +187,7 @@ func usageHint(command string) string {
 // storeErrors come with what the S3 client tells of request ids and attempts.
 var storeErrors = []error{
 	store.ErrClock, store.ErrNoBucket, store.ErrDenied, store.ErrFull, store.ErrUnavailable,
+	store.ErrArchived, store.ErrClass,
 }
 
 // put words an error. Of a store's only what comes up to the sentinel is for

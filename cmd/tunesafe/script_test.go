@@ -131,7 +131,8 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 
 // startFake is "fake KIND": an S3 server that is wrong in one way, as $S3.
 func startFake(ts *testscript.TestScript, neg bool, args []string) {
-	kinds := map[string]http.HandlerFunc{"clock": fakeClock, "nobucket": fakeNoBucket, "full": fakeFull}
+	kinds := map[string]http.HandlerFunc{"clock": fakeClock, "nobucket": fakeNoBucket, "full": fakeFull,
+		"oneclass": fakeOneClass, "archived": fakeArchived}
 	if neg || len(args) != 1 || kinds[args[0]] == nil {
 		ts.Fatalf("usage: fake KIND")
 	}
@@ -165,6 +166,24 @@ func fakeFull(w http.ResponseWriter, r *http.Request) {
 	default:
 		refuse(w, http.StatusInsufficientStorage, "InsufficientStorage")
 	}
+}
+
+// fakeOneClass has an empty bucket that takes objects of no class.
+func fakeOneClass(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-Amz-Storage-Class") != "" {
+		refuse(w, http.StatusBadRequest, "InvalidStorageClass")
+		return
+	}
+	fakeFull(w, r)
+}
+
+// fakeArchived has moved everything to an archive.
+func fakeArchived(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	refuse(w, http.StatusForbidden, "InvalidObjectState")
 }
 
 func refuse(w http.ResponseWriter, status int, code string) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/tunesafe/tunesafe/internal/store/s3"
 )
 
 // Kinds of store.
@@ -47,6 +49,11 @@ type Store struct {
 	Endpoint string `toml:"endpoint,omitempty"`
 	Region   string `toml:"region,omitempty"`
 	Dir      string `toml:"dir,omitempty"` // of a local store
+
+	Addressing string `toml:"addressing,omitempty"`         // path or virtual; empty is virtual at AWS and path elsewhere
+	AudioClass string `toml:"storage_class,omitempty"`      // of audio objects; empty is the store's usual
+	PacksClass string `toml:"pack_storage_class,omitempty"` // of packs
+	Profile    string `toml:"profile,omitempty"`            // of the AWS configuration, where no credentials are kept in the home
 }
 
 // Local tells whether the store is on this machine, so that what it holds is a
@@ -86,6 +93,8 @@ func (h Home) Config() (Config, error) {
 
 func (h Home) check(s Store) error {
 	switch {
+	case s.Addressing != "" && s.Addressing != string(s3.AddressPath) && s.Addressing != string(s3.AddressVirtual):
+		return fmt.Errorf("%s: %w: addressing is path or virtual", h.ConfigFile(), ErrConfig)
 	case s.Kind == KindS3 && s.URL != "", s.Kind == KindLocal && s.Dir != "":
 		return nil
 	}

@@ -117,7 +117,7 @@ func (c *checker) find(object string, err error, format string, args ...any) {
 // findError makes a finding of an error that is about the repository, and
 // returns one that is about the way to it.
 func (c *checker) findError(object string, err error) error {
-	for _, sentinel := range []error{ErrMissing, ErrNewerFormat, ErrSignature, ErrFork, ErrChain, ErrWrongKey, ErrCorrupt} {
+	for _, sentinel := range []error{ErrMissing, ErrNewerFormat, ErrSignature, ErrFork, ErrChain, ErrWrongKey, ErrCorrupt, store.ErrArchived} {
 		if errors.Is(err, sentinel) {
 			c.find(object, sentinel, "%s", strings.TrimPrefix(err.Error(), object+": "))
 			return nil

@@ -34,7 +34,8 @@ type Info struct {
 // elements, at most 200 bytes.
 //
 // Errors are wrapped around the sentinels of this package: [ErrNotExist],
-// [ErrNoBucket], [ErrDenied], [ErrUnavailable], [ErrClock], [ErrFull].
+// [ErrNoBucket], [ErrDenied], [ErrUnavailable], [ErrClock], [ErrFull],
+// [ErrArchived], [ErrClass].
 // ErrNotExist is returned only on the store's clear word that the object is
 // not there; a failed look-up is never reported as ErrNotExist.
 type Store interface {
@@ -83,4 +84,9 @@ var (
 	ErrRange = errors.New("range beyond the object")
 	// ErrFull: the store has no room or a quota is reached.
 	ErrFull = errors.New("store is full")
+	// ErrArchived: the object is there and cannot be read before it was restored
+	// from an archive. No retry changes that.
+	ErrArchived = errors.New("the object is archived")
+	// ErrClass: the store has no such storage class.
+	ErrClass = errors.New("the store refuses this storage class")
 )

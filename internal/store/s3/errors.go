@@ -48,6 +48,9 @@ var codes = map[string]error{
 	"RequestExpired":       store.ErrClock,
 	"RequestInTheFuture":   store.ErrClock,
 
+	"InvalidObjectState":  store.ErrArchived,
+	"InvalidStorageClass": store.ErrClass,
+
 	"InsufficientStorage":            store.ErrFull,
 	"QuotaExceeded":                  store.ErrFull,
 	"StorageQuotaExceeded":           store.ErrFull,

@@ -51,7 +51,7 @@ func list(ctx context.Context, s *s3.Store) error {
 // The sentinels a caller decides on; a fault must give exactly one of them.
 var sentinels = []error{
 	store.ErrNotExist, store.ErrNoBucket, store.ErrDenied, store.ErrUnavailable,
-	store.ErrClock, store.ErrRange, store.ErrFull,
+	store.ErrClock, store.ErrRange, store.ErrFull, store.ErrArchived, store.ErrClass,
 }
 
 func expectOnly(t *testing.T, err, want error) {
@@ -83,6 +83,8 @@ func TestRefused(t *testing.T) {
 		{"clock", answer(403, "RequestTimeTooSkewed"), store.ErrClock},
 		{"quota", answer(403, "QuotaExceeded"), store.ErrFull},
 		{"full", answer(507, "XMinioStorageFull"), store.ErrFull},
+		{"archived", answer(403, "InvalidObjectState"), store.ErrArchived},
+		{"no class", answer(400, "InvalidStorageClass"), store.ErrClass},
 		{"no bucket", answer(404, "NoSuchBucket"), store.ErrNoBucket},
 		{"foreign 404", page(404), store.ErrUnavailable},
 	} {
@@ -106,9 +108,9 @@ func TestRefused(t *testing.T) {
 // code, so that a refusal is all that can be told.
 func headSees(name string, want error) error {
 	switch name {
-	case "clock", "quota":
+	case "clock", "quota", "archived":
 		return store.ErrDenied
-	case "expired":
+	case "expired", "no class":
 		return errors.New("bad request")
 	}
 	return want

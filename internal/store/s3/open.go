@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,14 +31,16 @@ type Config struct {
 	Bucket string // required
 	Prefix string // "" is the whole bucket
 
-	// Endpoint is the URL of a server that is not AWS, with scheme. Buckets
-	// are then addressed by path, as few such servers have a name for each.
-	Endpoint string
-	Region   string // "" takes the SDK's configuration, then us-east-1
+	Endpoint   string // the URL of a server that is not AWS, with scheme
+	Addressing Addressing
+	Region     string // "" takes the SDK's configuration, then us-east-1
+	Classes    Classes
 
 	// Credentials with an empty AccessKey stand for the SDK's usual chain:
-	// environment, shared files, single sign-on, instance roles.
+	// environment, shared files, single sign-on, instance roles. Of the shared
+	// files it takes Profile, or what AWS_PROFILE says.
 	Credentials Credentials
+	Profile     string
 
 	// Patience is how long retries go on without progress: a network that is
 	// down is reported after this and at most one pause (5 s) and one attempt
@@ -50,12 +51,6 @@ type Config struct {
 	Stall time.Duration
 
 	Log *slog.Logger // requests at level debug; nil for none
-}
-
-// Credentials sign the requests.
-type Credentials struct {
-	AccessKey, SecretKey string
-	SessionToken         string // only with temporary credentials
 }
 
 // ParseURL takes "s3://bucket/prefix" apart.
@@ -76,19 +71,23 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Bucket == "" {
 		return nil, errors.New("no bucket named")
 	}
+	if err := c.Addressing.Check(c.Endpoint, c.Bucket); err != nil {
+		return nil, err
+	}
 	c = c.withDefaults()
 	sdk, err := config.LoadDefaultConfig(ctx, c.sdkOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("s3 configuration: %w", err)
 	}
 	t := newTransport(c.Stall, c.Log)
-	renewed := &renewable{CredentialsProvider: sdk.Credentials}
-	creds := aws.NewCredentialsCache(deniedWithout{renewed})
-	t.refused = creds.Invalidate
+	renewed := &renewable{chain: sdk.Credentials, load: c.loadChain, loaded: time.Now()}
+	creds := aws.NewCredentialsCache(deniedWithout{renewed}, renewEarly)
+	t.refused = func() { renewed.refused(); creds.Invalidate() }
 	return &Store{
 		client:    s3.NewFromConfig(sdk, c.clientOptions(t, creds)),
 		bucket:    c.Bucket,
 		prefix:    trimPrefix(c.Prefix),
+		classes:   c.Classes,
 		transport: t,
 		creds:     creds,
 		renewed:   renewed,
@@ -106,9 +105,12 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) sdkOptions() []func(*config.LoadOptions) error {
-	opts := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
+	opts := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{}), config.WithCredentialsCacheOptions(renewEarly)}
 	if c.Region != "" {
 		opts = append(opts, config.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		opts = append(opts, config.WithSharedConfigProfile(c.Profile))
 	}
 	if c.Credentials.AccessKey != "" {
 		opts = append(opts, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(
@@ -122,11 +124,12 @@ func (c Config) clientOptions(t *transport, creds aws.CredentialsProvider) func(
 		if c.Endpoint != "" {
 			o.BaseEndpoint = &c.Endpoint
 		}
-		o.UsePathStyle = o.BaseEndpoint != nil
+		o.UsePathStyle = c.Addressing.byPath(aws.ToString(o.BaseEndpoint))
 		if o.Region == "" {
 			o.Region = defaultRegion
 		}
 		o.Credentials = creds
+		o.HTTPSignerV4 = new(signer)
 		o.Retryer = newRetryer(c.Patience, &t.outage)
 		o.HTTPClient = &http.Client{Transport: t, CheckRedirect: stay}
 		// The SDK's own default, CRC32 in a trailer, is unknown to several
@@ -138,64 +141,6 @@ func (c Config) clientOptions(t *transport, creds aws.CredentialsProvider) func(
 
 // stay keeps a redirect from carrying a signed request to another host.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// renewable are credentials that may be replaced while the store is in use.
-type renewable struct {
-	aws.CredentialsProvider
-
-	mu    sync.Mutex
-	fresh func() (Credentials, error)
-}
-
-// Retrieve implements [aws.CredentialsProvider].
-func (r *renewable) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	r.mu.Lock()
-	fresh := r.fresh
-	r.mu.Unlock()
-	if fresh == nil {
-		return r.CredentialsProvider.Retrieve(ctx)
-	}
-	c, err := fresh()
-	if err != nil {
-		return aws.Credentials{}, err
-	}
-	if c.AccessKey == "" {
-		return r.CredentialsProvider.Retrieve(ctx)
-	}
-	return aws.Credentials{AccessKeyID: c.AccessKey, SecretAccessKey: c.SecretKey, SessionToken: c.SessionToken}, nil
-}
-
-// RenewWith has the credentials read anew by fresh after the store refused a
-// request: they expire, and people replace them in a file. None stands for those
-// of [Config].
-func (s *Store) RenewWith(fresh func() (Credentials, error)) {
-	s.renewed.mu.Lock()
-	defer s.renewed.mu.Unlock()
-	s.renewed.fresh = fresh
-}
-
-// deniedWithout marks failures to get credentials, which the SDK reports with
-// no type of its own.
-type deniedWithout struct{ aws.CredentialsProvider }
-
-// Retrieve implements [aws.CredentialsProvider].
-func (p deniedWithout) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	c, err := p.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		return c, fmt.Errorf("%w: %w", errNoCredentials, err)
-	}
-	return c, nil
-}
-
-// Credentials returns what requests are signed with now, so that they can be
-// kept for a later run that has another environment.
-func (s *Store) Credentials(ctx context.Context) (Credentials, error) {
-	c, err := s.creds.Retrieve(ctx)
-	if err != nil {
-		return Credentials{}, translate(ctx, err)
-	}
-	return Credentials{AccessKey: c.AccessKeyID, SecretKey: c.SecretAccessKey, SessionToken: c.SessionToken}, nil
-}
 
 // CheckBucket asks whether the bucket is there and may be used.
 func (s *Store) CheckBucket(ctx context.Context) error {

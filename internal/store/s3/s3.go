@@ -51,6 +51,7 @@ type Store struct {
 	client    *s3.Client
 	bucket    string
 	prefix    string // "" or ending in "/"
+	classes   Classes
 	transport *transport
 	creds     aws.CredentialsProvider
 	renewed   *renewable
@@ -91,6 +92,7 @@ func (s *Store) put(ctx context.Context, key string, body []byte) error {
 		ContentLength:  aws.Int64(int64(len(body))),
 		ContentType:    aws.String("application/octet-stream"),
 		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+		StorageClass:   s.classes.of(key, len(body)),
 	}, signPayload(sum))
 	if err != nil {
 		return translate(ctx, err)

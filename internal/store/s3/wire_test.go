@@ -176,19 +176,14 @@ func TestCredentials(t *testing.T) {
 			given = s3.Credentials{}
 		}
 		s := open(t, s3.Config{Bucket: "bucket", Endpoint: "http://127.0.0.1:1", Credentials: given})
-		if got, err := s.Credentials(t.Context()); err != nil || got != want {
-			t.Errorf("got %+v, %v", got, err)
+		if got, last, err := s.Credentials(t.Context()); err != nil || got != want || !last {
+			t.Errorf("got %+v, lasting %v, %v", got, last, err)
 		}
 	}
 }
 
 func TestNoCredentials(t *testing.T) {
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"} {
-		t.Setenv(name, "")
-	}
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	noCredentials(t)
 	s := open(t, s3.Config{Bucket: "bucket", Endpoint: "http://127.0.0.1:1"})
 	expectOnly(t, s.Put(t.Context(), "object", nil), store.ErrDenied)
 }

@@ -46,24 +46,27 @@ type Server struct {
 	process *process
 }
 
-// StartVersity starts a VersityGW on an empty folder.
-func StartVersity(t testing.TB) *Server {
+// StartVersity starts a VersityGW on an empty folder, with options such as
+// "--virtual-domain".
+func StartVersity(t testing.TB, options ...string) *Server {
 	t.Helper()
 	program := find(t, "versitygw", Required())
 	return start(t, "/", func(addr, dir string) *exec.Cmd {
-		return exec.Command(program, "--access", accessKey, "--secret", secretKey,
-			"--port", addr, "--quiet", "posix", dir)
+		args := append([]string{"--access", accessKey, "--secret", secretKey, "--port", addr, "--quiet"}, options...)
+		return exec.Command(program, append(args, "posix", dir)...)
 	})
 }
 
-// StartMinIO starts a MinIO on an empty folder.
-func StartMinIO(t testing.TB) *Server {
+// StartMinIO starts a MinIO on an empty folder, with settings such as
+// "MINIO_DOMAIN=example.com".
+func StartMinIO(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	program := find(t, "minio", Required() && os.Getenv("TUNESAFE_TIER") != "")
 	return start(t, "/minio/health/ready", func(addr, dir string) *exec.Cmd {
 		cmd := exec.Command(program, "server", "--quiet", "--address", addr, dir)
 		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+accessKey, "MINIO_ROOT_PASSWORD="+secretKey,
 			"MINIO_BROWSER=off", "MINIO_UPDATE=off")
+		cmd.Env = append(cmd.Env, settings...)
 		return cmd
 	})
 }
