@@ -171,8 +171,8 @@ func (x *change) fillContent(ino Ino, n *inode, data []byte, mtime time.Time) er
 }
 
 // Update takes in what is found outside of something that is there. content says
-// that the bytes of a file may be others: it waits to be cut then. Without it only
-// attributes and origin are taken.
+// that the bytes of a file may be others, as another size or mtime does: it waits
+// to be cut then. Else only attributes and origin are taken.
 //
 // What has no origin yet, as the place was another device's, is taken over so, and
 // its content counts as changed: it is read, and what the bucket has of it is not
@@ -233,7 +233,7 @@ func (f *Feed) updateFile(ino Ino, o *Outside, content bool) error {
 	if err != nil {
 		return err
 	}
-	content = content || !ok || !s.Outside
+	content = content || !ok || !s.Outside || s.Origin.Size != o.Origin.Size || !s.Origin.Mtime.Equal(o.Origin.Mtime)
 	use, err := c.acquire(ino)
 	if err != nil {
 		return err
