@@ -21,6 +21,9 @@
 //	prow    ino                    inode rows waiting for a commit
 //	pname   parent+name            name rows waiting for a commit
 //	orphan  ino                    inodes without a name, still in use
+//	place   ino -> Place           top folders that a folder of a machine feeds
+//	source  ino -> sourceRow       in a place fed from here: where it lies outside, what lstat told
+//	label   ino                    what the file says of itself, as whoever cut it put it
 //	meta    text                   schema, next inode number, contents to remove, what sync keeps
 //
 // # Invariants
@@ -36,6 +39,10 @@
 //  5. A content file is removed only when it is clean, committed, owes nothing,
 //     is not open, and no mapping of it is left (a read lease is granted); and
 //     after the rows that spoke of it are gone from the disk.
+//  6. A file whose source lies outside has a content file only with bytes of its
+//     recipe, fetched from the bucket; it goes with the next generation. A cut or
+//     an upload of it counts only if the file outside was, before and after, what
+//     its source says: see place.go and source.go.
 //
 // Lock order: Cache.mu (namespace), then file.mu (one content), then Cache.fmu
 // (which files are open, what is to be synced), then kv.

@@ -331,6 +331,63 @@ func TestFedTakenOver(t *testing.T) {
 	}
 }
 
+// TestFedByACopy: a home is copied, or restored from a backup, while a folder is
+// being fed. Whoever comes second is a device of its own and feeds it no more, until
+// it is told to; then the place is the folder, and nothing is missing.
+func TestFedByACopy(t *testing.T) {
+	w := newWorld(t)
+	one := w.device("one")
+	root := t.TempDir()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	put := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(root, name), wav(rnd, 300_000), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("safe.wav")
+	if err := os.Mkdir(filepath.Join(root, "dir"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put("dir/safe.wav")
+	feed(t, one.cache, root, false)
+	one.wait()
+	one.hold()
+	put("dir/new.wav")
+	put("safe.wav") // changed
+	if err := os.Mkdir(filepath.Join(root, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put("sub/new.wav")
+	feed(t, one.cache, root, false)
+	one.close()
+	two := w.copyOf(one)
+	one.open(w.st)
+	one.wait()
+	mustEqual(t, one, root)
+	one.close()
+
+	two.open(w.st)
+	two.wait()
+	places, err := two.cache.Places()
+	left, err2 := two.cache.LeftPlaces()
+	if err = errors.Join(err, err2); err != nil || len(places) != 0 || len(left) != 1 || left[0].Root != root {
+		t.Fatalf("the copy feeds %v, has left %v, %v", places, left, err)
+	}
+	a, err := Resolve(two.cache, "Music/safe.wav")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true}); !errors.Is(err, cache.ErrReadOnly) {
+		t.Errorf("writing in a place of the original: %v", err)
+	}
+	feed(t, two.cache, root, true)
+	two.wait()
+	mustEqual(t, two, root)
+	two.close()
+	mustEqual(t, w.mustCheck(), root)
+}
+
 // TestFedModel feeds a folder that changes at random, with a worker that is
 // stopped, and a program that dies, at any moment. Whatever was missed on the way,
 // after the next feed the cold drive is the folder.

@@ -107,6 +107,7 @@ var (
 		row.Xattrs = rapid.MapOfN(genName, rapid.SliceOfN(rapid.Byte(), 0, 20), 0, 3).Draw(t, "xattrs")
 		row.Base = rapid.SampledFrom([]string{"", "0123456789abcdef:17"}).Draw(t, "base")
 		row.Succeeds = rapid.SampledFrom([]uint64{0, 99}).Draw(t, "succeeds")
+		row.Fed = rapid.SampledFrom([]string{"", "00aa11bb22cc33dd"}).Draw(t, "fed")
 		return row
 	})
 	genNameRow = rapid.Custom(func(t *rapid.T) NameRow {
