@@ -47,7 +47,7 @@ func fillStatus(s *control.Status, w tsync.Status) {
 		s.Errors = append(s.Errors, control.StatusError{Time: e.Time, Text: e.Text})
 	}
 	if w.Trouble != nil {
-		s.Trouble = explain(w.Trouble)
+		s.Trouble, s.Refused = explain(w.Trouble), needsPerson(w.Trouble)
 	}
 	if !w.LastCommit.IsZero() {
 		s.LastCommit = &w.LastCommit
@@ -63,10 +63,10 @@ func diskHint(final bool) string {
 }
 
 // newWorker makes the worker of an opened drive.
-func newWorker(d *drive, settle time.Duration) *tsync.Worker {
+func newWorker(d *drive, o driveOptions) *tsync.Worker {
 	return tsync.New(tsync.Options{
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
-		Dir: d.home.StateDir(), Log: d.log, Settle: settle, Checkpoint: d.config.Checkpoint, Now: d.now,
+		Dir: d.home.StateDir(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
 		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
 		Hint: func(err error) string { return explain(err).Hint },
 	})

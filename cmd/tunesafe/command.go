@@ -41,6 +41,7 @@ func commands() []*command {
 	return []*command{
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
 		backupCommand, approveCommand, rejectCommand,
+		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, repairCommand, recoveryKeyCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),

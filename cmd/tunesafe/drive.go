@@ -15,6 +15,7 @@ import (
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/line"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/room"
 	"github.com/tunesafe/tunesafe/internal/store"
@@ -32,6 +33,9 @@ type driveOptions struct {
 	plain     bool // no passthrough
 	log       *slog.Logger
 	recovery  age.Identity // enrols the home anew where that is needed
+
+	hoursPerDay func() float64 // in which uploads go on; nil is all
+	quiet       bool           // keep to limits, and give way to others on the line
 }
 
 // drive is an opened home: everything but the mount. It holds the lock.
@@ -44,6 +48,7 @@ type drive struct {
 	log     *slog.Logger
 	lock    *home.Lock
 	store   *home.OpenStore
+	line    *line.Line
 	counted *store.Counter
 	keys    *repo.Keys
 	device  *repo.Device
@@ -78,7 +83,7 @@ func (d *drive) open(ctx context.Context, o driveOptions) error {
 	if err := d.home.Ensure(); err != nil {
 		return err
 	}
-	if err := d.openStore(ctx); err != nil {
+	if err := d.openStore(ctx, o); err != nil {
 		return err
 	}
 	return d.openState(o)
@@ -97,7 +102,7 @@ func (d *drive) readHome() (err error) {
 	return err
 }
 
-func (d *drive) openStore(ctx context.Context) error {
+func (d *drive) openStore(ctx context.Context, o driveOptions) error {
 	creds, err := d.home.Credentials()
 	if err != nil {
 		return err
@@ -112,6 +117,9 @@ func (d *drive) openStore(ctx context.Context) error {
 		})
 	}
 	d.onClose(d.store.Close)
+	if d.line = line.New(); o.quiet {
+		d.store.Shape(d.line.Wrap)
+	}
 	d.counted = store.Count(d.store)
 	return nil
 }
@@ -134,7 +142,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 		return err
 	}
 	d.cache.SetSafeWord(d.safeWord())
-	d.worker = newWorker(d, o.settle)
+	d.worker = newWorker(d, o)
 	return nil
 }
 

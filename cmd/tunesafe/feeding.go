@@ -167,6 +167,11 @@ func (o *owner) untilSafe(ctx context.Context, progress func(control.BackupProgr
 	if idle, err := o.cache.Idle(); err != nil || idle {
 		return err
 	}
+	if o.agent != nil { // who asks for a backup wants it now, whatever the hour
+		if err := o.agent.Hurry(); err != nil {
+			return err
+		}
+	}
 	_, err := o.Wait(ctx, control.WaitRequest{}, func(s control.Status) { progress(control.BackupProgress{Upload: &s}) })
 	return err
 }
@@ -232,6 +237,9 @@ func (o *owner) Decide(ctx context.Context, r control.DecideRequest) (report con
 	}
 	if len(report.Held) == 0 {
 		return report, errNothingHeld
+	}
+	if o.plan != nil && r.Approve {
+		o.agent.Rescan(nil)
 	}
 	return report, nil
 }

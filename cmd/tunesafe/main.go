@@ -33,6 +33,7 @@ const (
 	exitTimeout = 3 // of wait
 	exitPartly  = 4 // of backup: something could not be read
 	exitHeld    = 5 // of backup: something is held
+	exitNeeds   = 6 // of status --check
 )
 
 // run is the whole program.

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/agent"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/folder"
 	"github.com/tunesafe/tunesafe/internal/home"
@@ -58,6 +59,12 @@ var (
 	errPartly        = errors.New("could not be read and stay in the backup as they were")
 	errHeld          = errors.New("held, as what happened to them looks like a disaster; the backup keeps them as they were")
 	errNothingHeld   = errors.New("nothing is held")
+	errNoAgent       = errors.New("no agent serves this home")
+	errAgentRuns     = errors.New("an agent serves this home already")
+	errShown         = errors.New("the drive is mounted there already")
+	errNeeded        = errors.New("something needs you")
+	errOtherHome     = errors.New("is not of this home")
+	errNoService     = errors.New("no service manager of this user could be reached")
 )
 
 // message says what to do about an error, and how it is put.
@@ -110,6 +117,13 @@ var messages = []message{
 	{is: feed.ErrOtherName, hint: "leave out --as, or end that backup first: tunesafe backup --detach NAME"},
 	{is: feed.ErrNoName, hint: "choose one with --as NAME"},
 	{is: feed.ErrNoPlace, hint: "tunesafe status lists the places"},
+	{is: errNoAgent, hint: "start it with tunesafe agent, or once and for all with tunesafe install; tunesafe backup backs up without one"},
+	{is: errAgentRuns, hint: "tunesafe status shows what it does"},
+	{is: errShown, hint: "tunesafe unmount it first"},
+	{is: errNeeded, hint: "tunesafe status says what", exit: exitNeeds},
+	{is: errOtherHome, hint: "name the other home with --home DIR"},
+	{is: errNoService, hint: "start tunesafe agent in another way at login; the settings are kept in config.toml"},
+	{is: agent.ErrPaused, hint: "tunesafe resume first"},
 
 	{is: home.ErrNone, hint: "run tunesafe init first, or name the home with --home DIR"},
 	{is: home.ErrExists, hint: "another home is named with --home DIR"},

@@ -89,6 +89,9 @@ func mount(ctx context.Context, e *env, o mountOptions, dir string) error {
 		defer p.clear()
 		return serveMount(ctx, e, o, path, screenStarter(p), e.stderr)
 	}
+	if done, err := mountByAgent(ctx, e, o, path); done || err != nil {
+		return err
+	}
 	if err := checkMount(ctx, e.home, o, path); err != nil {
 		return err
 	}
@@ -158,33 +161,60 @@ const (
 	memoryLimit = 96 << 20
 )
 
+// life is what a process that owns a home is for: a mount, an agent, or both.
+type life struct {
+	mount mountOptions
+	dir   string // where the drive is shown; empty: nowhere, at first
+	agent *agentPlan
+}
+
 // serveMount is the life of a mount: from the lock to the last upload it may
 // make. ctx is ended by SIGTERM and SIGINT.
-func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *starter, logTo io.Writer) (err error) {
+func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *starter, logTo io.Writer) error {
+	return serveHome(ctx, e, life{mount: o, dir: dir}, s, logTo)
+}
+
+// serveHome is the life of a process that owns a home.
+func serveHome(ctx context.Context, e *env, l life, s *starter, logTo io.Writer) (err error) {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
-	if err := checkMount(ctx, e.home, o, dir); err != nil {
+	if err := checkLife(ctx, e.home, l); err != nil {
 		return err
 	}
 	lock, err := e.home.LockWithin(ctx, lockPatience)
 	if err != nil {
 		return err
 	}
-	log := newLog(logTo, o.debug)
-	log.Info("start", "version", versionText(), "pid", os.Getpid(), "home", e.home, "mount", dir)
+	log := newLog(logTo, l.mount.debug)
+	log.Info("start", "version", versionText(), "pid", os.Getpid(), "home", e.home, "mount", l.dir)
 	defer func() { log.Info("end", "pid", os.Getpid(), "err", err) }()
 	d, err := openDrive(ctx, e.home, lock, driveOptions{
-		cacheSize: o.cacheSize, settle: o.settle, plain: o.noPassthrough, log: log,
+		cacheSize: l.mount.cacheSize, settle: l.mount.settle, plain: l.mount.noPassthrough, log: log,
+		hoursPerDay: l.agent.hoursPerDay, quiet: l.agent != nil,
 	})
 	if err != nil {
 		return err
 	}
-	own := &owner{drive: d, serves: true, readOnly: o.readOnly, phase: "starting"}
-	err = own.serve(ctx, o, dir, s)
-	if err == nil {
+	own := &owner{drive: d, serves: true, phase: "starting"}
+	if err := own.employ(l.agent); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	err = own.serve(ctx, l, s)
+	if err == nil && l.agent == nil {
 		own.farewell(e.stderr)
 	}
 	return errors.Join(err, d.Close())
+}
+
+// checkLife finds the usual mistakes without starting anything.
+func checkLife(ctx context.Context, h home.Home, l life) error {
+	if l.dir != "" {
+		return checkMount(ctx, h, l.mount, l.dir)
+	}
+	if _, err := h.Config(); err != nil {
+		return err
+	}
+	return refuseSecond(ctx, h)
 }
 
 func newLog(w io.Writer, debug bool) *slog.Logger {
@@ -197,20 +227,20 @@ func newLog(w io.Writer, debug bool) *slog.Logger {
 
 // serve answers clients, takes in the bucket, mounts, and uploads until the
 // drive is unmounted.
-func (o *owner) serve(ctx context.Context, opts mountOptions, dir string, s *starter) error {
-	l, err := control.Listen(o.home.RunDir())
+func (o *owner) serve(ctx context.Context, l life, s *starter) error {
+	listener, err := control.Listen(o.home.RunDir())
 	if err != nil {
 		return err
 	}
 	server := control.NewServer(o, explain)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	go func() { served <- server.Serve(listener) }()
 
-	err = o.show(ctx, opts, dir, s)
+	err = o.live(ctx, l, s)
 	return errors.Join(err, server.Close(), <-served)
 }
 
-func (o *owner) show(ctx context.Context, opts mountOptions, dir string, s *starter) error {
+func (o *owner) live(ctx context.Context, l life, s *starter) error {
 	if !o.home.Known() {
 		s.note("reading what is in %s", o.config.Store)
 	}
@@ -227,14 +257,45 @@ func (o *owner) show(ctx context.Context, opts mountOptions, dir string, s *star
 	if len(pulled.OtherDevices) > 0 {
 		s.warn(fmt.Errorf("%s: %w", strings.Join(pulled.OtherDevices, ", "), errOtherDevice))
 	}
-	if err := o.mountAt(dir, opts); err != nil {
-		return err
+	o.life = ctx
+	var shown chan struct{}
+	if l.dir != "" {
+		if shown, err = o.show(ctx, l.dir, l.mount); err != nil {
+			return err
+		}
 	}
 	stop := o.work(context.WithoutCancel(ctx))
 	defer stop()
+	stopAgent := o.startAgent(ctx)
+	defer stopAgent()
 	s.end(nil)
-	o.untilUnmounted(ctx)
+	o.begun()
+	if l.agent != nil {
+		<-ctx.Done()
+		o.ending()
+	}
+	if shown != nil {
+		<-shown
+	}
+	o.shown.Wait()
 	return nil
+}
+
+// show mounts the drive, and unmounts it when ctx ends. What it returns is closed
+// when the drive is not mounted any more.
+func (o *owner) show(ctx context.Context, dir string, opts mountOptions) (gone chan struct{}, err error) {
+	if err := o.mountAt(dir, opts); err != nil {
+		return nil, err
+	}
+	gone = make(chan struct{})
+	o.shown.Go(func() {
+		defer close(gone)
+		o.untilUnmounted(ctx)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.mounted = nil
+	})
+	return gone, nil
 }
 
 // copied words what became of a home that is a copy.
@@ -267,8 +328,15 @@ func (o *owner) mountAt(dir string, opts mountOptions) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mounted, o.phase = m, ""
+	o.mounted, o.readOnly = m, opts.readOnly
 	return nil
+}
+
+// begun ends the phase of starting.
+func (o *owner) begun() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.phase = ""
 }
 
 // busyPatience is how long a signal waits for programs to let go of the drive.
@@ -278,10 +346,13 @@ const busyPatience = 2 * time.Second
 // so when ctx ends. Programs that do not let go then lose the drive: what they
 // have written is kept.
 func (o *owner) untilUnmounted(ctx context.Context) {
+	o.mu.Lock()
+	m := o.mounted
+	o.mu.Unlock()
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		o.mounted.Wait()
+		m.Wait()
 	}()
 	select {
 	case <-gone:
@@ -289,16 +360,16 @@ func (o *owner) untilUnmounted(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	deadline := time.Now().Add(busyPatience)
-	err := unmountDrive(o.mounted)
+	err := unmountDrive(m)
 	for errors.Is(err, errInUse) && time.Now().Before(deadline) {
 		time.Sleep(100 * time.Millisecond)
-		err = unmountDrive(o.mounted)
+		err = unmountDrive(m)
 	}
 	if err == nil {
 		return
 	}
 	o.log.Warn("the drive is taken from programs that use it", "err", err)
-	if err := detach(o.mounted.Dir()); err != nil {
+	if err := detach(m.Dir()); err != nil {
 		o.log.Error("the drive stays in the mount table", "err", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/fs"
+	"github.com/tunesafe/tunesafe/internal/agent"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
 )
@@ -32,7 +33,13 @@ type owner struct {
 	mu       sync.Mutex
 	mounted  *fs.Mounted // nil before and after
 	readOnly bool
-	phase    string // until the worker has one
+	phase    string          // until the worker has one
+	life     context.Context //nolint:containedctx // of the process that serves; nil in other commands
+	shown    sync.WaitGroup  // drives that are being shown
+	showing  sync.Mutex      // held while one is mounted
+
+	plan  *agentPlan   // nil: the process ends with its mount
+	agent *agent.Agent // nil in a command that does not serve
 
 	feeding sync.Mutex // held by a backup of folders, from its beginning to its end
 }
@@ -77,6 +84,9 @@ func (o *owner) Status(context.Context) (control.Status, error) {
 	if o.phase != "" {
 		s.Phase = o.phase
 	}
+	s.Agent = o.agentStatus()
+	overdue, late := o.overdue()
+	s.Needs = needsOf(s, overdue, late)
 	return s, nil
 }
 
@@ -261,19 +271,26 @@ func (o *owner) entry(name string, a cache.Attr) (e control.Entry, err error) {
 // onDrive gives the path from the top of the drive, with a slash in front, of
 // one that may also be given as seen through the mount.
 func (o *owner) onDrive(name string) string {
-	if clean := filepath.Clean(name); filepath.IsAbs(clean) && o.onMount(clean) {
-		name = strings.TrimPrefix(clean, o.mounted.Dir())
+	if clean := filepath.Clean(name); filepath.IsAbs(clean) {
+		if dir := o.mountDir(); within(clean, dir) {
+			name = strings.TrimPrefix(clean, dir)
+		}
 	}
 	return path.Clean("/" + name)
 }
 
-// onMount tells whether a path of this machine leads on to the drive.
-func (o *owner) onMount(name string) bool {
+// mountDir is where the drive is mounted; empty if it is not.
+func (o *owner) mountDir() string {
 	o.mu.Lock()
-	m := o.mounted
-	o.mu.Unlock()
-	return m != nil && within(name, m.Dir())
+	defer o.mu.Unlock()
+	if o.mounted == nil {
+		return ""
+	}
+	return o.mounted.Dir()
 }
+
+// onMount tells whether a path of this machine leads on to the drive.
+func (o *owner) onMount(name string) bool { return within(name, o.mountDir()) }
 
 // waitGone returns when nobody owns the home any more, or patience ends.
 func waitGone(ctx context.Context, h home.Home, patience time.Duration) {

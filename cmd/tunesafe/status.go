@@ -24,6 +24,10 @@ On a terminal it is drawn anew while something is uploaded; Ctrl-C ends that, an
 not the upload. Where the store is on this machine the word is "copied on this
 computer", as that is not safe.
 
+With --check it is for programs that watch over this: it prints only what needs a
+person, and the exit status is 6 if anything does: the store refuses, the disk of the
+home fails, or nothing was backed up for a week.
+
 With --json one object is printed, with at least pid (of the process that serves
 the drive, 0 if there is none), safe_files, waiting_files, waiting_bytes,
 uploaded_bytes and uploaded_objects (request bodies since init), labour_safe_since
@@ -34,6 +38,7 @@ audio_safe_bytes, and days_left.`,
 
 func bindStatus(f *pflag.FlagSet) action {
 	asJSON := f.Bool("json", false, "print one JSON object")
+	check := f.Bool("check", false, "print only what needs a person, and exit with 6 if something does")
 	watch := f.Bool("watch", false, "go on drawing, also when everything is safe")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 0, ""); err != nil {
@@ -46,6 +51,9 @@ func bindStatus(f *pflag.FlagSet) action {
 			s, err := o.Status(ctx)
 			if err != nil {
 				return err
+			}
+			if *check {
+				return checkStatus(e, s)
 			}
 			if *asJSON {
 				out := json.NewEncoder(e.stdout)
@@ -89,6 +97,17 @@ func showStatus(ctx context.Context, e *env, o control.Owner, s control.Status, 
 	}
 }
 
+// checkStatus is for programs that watch over many things.
+func checkStatus(e *env, s control.Status) error {
+	for _, n := range s.Needs {
+		warn(e.stdout, &n)
+	}
+	if len(s.Needs) > 0 {
+		return errNeeded
+	}
+	return nil
+}
+
 // shownErrors is how many of the latest errors people see.
 const shownErrors = 5
 
@@ -110,6 +129,12 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	row("uploaded", "%s in %s since init", size(s.UploadedBytes), count(s.UploadedObjects, "object"))
 	if s.LastCommit != nil {
 		row("last commit", "%s", humanize.RelTime(*s.LastCommit, now, "ago", "from now"))
+	}
+	if text := workText(s.Agent, now); text != "" {
+		row("agent", "%s", text)
+	}
+	if text := scanText(s.Agent, now); text != "" {
+		row("last scan", "%s", text)
 	}
 	if s.Phase != "" && s.PID != 0 && !s.Safe() {
 		row("now", "%s", s.Phase)
@@ -187,7 +212,9 @@ func driveText(s control.Status) string {
 		}
 		dirs = append(dirs, dir)
 	}
-	if len(dirs) == 0 {
+	if len(dirs) == 0 && s.Agent != nil && s.Agent.Runs {
+		dirs = []string{"not mounted, agent"}
+	} else if len(dirs) == 0 {
 		dirs = []string{"not mounted yet"}
 	}
 	return fmt.Sprintf("%s, process %d", strings.Join(dirs, ", "), s.PID)

@@ -62,6 +62,8 @@ func unmount(ctx context.Context, e *env, path string, wait bool) error {
 		return err
 	}
 	fmt.Fprintln(e.stdout, farewellText(s))
-	waitGone(ctx, e.home, endPatience)
+	if s.Agent == nil || !s.Agent.Runs { // an agent stays
+		waitGone(ctx, e.home, endPatience)
+	}
 	return nil
 }

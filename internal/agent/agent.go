@@ -327,7 +327,7 @@ func (a *Agent) tell(look Look, now time.Time) {
 	a.mu.Lock()
 	progress := a.state.progress(look, now)
 	needs := slices.Clone(look.Needs)
-	if n, ok := a.o.Settings.overdue(a.state, now); ok {
+	if n, ok := a.o.Settings.Overdue(a.state, now); ok {
 		needs = append(needs, n)
 	}
 	fresh := a.state.fresh(needs, now)
@@ -376,10 +376,19 @@ func (a *Agent) RunNow(places []string) error {
 	if a.state.Paused {
 		return ErrPaused
 	}
-	if len(places) == 0 {
-		places = []string{allPlaces}
+	a.runNow = true
+	a.demand(places)
+	return nil
+}
+
+// Hurry is RunNow without a scan.
+func (a *Agent) Hurry() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.state.Paused {
+		return ErrPaused
 	}
-	a.runNow, a.demanded = true, append(a.demanded, places...)
+	a.runNow = true
 	a.poke()
 	return nil
 }
@@ -388,6 +397,11 @@ func (a *Agent) RunNow(places []string) error {
 func (a *Agent) Rescan(places []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.demand(places)
+}
+
+// demand is Rescan; a.mu is held.
+func (a *Agent) demand(places []string) {
 	if len(places) == 0 {
 		places = []string{allPlaces}
 	}

@@ -237,7 +237,7 @@ func TestToldOnce(t *testing.T) {
 	file := stateFile(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		s := Settings{Overdue: 7 * 24 * time.Hour, ScanEvery: 24 * time.Hour}
+		s := Settings{WarnAfter: 7 * 24 * time.Hour, ScanEvery: 24 * time.Hour}
 		_, stop := r.runs(t, s, file)
 		time.Sleep(time.Hour)
 		expect(t, r, "all well", "release scan[]")

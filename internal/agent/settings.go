@@ -19,7 +19,7 @@ type Settings struct {
 	Watch     bool
 	ScanEvery time.Duration // 0: never by itself
 	Quiet     time.Duration // without a change before a place is scanned; default 30 s
-	Overdue   time.Duration // without a backup until a person is told; 0: never
+	WarnAfter time.Duration // without a backup until a person is told; 0: never
 }
 
 const defaultQuiet = 30 * time.Second
@@ -82,9 +82,9 @@ func (s Settings) Verdict(st State, m Moment) Verdict {
 	return v
 }
 
-// overdue tells that there was no backup for too long.
-func (s Settings) overdue(st State, now time.Time) (Need, bool) {
-	if s.Overdue <= 0 || st.Progress.IsZero() || now.Sub(st.Progress) < s.Overdue {
+// Overdue tells that there was no backup for too long.
+func (s Settings) Overdue(st State, now time.Time) (Need, bool) {
+	if s.WarnAfter <= 0 || st.Progress.IsZero() || now.Sub(st.Progress) < s.WarnAfter {
 		return Need{}, false
 	}
 	n := Need{Key: "overdue", Text: fmt.Sprintf("nothing was backed up since %s", st.Progress.Local().Format(time.DateOnly)), Hint: "tunesafe status says why"}

@@ -53,6 +53,7 @@ type Owner interface {
 	Picture(ctx context.Context, r PictureRequest) (Picture, error)
 
 	Backupper
+	Working
 }
 
 // Fault is an error made ready for people: what happened to what, what to do
@@ -107,8 +108,11 @@ type Status struct {
 	Phase       string        `json:"phase"`
 	Errors      []StatusError `json:"errors"`
 	Trouble     *Fault        `json:"trouble,omitempty"` // what keeps uploads from going on, until it is over
+	Refused     bool          `json:"refused,omitempty"` // that will not pass by itself
 	LastCommit  *time.Time    `json:"last_commit,omitempty"`
 	Places      []PlaceStatus `json:"places,omitempty"`
+	Agent       *AgentStatus  `json:"agent,omitempty"`
+	Needs       []Fault       `json:"needs_person"`         // what will not pass by itself
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
 }
 

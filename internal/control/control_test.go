@@ -70,6 +70,12 @@ func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (C
 	panic(http.ErrAbortHandler)
 }
 
+func (o *testOwner) Work(context.Context, WorkRequest) (AgentStatus, error) {
+	return AgentStatus{}, errStrange
+}
+
+func (o *testOwner) Mount(context.Context, MountRequest) error { return errStrange }
+
 func explain(err error) *Fault { return &Fault{Text: err.Error(), Hint: "try again", Exit: 1} }
 
 // start serves a new owner in dir until the test ends.

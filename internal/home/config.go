@@ -30,6 +30,7 @@ type Config struct {
 	Checkpoint       int       `toml:"checkpoint_commits,omitempty"` // commits between checkpoints; 0 is the default, 1,000
 	Brake            Brake     `toml:"brake,omitempty"`
 	Store            Store     `toml:"store"`
+	Agent            *Agent    `toml:"agent,omitempty"`
 }
 
 // Brake is how much of a kind a backup of a folder applies unasked; 0 is the

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tunesafe/tunesafe/internal/agent"
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
+	tsync "github.com/tunesafe/tunesafe/sync"
+)
+
+// lasting are the troubles that do not pass by themselves.
+var lasting = []error{
+	store.ErrDenied, store.ErrNoBucket, store.ErrFull, store.ErrClock,
+	repo.ErrWrongKey, repo.ErrNoRepository, repo.ErrNewerFormat, repo.ErrFork, repo.ErrChain, repo.ErrSignature, repo.ErrCorrupt,
+	tsync.ErrCloned, errNeedsKey,
+}
+
+func needsPerson(err error) bool {
+	return slices.ContainsFunc(lasting, func(l error) bool { return errors.Is(err, l) })
+}
+
+// needsOfDrive is what a person must see to, as far as the drive tells.
+func needsOfDrive(s control.Status) (needs []agent.Need) {
+	if s.Trouble != nil && s.Refused {
+		needs = append(needs, agent.Need{Key: "store: " + s.Trouble.Hint, Text: "uploads wait: " + s.Trouble.Text, Hint: s.Trouble.Hint})
+	}
+	if s.DiskError != nil {
+		needs = append(needs, agent.Need{Key: "disk", Text: "the disk of " + s.Home + ": " + s.DiskError.Text, Hint: s.DiskError.Hint})
+	}
+	for _, p := range s.Places {
+		for _, h := range p.Held {
+			if h.Decision == "" {
+				needs = append(needs, agent.Need{
+					Key: "held: " + string(p.Name) + ": " + h.Kind, Text: h.Text,
+					Hint: fmt.Sprintf("if it was meant: tunesafe approve %s; if not: mend the folder, or tunesafe reject %s", p.Name, p.Name),
+				})
+			}
+		}
+	}
+	return needs
+}
+
+// needsOf adds what the agent knows, for the status.
+func needsOf(s control.Status, overdue agent.Need, late bool) []control.Fault {
+	needs := needsOfDrive(s)
+	if late {
+		needs = append(needs, overdue)
+	}
+	faults := []control.Fault{}
+	for _, n := range needs {
+		faults = append(faults, control.Fault{Text: n.Text, Hint: n.Hint, Exit: exitNeeds})
+	}
+	return faults
+}

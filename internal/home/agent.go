@@ -1,0 +1,21 @@
+package home
+
+import "path/filepath"
+
+// Agent is the table [agent] of config.toml: what tunesafe install was told, and
+// what tunesafe agent does that is not told otherwise. Times and rates are as on
+// the command line.
+type Agent struct {
+	Mount         string   `toml:"mount,omitempty"` // a folder; empty shows no drive
+	Windows       []string `toml:"windows,omitempty"`
+	LimitUpload   string   `toml:"limit_upload,omitempty"`
+	LimitDownload string   `toml:"limit_download,omitempty"`
+	WhenIdle      bool     `toml:"when_idle,omitempty"`
+	OnMains       bool     `toml:"on_mains,omitempty"`
+	ScanEvery     string   `toml:"scan_every,omitempty"`
+	AfterChange   string   `toml:"after_change,omitempty"`
+	WarnAfterDays int      `toml:"warn_after_days,omitempty"` // 0 is the default, below it never
+}
+
+// AgentFile is what the agent keeps over restarts.
+func (h Home) AgentFile() string { return filepath.Join(h.StateDir(), "agent.json") }
