@@ -32,7 +32,7 @@ const script = "../restore.py"
 
 // A fixture is a folder of ../testdata: the objects in bucket, the key, and
 // what must come back.
-var fixtures = []string{"format1", "format1-checkpoint"}
+var fixtures = []string{"format1", "format1-checkpoint", "format1-fed"}
 
 // TestScriptRestoresFixtures: FORMAT.md is enough to get everything back.
 func TestScriptRestoresFixtures(t *testing.T) {
