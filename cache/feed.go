@@ -30,7 +30,7 @@ type FedEntry struct {
 	Mode   uint32 // as st_mode
 	Nlink  uint32
 	Origin Origin // zero: it was not taken in from here yet
-	Made   bool   // by [Feed.Write]: nothing outside corresponds to it
+	Made   bool   // by [Feed.Write] or [Feed.Folder]: nothing outside corresponds to it
 }
 
 // FedDir lists the names of a directory in a place, sorted.
@@ -120,14 +120,39 @@ func (f *Feed) Write(parent Ino, name string, data []byte, mtime time.Time) (Ino
 	return ino, err
 }
 
+// Folder makes a directory that has nothing outside, for what [Feed.Write] makes, or
+// returns the one that is there. ErrExist if something else has the name.
+func (f *Feed) Folder(parent Ino, name string, mtime time.Time) (Ino, error) {
+	if err := f.c.inPlace(f.top, parent); err != nil {
+		return 0, err
+	}
+	old, err := f.c.Lookup(parent, name)
+	if err == nil {
+		s, ok, err := f.c.source(old.Ino)
+		if err == nil && !(ok && s.Made && old.Mode&unix.S_IFMT == unix.S_IFDIR) {
+			err = ErrExist
+		}
+		return old.Ino, err
+	}
+	if !errors.Is(err, ErrNotExist) {
+		return 0, err
+	}
+	dir, err := f.c.inode(parent)
+	if err != nil {
+		return 0, err
+	}
+	o := Outside{Mode: dir.Mode, UID: dir.UID, GID: dir.GID, Mtime: mtime}
+	return f.add(parent, name, o, &source{Made: true}, nil)
+}
+
 func (f *Feed) add(parent Ino, name string, o Outside, s *source, data []byte) (Ino, error) {
 	s.Parent, s.Name = parent, name
 	row := inode{Mode: o.Mode}
 	s.Outside = s.Outside && row.isFile()
-	a, err := f.c.makeRow(parent, name, row, making{fed: true, over: s.Made}, func(x *change, ino Ino, n *inode) error {
+	a, err := f.c.makeRow(parent, name, row, making{fed: true, over: s.Made && row.isFile()}, func(x *change, ino Ino, n *inode) error {
 		f.c.join(ino, f.top)
 		x.setSource(ino, s)
-		if s.Made {
+		if s.Made && row.isFile() {
 			if err := x.fillContent(ino, n, data, o.Mtime); err != nil {
 				return err
 			}

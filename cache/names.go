@@ -497,6 +497,17 @@ func (c *Cache) Paths(inos []Ino) (map[Ino]string, error) {
 	return paths, err
 }
 
+// Named lists the inodes of which a name is one that match wants.
+func (c *Cache) Named(match func(name string) bool) (inos []Ino, err error) {
+	err = c.db.Scan(bName, nil, nil, func(k, v []byte) bool {
+		if match(string(k[8:])) {
+			inos = append(inos, decodeName(v).ino)
+		}
+		return true
+	})
+	return inos, err
+}
+
 // Readlink returns the target of a symbolic link.
 func (c *Cache) Readlink(ino Ino) (string, error) {
 	n, err := c.inode(ino)

@@ -9,8 +9,8 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
-	"github.com/tunesafe/tunesafe/internal/itunes"
 	"github.com/tunesafe/tunesafe/internal/label"
+	"github.com/tunesafe/tunesafe/sync/library"
 )
 
 // Picture implements [control.Owner]. It reads rows, and nothing else.
@@ -29,12 +29,15 @@ func (o *owner) Picture(_ context.Context, r control.PictureRequest) (control.Pi
 	if err != nil {
 		return c.p, err
 	}
-	seen := readLibraries(o.home)
 	for _, p := range places {
 		if a.Ino != cache.Root && a.Ino != p.Dir {
 			continue
 		}
-		c.p.Places = append(c.p.Places, pictureOf(p, seen[p.Name]))
+		place, err := o.placePicture(p)
+		if err != nil {
+			return c.p, err
+		}
+		c.p.Places = append(c.p.Places, place)
 	}
 	return c.done(), nil
 }
@@ -128,21 +131,23 @@ func (c *collector) done() control.Picture {
 	return c.p
 }
 
-// pictureOf tells of a place and the libraries that were in it when it was last
-// backed up.
-func pictureOf(p cache.Place, seen []seenLibrary) control.PicturePlace {
+// placePicture tells of a place and the libraries that were in it when it was
+// last backed up.
+func (o *owner) placePicture(p cache.Place) (control.PicturePlace, error) {
 	out := control.PicturePlace{Name: p.Name, Root: p.Root}
-	for _, s := range seen {
-		out.Libraries = append(out.Libraries, libraryPicture(s.Path, s.Survey, len(s.Lists)))
+	known, err := library.Known(o.cache, p)
+	for _, l := range known {
+		out.Libraries = append(out.Libraries, libraryPicture(l))
 	}
-	return out
+	return out, err
 }
 
-func libraryPicture(name string, s itunes.Survey, exported int) control.PictureLibrary {
+func libraryPicture(k library.Library) control.PictureLibrary {
+	s := k.Survey
 	l := control.PictureLibrary{
-		Path: name, Tracks: int64(s.Tracks), Here: int64(s.Here), Missing: int64(s.Missing), Examples: s.Examples,
+		Path: k.Path, Tracks: int64(s.Tracks), Here: int64(s.Here), Missing: int64(s.Missing), Examples: s.Examples,
 		Elsewhere: int64(s.Elsewhere), Streams: int64(s.Streams), Rated: int64(s.Rated), Played: int64(s.Played),
-		Plays: int64(s.Plays), Playlists: int64(s.Playlists), Exported: int64(exported), Damage: s.Damage,
+		Plays: int64(s.Plays), Playlists: int64(s.Playlists), Exported: int64(len(k.Lists)), Damage: cmp.Or(s.Damage, k.Late),
 	}
 	for _, f := range s.Folders {
 		l.Folders = append(l.Folders, control.PictureFolder{Path: f.Path, Tracks: int64(f.Tracks)})

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/sync/library"
 )
 
 var pictureCommand = &command{
@@ -157,16 +158,13 @@ func libraryLines(l control.PictureLibrary) (lines []string) {
 		}
 	}
 	if l.Exported > 0 {
-		say("%s on the drive in %s", count(l.Exported, "playlist"), playlistFolder)
+		say("%s on the drive in %s", count(l.Exported, "playlist"), library.Folder)
 	}
 	if l.Damage != "" {
 		say("not all of it could be read: %s", l.Damage)
 	}
 	return lines
 }
-
-// playlistFolder is where playlists lie in a place, beside the music.
-const playlistFolder = "Playlists (iTunes)"
 
 func areTracks(n int64) string {
 	if n == 1 {

@@ -82,7 +82,6 @@ func (h Home) RecoveryFile() string    { return h.in("recovery.key") }
 func (h Home) DeviceFile() string      { return h.in("device.json") }
 func (h Home) StateDir() string        { return h.in("state") }
 func (h Home) IndexFile() string       { return h.in("state", "index.db") }
-func (h Home) LibrariesFile() string   { return h.in("state", "libraries.json") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }
 func (h Home) RunDir() string          { return h.in("run") }

@@ -28,8 +28,9 @@ type Survey struct {
 	Purchased   int       `json:"purchased,omitempty"` // as the library says
 	Playlists   int       `json:"playlists"`           // made by a person
 	Damage      string    `json:"damage,omitempty"`    // why not all could be read
+	Truncated   bool      `json:"truncated,omitempty"` // it ends in the middle
 
-	Lists []List `json:"-"` // the playlists
+	Lists []List `json:"-" cbor:"-"` // the playlists
 }
 
 // Outside is a folder outside with tracks of the library.
@@ -77,7 +78,7 @@ func Look(r io.Reader, root *os.Root, names ...string) (Survey, error) {
 	l, err := Read(r, s.track, s.playlist)
 	switch {
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrTruncated), errors.Is(err, ErrNotLibrary):
-		s.Damage = err.Error()
+		s.Damage, s.Truncated = err.Error(), errors.Is(err, ErrTruncated)
 	case err != nil:
 		return Survey{}, err
 	}
