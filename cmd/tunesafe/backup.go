@@ -216,7 +216,20 @@ func fedText(p control.PlaceReport, dryRun bool) string {
 	for _, s := range p.Skipped {
 		text += fmt.Sprintf("left out: %q: %s\n", s.Path, s.Text)
 	}
+	for _, l := range p.Libraries {
+		if l.Missing > 0 {
+			text += fmt.Sprintf("%s: %s in it but on no disk of this computer; tunesafe picture names some\n", l.Path, areTracks(l.Missing))
+		}
+	}
 	return text
+}
+
+// quoted makes one word of a shell's command line of a path.
+func quoted(path string) string {
+	if strings.IndexFunc(path, func(r rune) bool { return r <= ' ' || strings.ContainsRune("'\"\\$`*?[]()<>|&;!#~{}", r) }) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // shownNotes is how many names of a kind people see.
@@ -232,6 +245,15 @@ func showNotes(w io.Writer, p control.PlaceReport) {
 	}
 	for _, b := range p.Busy[:min(len(p.Busy), shownNotes)] {
 		warn(w, &control.Fault{Text: fmt.Sprintf("%s/%s: changed while it was read", p.Root, b)})
+	}
+	for _, l := range p.Libraries {
+		if l.Damage != "" {
+			warn(w, &control.Fault{Text: fmt.Sprintf("%s/%s: %s", p.Root, l.Path, l.Damage)})
+		}
+		for _, f := range l.Folders {
+			warn(w, &control.Fault{Text: fmt.Sprintf("%s of %s not in %s but in %s", areTracks(f.Tracks), l.Path, p.Root, f.Path),
+				Hint: "to back it up too: tunesafe backup " + quoted(f.Path)})
+		}
 	}
 	for _, h := range p.Held {
 		warn(w, &control.Fault{Text: h.Text})

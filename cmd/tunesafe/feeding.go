@@ -9,6 +9,7 @@ import (
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/sync/feed"
+	"github.com/tunesafe/tunesafe/sync/library"
 )
 
 // This file is where an owner backs up folders.
@@ -109,10 +110,23 @@ func (o *owner) feed(ctx context.Context, p cache.Place, dryRun bool, progress f
 		Progress: func(f feed.Progress) { progress(feedProgress(p, f)) },
 	})
 	report := placeReport(p, r)
+	if err == nil && !dryRun {
+		report.Libraries, err = o.readLibraries(ctx, p, r)
+	}
 	if err != nil {
 		report.Fault = explain(err)
 	}
 	return report
+}
+
+// readLibraries looks at the libraries of iTunes that lie in a place, and brings
+// their playlists up to date.
+func (o *owner) readLibraries(ctx context.Context, p cache.Place, r feed.Report) (list []control.PictureLibrary, err error) {
+	known, err := library.Update(ctx, o.cache, p, r.New+r.Changed+r.Moved+r.Gone > 0)
+	for _, l := range known {
+		list = append(list, libraryPicture(l))
+	}
+	return list, err
 }
 
 // limits are those of the home's configuration, or the usual ones.

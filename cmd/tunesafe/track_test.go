@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tunesafe/tunesafe/internal/itunes/itunestest"
 )
 
 // makeTrack is "track FILE KEY=VALUE…": a FLAC file of ten seconds, whose sound
@@ -29,4 +32,29 @@ func makeTrack(ts *testscript.TestScript, neg bool, args []string) {
 	name := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
 	ts.Check(os.WriteFile(name, b, 0o644))
+}
+
+// makeLibrary is "itunes FILE PATH…": a library of iTunes with a track at each
+// path and a playlist of them all, as if it had been written an hour ago.
+func makeLibrary(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: itunes FILE PATH…")
+	}
+	l := &itunestest.Tracks{Folder: "file://localhost/C:/Music/"}
+	list := itunestest.List{Name: "All of it", ID: "A1"}
+	for i, p := range args[1:] {
+		if filepath.IsAbs(p) {
+			p = "file://localhost" + itunestest.Escape(p)
+		}
+		l.Tracks = append(l.Tracks, itunestest.Track{ID: 100 + i, Name: "Track", Artist: "Artist", Album: "Album", Location: p, Seconds: 10, Plays: 3, Rating: 80})
+		list.Items = append(list.Items, i)
+	}
+	l.Lists = []itunestest.List{list}
+	name := ts.MkAbs(args[0])
+	f, err := os.Create(name)
+	ts.Check(err)
+	ts.Check(l.Write(f))
+	ts.Check(f.Close())
+	old := time.Now().Add(-time.Hour)
+	ts.Check(os.Chtimes(name, old, old))
 }

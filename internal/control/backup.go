@@ -71,6 +71,8 @@ type PlaceReport struct {
 	Failed   int64      `json:"failed"` // of which Problems has the first
 	Busy     [][]byte   `json:"busy,omitempty"`
 	Held     []Held     `json:"held,omitempty"`
+
+	Libraries []PictureLibrary `json:"libraries,omitempty"` // of iTunes and Music, that lie in it
 }
 
 // After adds what an earlier look at the same place in the same backup did.

@@ -21,6 +21,7 @@ type Survey struct {
 	Examples    []string  `json:"examples,omitempty"`  // of missing ones, as the library names them
 	Elsewhere   int       `json:"elsewhere"`           // on this computer, outside the folder
 	Folders     []Outside `json:"folders,omitempty"`   // where those lie
+	Covered     int       `json:"covered,omitempty"`   // in another folder that is backed up
 	Streams     int       `json:"streams,omitempty"`   // without a file of their own: radio, Apple Music
 	Rated       int       `json:"rated"`               // by a person
 	Played      int       `json:"played"`              // at least once
@@ -61,19 +62,24 @@ const (
 type surveyor struct {
 	Survey
 	mapping
-	known map[int]ListTrack // by track id, those that are in the folder
-	lists []Playlist
-	names map[string]Playlist // folders, by persistent id
+	others []string
+	known  map[int]ListTrack // by track id, those that are in the folder
+	lists  []Playlist
+	names  map[string]Playlist // folders, by persistent id
 }
 
 // Look reads the library behind r and looks for its tracks in the folder at root,
-// which this computer calls by the absolute names in names. An error is one of
-// the reader or of the folder; what is wrong with the library is in Damage.
-func Look(r io.Reader, root *os.Root, names ...string) (Survey, error) {
+// which this computer calls by the absolute names in names; others are folders
+// that are backed up, too. An error is one of the reader or of the folder; what is
+// wrong with the library is in Damage.
+func Look(r io.Reader, root *os.Root, names, others []string) (Survey, error) {
 	s := surveyor{known: map[int]ListTrack{}, names: map[string]Playlist{}}
 	s.mapping = mapping{folder: newFolder(root), misses: map[string]bool{}}
 	for _, n := range names {
 		s.roots = append(s.roots, filepath.ToSlash(filepath.Clean(n)))
+	}
+	for _, n := range others {
+		s.others = append(s.others, filepath.ToSlash(filepath.Clean(n)))
 	}
 	l, err := Read(r, s.track, s.playlist)
 	switch {
@@ -113,6 +119,8 @@ func (s *surveyor) track(t Track) {
 			title = t.Artist + " - " + t.Name
 		}
 		s.known[t.ID] = ListTrack{Path: found, Title: title, Seconds: t.Seconds}
+	case !known && onThisComputer(p) && s.isCovered(p):
+		s.Covered++
 	case !known && onThisComputer(p):
 		s.Elsewhere++
 		s.outside(path.Dir(p))
@@ -127,6 +135,13 @@ func (s *surveyor) track(t Track) {
 func onThisComputer(p string) bool {
 	_, err := os.Lstat(filepath.FromSlash(p))
 	return err == nil && path.IsAbs(p)
+}
+
+func (s *surveyor) isCovered(p string) bool {
+	return slices.ContainsFunc(s.others, func(dir string) bool {
+		_, ok := below(p, dir)
+		return ok
+	})
 }
 
 // outside counts a track in dir with those of a folder that has much in common

@@ -28,7 +28,7 @@ func touch(t *testing.T, path ...string) string {
 }
 
 // look looks for a library's tracks in dir.
-func look(t *testing.T, l *itunestest.Tracks, dir string) itunes.Survey {
+func look(t *testing.T, l *itunestest.Tracks, dir string, others ...string) itunes.Survey {
 	t.Helper()
 	var b bytes.Buffer
 	l.Write(&b)
@@ -37,7 +37,7 @@ func look(t *testing.T, l *itunestest.Tracks, dir string) itunes.Survey {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	s, err := itunes.Look(&b, root, dir)
+	s, err := itunes.Look(&b, root, []string{dir}, others)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +89,9 @@ func TestElsewhere(t *testing.T) {
 	l.Tracks[2].Location = "http://radio.example/stream"
 	s := look(t, l, dir)
 	if s.Here != 18 || s.Elsewhere != 20 || s.Streams != 2 || s.Missing != 0 {
+		t.Errorf("%+v", s)
+	}
+	if s := look(t, l, dir, other); s.Elsewhere != 10 || s.Covered != 10 || len(s.Folders) != 1 || !strings.HasPrefix(s.Folders[0].Path, third) {
 		t.Errorf("%+v", s)
 	}
 	n := 0

@@ -2,13 +2,13 @@ package feed
 
 import (
 	"bytes"
-	"encoding/xml"
 	"errors"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/itunes"
 )
 
 // libraries remembers which library files of iTunes were whole when they were
@@ -68,7 +68,7 @@ func isWhole(f io.ReaderAt, size int64) bool {
 	if !bytes.Contains(tail, []byte("</plist>")) || !bytes.Contains(head, []byte("<plist")) {
 		return false
 	}
-	return size > longestParse || parses(io.NewSectionReader(f, 0, size))
+	return size > longestParse || itunes.Whole(io.NewSectionReader(f, 0, size)) == nil
 }
 
 // wholeITL reads the header of iTunes Library.itl: after the magic the length of
@@ -79,17 +79,6 @@ func wholeITL(head []byte, size int64) bool {
 	}
 	said := int64(head[8])<<24 | int64(head[9])<<16 | int64(head[10])<<8 | int64(head[11])
 	return said == 0 || size >= said
-}
-
-// parses tells whether the elements of an XML file nest and end.
-func parses(r io.Reader) bool {
-	d := xml.NewDecoder(r)
-	d.Strict = false
-	for {
-		if _, err := d.RawToken(); err != nil {
-			return errors.Is(err, io.EOF)
-		}
-	}
 }
 
 // noteLibrary looks at a library file that is about to be taken in.

@@ -81,6 +81,15 @@ func Update(ctx context.Context, c *cache.Cache, p cache.Place, changed bool) ([
 	}
 	defer root.Close()
 	u := updater{read: map[string]bool{}, ctx: ctx, c: c, p: p, root: root, feed: c.Feed(p)}
+	places, err := c.Places()
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range places {
+		if other.Dir != p.Dir {
+			u.others = append(u.others, other.Root)
+		}
+	}
 	var now []Library
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
@@ -120,12 +129,13 @@ func find(c *cache.Cache, p cache.Place) ([]string, error) {
 }
 
 type updater struct {
-	ctx  context.Context
-	c    *cache.Cache
-	p    cache.Place
-	root *os.Root
-	feed *cache.Feed
-	read map[string]bool // libraries that were read, by path
+	ctx    context.Context
+	c      *cache.Cache
+	p      cache.Place
+	root   *os.Root
+	others []string // roots of other places
+	feed   *cache.Feed
+	read   map[string]bool // libraries that were read, by path
 }
 
 // library reads one library, or keeps what is known of it.
@@ -156,7 +166,7 @@ func (u *updater) library(name string, old *Library, changed bool) Library {
 	if real, err := filepath.EvalSymlinks(u.p.Root); err == nil && real != u.p.Root {
 		roots = append(roots, real)
 	}
-	s, err := itunes.Look(f, u.root, roots...)
+	s, err := itunes.Look(f, u.root, roots, u.others)
 	if err != nil {
 		kept.Late = err.Error()
 		return kept
