@@ -40,7 +40,7 @@ type env struct {
 func commands() []*command {
 	return []*command{
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
-		backupCommand, approveCommand, rejectCommand,
+		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, repairCommand, recoveryKeyCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),

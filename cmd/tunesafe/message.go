@@ -16,6 +16,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/folder"
 	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/price"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/s3server"
 	"github.com/tunesafe/tunesafe/internal/store"
@@ -129,6 +130,7 @@ var messages = []message{
 	{is: home.ErrExists, hint: "another home is named with --home DIR"},
 	{is: home.ErrForeign, hint: "name an empty or new folder with --home DIR"},
 	{is: home.ErrConfig, hint: "correct the file by hand"},
+	{is: price.ErrTable, hint: "correct the file by hand; without it the program's own prices are used"},
 	{is: home.ErrKeyFile, hint: "put the file back from a copy of the home; or make another home with tunesafe init --home DIR --recovery-key FILE, and leave this one as it is: what was not uploaded lies in its folder cache/content"},
 	{is: home.ErrRecoveryFile, hint: "put it back from your copy; the file needs a line that begins with AGE-SECRET-KEY-1"},
 

@@ -77,6 +77,7 @@ func (h Home) in(elem ...string) string {
 // The names in a home.
 func (h Home) ConfigFile() string      { return h.in("config.toml") }
 func (h Home) CredentialsFile() string { return h.in("credentials.toml") }
+func (h Home) PricesFile() string      { return h.in("prices.toml") }
 func (h Home) KeysFile() string        { return h.in("repository.key") }
 func (h Home) RecoveryFile() string    { return h.in("recovery.key") }
 func (h Home) DeviceFile() string      { return h.in("device.json") }

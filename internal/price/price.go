@@ -1,0 +1,117 @@
+// Package price says what a repository costs with common suppliers, from a dated
+// table that its user may replace.
+package price
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+//go:embed prices.toml
+var embedded string
+
+// Class is a class of storage of a supplier: a row of prices.toml, which tells
+// what its fields mean.
+type Class struct {
+	Supplier  string    `toml:"supplier"`
+	Name      string    `toml:"class"`
+	Region    string    `toml:"region"`
+	Date      time.Time `toml:"date"`
+	Source    string    `toml:"source"`
+	Currency  string    `toml:"currency"`
+	GiB       bool      `toml:"gib"`
+	Storage   float64   `toml:"storage"`
+	Put       float64   `toml:"put"`
+	Get       float64   `toml:"get"`
+	Retrieval float64   `toml:"retrieval"`
+	Egress    float64   `toml:"egress"`
+	Month     float64   `toml:"month"`
+	FreeGB    float64   `toml:"free_gb"`
+	FreeOut   float64   `toml:"free_egress"`
+	FreeTimes float64   `toml:"free_egress_times"`
+	Days      int       `toml:"days"`
+	Object    int64     `toml:"object"`
+	Note      string    `toml:"note"`
+}
+
+// ErrTable: a table of prices cannot be made sense of.
+var ErrTable = errors.New("cannot be read as a table of prices")
+
+// Table reads the table at path, or, if there is none, the one of this program.
+func Table(path string) (list []Class, text string, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		list, err = parse(embedded)
+		return list, embedded, err
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	list, err = parse(string(b))
+	if err != nil {
+		err = fmt.Errorf("%s %w", path, err)
+	}
+	return list, string(b), err
+}
+
+func parse(text string) ([]Class, error) {
+	var t struct {
+		Class []Class `toml:"class"`
+	}
+	meta, err := toml.Decode(text, &t)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTable, err)
+	}
+	if odd := meta.Undecoded(); len(odd) > 0 {
+		return nil, fmt.Errorf("%w: %s is not known", ErrTable, odd[0])
+	}
+	for i, c := range t.Class {
+		if c.Supplier == "" || c.Currency == "" || c.Date.IsZero() {
+			return nil, fmt.Errorf("%w: row %d lacks its supplier, currency or date", ErrTable, i+1)
+		}
+	}
+	return t.Class, nil
+}
+
+// Use is what a repository asks of a store.
+type Use struct {
+	Sizes  []Size // of the objects
+	Puts   int64  // to write it
+	Gets   int64  // to read all of it back
+	Stored int64  // bytes
+}
+
+// Size says that so many objects have so many bytes, about.
+type Size struct{ Bytes, Count int64 }
+
+// Cost is what a use costs, in the currency of the class.
+type Cost struct {
+	Upload  float64 // once, to write it
+	Month   float64 // to keep it
+	Restore float64 // once, to read all of it back
+}
+
+// Of is what the use costs in the class.
+func (c Class) Of(u Use) Cost {
+	gb := 1e9
+	if c.GiB {
+		gb = 1 << 30
+	}
+	charged := float64(u.Stored)
+	for _, s := range u.Sizes {
+		charged += float64(max(0, c.Object-s.Bytes) * s.Count)
+	}
+	stored := float64(u.Stored) / gb
+	out := max(0, stored-max(c.FreeOut, c.FreeTimes*stored))
+	return Cost{
+		Upload:  c.Put * float64(u.Puts) / 1000,
+		Month:   max(c.Month, c.Storage*max(0, charged/gb-c.FreeGB)),
+		Restore: c.Get*float64(u.Gets)/1000 + c.Retrieval*stored + c.Egress*out,
+	}
+}
