@@ -26,7 +26,7 @@ var estimateCommand = &command{
 	text: `Counts what a first backup of DIR would send: bytes, requests, the time it takes, and
 what common suppliers ask for it. Nothing is sent, and no home is needed. Tags and the
 like are read, and sound is not; with --quick no file is opened, and names and sizes
-tell, which is right to a few percent. What the repository has already is not taken off.
+tell, roughly. What the repository has already is not taken off.
 
 The time is for the line as --rate gives it, or else as a running tunesafe has measured
 it, and for --hours of each day.
