@@ -35,6 +35,7 @@ type rig struct {
 	proxy  *s3proxy.Proxy
 
 	slowestEnd time.Duration // from SIGTERM to the end of the program
+	sleeps     int           // of the machine
 }
 
 // newRig makes a library of so many albums of six tracks of mb megabytes in all,
