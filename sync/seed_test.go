@@ -124,7 +124,7 @@ func (n *nights) makeLibrary(dir string, tracks int, bytes int64) {
 }
 
 // makeTrack writes a track of a length without its bytes, but for what tells it
-// from others: its tags, with the picture of its album, and noise where a scanner
+// from others: its tags, with the picture of its album, and hiss where a scanner
 // looks and in the midst of the sound.
 func (n *nights) makeTrack(name string, size int64, i int) {
 	n.t.Helper()
@@ -141,7 +141,7 @@ func (n *nights) makeTrack(name string, size int64, i int) {
 	for _, w := range []struct {
 		at int64
 		p  []byte
-	}{{0, head}, {start, noise(n.rng, 8<<10)}, {start + sound/2, noise(n.rng, 16)}, {start + sound - 4<<10, noise(n.rng, 4<<10)}, {start + sound, tag}} {
+	}{{0, head}, {start, hiss(n.rng, 8<<10)}, {start + sound/2, hiss(n.rng, 16)}, {start + sound - 4<<10, hiss(n.rng, 4<<10)}, {start + sound, tag}} {
 		if _, err := h.WriteAt(w.p, w.at); err != nil {
 			n.t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func (n *nights) makeTrack(name string, size int64, i int) {
 	}
 }
 
-func noise(rng *rand.Rand, size int) []byte { return wav(rng, size)[44:] }
+func hiss(rng *rand.Rand, size int) []byte { return wav(rng, size)[44:] }
 
 // id3 is a chunk with an ID3v2.3 tag: texts, and the picture of the album.
 func id3(rng *rand.Rand, track int) []byte {
@@ -163,7 +163,7 @@ func id3(rng *rand.Rand, track int) []byte {
 	for _, f := range []string{"TIT2", "TPE1", "TALB", "TCON", "TCOM", "COMM"} {
 		frame(f, fmt.Appendf(nil, "\x00%s %x of track %d", f, rng.Uint64(), track))
 	}
-	art := noise(rand.New(rand.NewPCG(uint64(track/seedAlbum), 7)), seedArt)
+	art := hiss(rand.New(rand.NewPCG(uint64(track/seedAlbum), 7)), seedArt)
 	frame("APIC", append([]byte("\x00image/jpeg\x00\x03\x00\xff\xd8\xff\xe0"), art...))
 	size := len(frames)
 	tag := append([]byte("ID3\x03\x00\x00"), byte(size>>21&127), byte(size>>14&127), byte(size>>7&127), byte(size&127))
