@@ -59,7 +59,7 @@ func TestFirstBackupOverNights(t *testing.T) {
 type nightLine struct {
 	store.Store
 	turn        chan struct{} // a mutex would stop the virtual clock
-	sent, wrong float64 // bytes; wrong was of uploads that broke off
+	sent, wrong float64       // bytes; wrong was of uploads that broke off
 	sounds      int
 }
 
