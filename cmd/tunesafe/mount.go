@@ -161,6 +161,11 @@ const (
 	memoryLimit = 96 << 20
 )
 
+func beSmall() {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
+}
+
 // life is what a process that owns a home is for: a mount, an agent, or both.
 type life struct {
 	mount mountOptions
@@ -176,8 +181,7 @@ func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *star
 
 // serveHome is the life of a process that owns a home.
 func serveHome(ctx context.Context, e *env, l life, s *starter, logTo io.Writer) (err error) {
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
+	beSmall()
 	if err := checkLife(ctx, e.home, l); err != nil {
 		return err
 	}
