@@ -118,6 +118,7 @@ func open() string {
 // TestByItself: what changes in a folder is backed up with nobody asking, through
 // kill -9, SIGTERM and pauses.
 func TestByItself(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	pid := h.start("--window", open())
 	h.write("second", 1000)
@@ -158,6 +159,7 @@ func TestByItself(t *testing.T) {
 
 // TestWindow: nothing goes up outside the window but on run-now.
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.start("--window", closed())
 	h.proxy.Reset()
@@ -183,6 +185,7 @@ func TestWindow(t *testing.T) {
 // TestLimit measures what goes over the wire under a limit, and the end of a
 // window of pauses within an object.
 func TestLimit(t *testing.T) {
+	t.Parallel()
 	const limit = 100e3
 	h := newHouse(t)
 	h.start("--limit-upload", "100kB/s")
@@ -207,6 +210,7 @@ func TestLimit(t *testing.T) {
 // TestAgentAndMount: an agent mounts the drive when it is asked to; where a mount
 // owns the home it says what to do.
 func TestAgentAndMount(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	pid := h.start()
 	h.Mount()
@@ -246,6 +250,7 @@ func TestAgentAndMount(t *testing.T) {
 
 // TestService is an agent under a service manager, which it tells how it is.
 func TestService(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	at := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at, Net: "unixgram"})
@@ -312,6 +317,7 @@ func expectQuiet(t *testing.T, pid int) {
 // TestNeedsAPerson: a bucket that refuses is told to programs that watch, and the
 // log has it once.
 func TestNeedsAPerson(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	h.start()
 	if out, _, code := h.Try("status", "--check"); code != 0 || out != "" {
