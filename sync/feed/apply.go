@@ -51,7 +51,7 @@ func (s *scan) step(err error, path string) error {
 	case err == nil:
 		return s.ctx.Err()
 	case isLocal(err):
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	case errors.Is(err, fs.ErrNotExist):
 		s.young = append(s.young, path) // it vanished meanwhile
 	default:
@@ -138,10 +138,20 @@ func (s *scan) vacate(k *known) error {
 		return nil
 	}
 	if !s.claimed[k.id()] {
-		return s.removeAll(k)
+		if err := s.remove(k); err != nil {
+			return err
+		}
+		_, err := s.o.Cache.Lookup(k.parent, k.e.Name)
+		if errors.Is(err, cache.ErrNotExist) {
+			s.vacated[k.id()] = true
+			return nil
+		}
+		if err != nil {
+			return localError{err}
+		}
 	}
-	// It will get its new name; until then it is called something that nobody
-	// calls anything. A run that ends in between leaves it to the next.
+	// It will get its new name, or something below it will; until then it is called
+	// what nobody calls anything. A run that ends in between leaves it to the next.
 	aside := fmt.Sprintf(".tunesafe-%x", k.e.Ino)
 	if err := s.feed.Move(k.parent, k.e.Name, s.place.Dir, aside); err != nil {
 		return localError{err}
@@ -252,7 +262,6 @@ func (s *scan) remove(k *known) error {
 	if err != nil {
 		return localError{err}
 	}
-	left := 0
 	for _, e := range list {
 		below := &known{k.e.Ino, join(k.path, e.Name), e}
 		if err := s.remove(below); err != nil {
@@ -262,21 +271,15 @@ func (s *scan) remove(k *known) error {
 	if list, err = s.o.Cache.FedDir(k.e.Ino); err != nil {
 		return localError{err}
 	}
-	if left = len(list); left > 0 {
+	if len(list) > 0 {
 		return nil
 	}
 	return s.unlink(k)
 }
 
 func (s *scan) unlink(k *known) error {
-	return local(s.feed.Remove(k.parent, k.e.Name))
-}
-
-// removeAll takes away what has the name of something else now.
-func (s *scan) removeAll(k *known) error {
-	err := s.remove(k)
-	s.vacated[k.id()] = true
-	return err
+	at := s.where(k)
+	return local(s.feed.Remove(at.parent, at.name))
 }
 
 // refused tells what the cache does not take of a file from a trouble of its own.

@@ -113,6 +113,12 @@ var changes = []struct {
 		must(r.t, os.Rename(r.in("l/inner"), r.in("k/inner")))
 		must(r.t, os.Rename(r.in("tmp"), r.in("l/inner")))
 	}, want: "2 moved, 5 unchanged", free: true},
+	{name: "a file in the name of a folder whose files moved behind it", change: func(r *rig) {
+		must(r.t, os.Mkdir(r.in("z"), 0o755))
+		must(r.t, os.Rename(r.in("a/one"), r.in("z/one")))
+		must(r.t, os.RemoveAll(r.in("a")))
+		r.write("a", "x")
+	}, want: "1 new, 1 moved, 2 gone, 1 unchanged"},
 	{name: "a link", change: func(r *rig) { must(r.t, os.Symlink("/nowhere", r.in("link"))) }, want: "1 new, 4 unchanged", free: true},
 	{name: "a link that leads elsewhere", before: func(r *rig) { must(r.t, os.Symlink("there", r.in("link"))) }, change: func(r *rig) {
 		must(r.t, os.Remove(r.in("link")))

@@ -27,8 +27,14 @@ func TestRandom(t *testing.T) {
 
 func random(t *testing.T, seed int64) {
 	r := newRig(t)
+	var m *mutator
 	r.o.Limits = Limits{GoneFiles: 1 << 30, GoneShare: 2, Emptied: 1 << 30, Rotten: 1 << 30, Unreadable: 1 << 30}
-	m := &mutator{r: r, rnd: rand.New(rand.NewPCG(uint64(seed), 1))}
+	defer func() {
+		if t.Failed() {
+			t.Log(m.log)
+		}
+	}()
+	m = &mutator{r: r, rnd: rand.New(rand.NewPCG(uint64(seed), 1))}
 	for round := range 12 {
 		for range m.rnd.IntN(25) {
 			m.step()
