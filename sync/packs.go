@@ -10,9 +10,22 @@ import (
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
-// fullPack is how many bytes a pack holds before it is uploaded: enough that
-// requests are few, little enough that a pack of each kind fits into memory.
-const fullPack = 8 << 20
+// How many bytes a pack holds before it is uploaded: enough that requests are few,
+// little enough that a pack of each kind fits into memory. On a slow line, and
+// until the line is known, it holds what gets through between two interruptions:
+// what is on its way then is sent again.
+const (
+	fullPack  = 8 << 20
+	smallPack = 1 << 20
+)
+
+// packFull is the size that suits the line.
+func (w *Worker) packFull() int64 {
+	if r := w.line.get(); r == 0 || w.transfers() == 1 && r < slowLine {
+		return smallPack
+	}
+	return fullPack
+}
 
 // pack is a pack being filled.
 type pack = repo.PackBuilder
@@ -28,7 +41,7 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 	if p != nil && p.Has(id) {
 		return nil
 	}
-	if p != nil && (p.Len() > fullPack || !p.Fits(int64(len(blob)))) {
+	if p != nil && (p.Len() > w.packFull() || !p.Fits(int64(len(blob)))) {
 		if err := w.finishPack(ctx, p); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"filippo.io/age"
@@ -62,9 +63,18 @@ type drive struct {
 	closers  []func() error // what Close undoes, from the last to the first
 }
 
+// It stays small beside what people run: garbage is collected early, and
+// from memoryLimit bytes on as often as it takes.
+const (
+	gcPercent   = 50
+	memoryLimit = 96 << 20
+)
+
 // openDrive opens a home whose lock the caller took. On an error the lock is
 // given up.
 func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions) (*drive, error) {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
 	d := &drive{home: h, lock: lock, log: o.log, recovery: o.recovery}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

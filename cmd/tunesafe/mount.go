@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -154,16 +153,7 @@ func refuseSecond(ctx context.Context, h home.Home) error {
 	return &home.BusyError{Home: h, PID: s.PID}
 }
 
-// The drive stays small beside what people run: garbage is collected early, and
-// from memoryLimit bytes on as often as it takes.
-const (
-	gcPercent   = 50
-	memoryLimit = 96 << 20
-)
-
 func beSmall() {
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
 }
 
 // life is what a process that owns a home is for: a mount, an agent, or both.

@@ -18,8 +18,12 @@ import (
 	"github.com/tunesafe/tunesafe/internal/home"
 )
 
-// statusPause is between reports of progress.
-const statusPause = 500 * time.Millisecond
+// statusPause is between reports of progress; where a first backup makes much to
+// count, one statusShare-th of the time goes into them.
+const (
+	statusPause = 500 * time.Millisecond
+	statusShare = 20
+)
 
 // lockPatience is how long a short command waits for another to end.
 const lockPatience = 3 * time.Second
@@ -107,16 +111,16 @@ func (o *owner) Wait(ctx context.Context, r control.WaitRequest, progress func(c
 	}
 	done := make(chan error, 1)
 	go func() { done <- o.worker.Wait(waiting) }()
-	tick := time.NewTicker(statusPause)
-	defer tick.Stop()
-	for {
+	for pause := statusPause; ; {
 		select {
 		case err := <-done:
 			s, _ := o.Status(ctx)
 			return s, o.waitEnded(ctx, err)
-		case <-tick.C:
+		case <-time.After(pause):
+			began := time.Now()
 			s, _ := o.Status(ctx)
 			progress(s)
+			pause = max(statusPause, statusShare*time.Since(began))
 		}
 	}
 }
