@@ -31,8 +31,8 @@ tell, roughly. What the repository has already is not taken off.
 The time is for the line as --rate gives it, or else as a running tunesafe has measured
 it, and for --hours of each day.
 
-Prices are as the suppliers' pages gave them on the date in the last column, without
-taxes: look there before you decide. To use others, put a table called prices.toml into
+Prices are what was known to us on the date in the last column, without taxes, and
+change: look at the supplier's page before you decide. To use others, put a table called prices.toml into
 the home; --prices prints the one that is used, to begin with.`,
 	bind: bindEstimate,
 }

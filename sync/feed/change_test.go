@@ -137,6 +137,11 @@ var changes = []struct {
 		must(r.t, os.Remove(r.in("b/three")))
 		must(r.t, os.Link(r.in("a/one"), r.in("b/three")))
 	}, want: "1 new, 1 attributes, 1 gone, 2 unchanged", free: true},
+	{name: "a folder renamed, and in it a file whose name a new one has", change: func(r *rig) {
+		must(r.t, os.Rename(r.in("a"), r.in("z")))
+		must(r.t, os.Rename(r.in("z/one"), r.in("z/uno")))
+		r.write("z/one", "another")
+	}, want: "1 new, 2 moved, 3 unchanged"},
 	{name: "one of several names exchanged for another file", before: func(r *rig) { must(r.t, os.Link(r.in("a/one"), r.in("b/uno"))) }, change: func(r *rig) {
 		must(r.t, unix.Renameat2(unix.AT_FDCWD, r.in("b/uno"), unix.AT_FDCWD, r.in("a/two"), unix.RENAME_EXCHANGE))
 		must(r.t, os.Link(r.in("a/one"), r.in("a/again")))

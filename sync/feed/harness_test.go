@@ -128,7 +128,11 @@ func (r *rig) wait() {
 		r.t.Fatalf("wait: %v; status %+v", err, r.w.Status())
 	}
 	if s := r.cache.Stale(); len(s) > 0 {
-		r.t.Fatalf("stale: %v", s)
+		for _, ino := range s {
+			paths, _ := r.cache.Paths([]cache.Ino{ino})
+			r.t.Errorf("stale: %q: %v", paths[ino], r.cache.StaleReason(ino))
+		}
+		r.t.FailNow()
 	}
 }
 

@@ -51,7 +51,10 @@ func (s *scan) resolveOne(f *found, lost map[fileID]*lostFile, above map[*spot]*
 		s.problem(f.in.path, err)
 		return nil
 	case f.from != nil:
-		return s.compare(f.spot, in)
+		old := len(s.diff)
+		err := s.compare(f.spot, in)
+		s.alsoLost(s.diff[old:], lost)
+		return err
 	}
 	return s.enter(f, in, above)
 }
@@ -84,6 +87,20 @@ func (s *scan) rulesOf(sp *spot, above map[*spot]*folder.Dir) (*folder.Dir, erro
 		above[sp] = d
 	}
 	return d, err
+}
+
+// alsoLost takes in what was found to differ in a directory that has another name:
+// before, its files were known as lost, and not that the name is of another one.
+func (s *scan) alsoLost(diff []*pair, lost map[fileID]*lostFile) {
+	for _, p := range diff {
+		switch {
+		case p.st.Ino == p.k.e.Origin.Ino:
+		case s.claimed[p.k.id()]:
+			s.retire(p)
+		default:
+			lost[originID(p.k.e.Origin)] = &lostFile{p.k, p}
+		}
+	}
 }
 
 // lostFile is a name of the place that something else has now, or nothing.
@@ -173,13 +190,18 @@ func (s *scan) claim(f *found, l *lostFile) {
 	if f.st.IsFile() && !sameContent(l.k.e.Origin, f.st) {
 		s.diff = append(s.diff, &pair{found: *f, k: l.k})
 	}
-	if l.p == nil || l.p.moved {
-		return
+	if l.p != nil && !l.p.moved {
+		s.retire(l.p)
 	}
-	l.p.moved = true // its name is of a file that the place lacks
+}
+
+// retire makes a new name of one that both had, as the file of the place that it
+// was has another one: it is of a file that the place lacks.
+func (s *scan) retire(p *pair) {
+	p.moved = true
 	s.rep.Files--
-	n := l.p.found
-	n.block = l.k
+	n := p.found
+	n.block = p.k
 	s.addFresh(&n)
 }
 
