@@ -49,6 +49,12 @@
 // the cache to say. Kernels before 6.6 cannot map such a file as shared; there
 // it is opened as any other.
 //
+// Direct reads that the program does not wait for (io_uring, which mpd reads by,
+// and libaio) need CAP_ASYNC_DIO. Without it Linux 6.18 has us asked as if it
+// waited, and forgets how far the answer came: io_uring asks for what is
+// missing behind the end of the file, from where it began, a hundred times, and
+// the program gets the end of the file over and over.
+//
 // # Rights
 //
 // Mounts always have default_permissions: the kernel checks modes and owners,

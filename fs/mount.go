@@ -103,7 +103,7 @@ func connect(raw fuse.RawFileSystem, dir string, o Options) (*fuse.Server, error
 		MaxReadAhead:         64 << 10, // the cache reads ahead by its own knowledge
 		MaxBackground:        64,       // readahead that waits for the network must not stop the rest
 		EnableSymlinkCaching: true,
-		ExtraCapabilities:    fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
+		ExtraCapabilities:    fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_ASYNC_DIO,
 		Debug:                o.Debug,
 		Logger:               slog.NewLogLogger(o.Log.Handler(), level),
 	}

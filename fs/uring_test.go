@@ -1,0 +1,271 @@
+package fs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ring is an io_uring(7), by which players such as mpd read: the kernel does it
+// on its own, several at once, and tries again where it got less than was asked
+// for. Its layout is <linux/io_uring.h>'s.
+type ring struct {
+	fd             int
+	sq, cq, sqes   []byte
+	p              ringParams
+	pinned         runtime.Pinner
+	queued, reaped uint32
+}
+
+type ringParams struct {
+	SQEntries, CQEntries, Flags, ThreadCPU, ThreadIdle, Features, WQ uint32
+	_                                                                [3]uint32
+	SQ                                                               struct {
+		Head, Tail, Mask, Entries, Flags, Dropped, Array, _ uint32
+		_                                                   uint64
+	}
+	CQ struct {
+		Head, Tail, Mask, Entries, Overflow, CQEs, Flags, _ uint32
+		_                                                   uint64
+	}
+}
+
+type ringEntry struct {
+	Op, Flags uint8
+	_         uint16
+	FD        int32
+	Off, Addr uint64
+	Len, _    uint32
+	Data      uint64
+	_         [3]uint64
+}
+
+type ringResult struct {
+	Data uint64
+	Res  int32
+	_    uint32
+}
+
+const (
+	ringRead  = 22 // IORING_OP_READ
+	ringWrite = 23 // IORING_OP_WRITE
+)
+
+func newRing(t *testing.T) *ring {
+	t.Helper()
+	r := &ring{}
+	fd, _, no := unix.Syscall(unix.SYS_IO_URING_SETUP, 16, uintptr(unsafe.Pointer(&r.p)), 0)
+	if no == unix.ENOSYS || no == unix.EPERM {
+		lacking(t, fmt.Sprint("no io_uring here: ", no))
+	}
+	if no != 0 {
+		t.Fatal(no)
+	}
+	r.fd = int(fd)
+	for _, m := range []struct {
+		to   *[]byte
+		at   int64
+		size uint32
+	}{
+		{&r.sq, 0, r.p.SQ.Array + 4*r.p.SQEntries},
+		{&r.cq, 0x8000000, r.p.CQ.CQEs + r.p.CQEntries*uint32(unsafe.Sizeof(ringResult{}))},
+		{&r.sqes, 0x10000000, r.p.SQEntries * uint32(unsafe.Sizeof(ringEntry{}))},
+	} {
+		b, err := unix.Mmap(r.fd, m.at, int(m.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+		check(t, err)
+		*m.to = b
+		t.Cleanup(func() { unix.Munmap(b) })
+	}
+	t.Cleanup(func() { unix.Close(r.fd); r.pinned.Unpin() })
+	return r
+}
+
+func shared32(b []byte, at uint32) *uint32 { return (*uint32)(unsafe.Pointer(&b[at])) }
+
+// queue adds a request, which do makes.
+func (r *ring) queue(op uint8, f *os.File, b []byte, off int64) {
+	r.pinned.Pin(&b[0])
+	slot := r.queued & *shared32(r.sq, r.p.SQ.Mask)
+	e := (*ringEntry)(unsafe.Pointer(&r.sqes[slot*uint32(unsafe.Sizeof(ringEntry{}))]))
+	*e = ringEntry{
+		Op: op, FD: int32(f.Fd()), Off: uint64(off), Addr: uint64(uintptr(unsafe.Pointer(&b[0]))),
+		Len: uint32(len(b)), Data: uint64(r.queued),
+	}
+	*shared32(r.sq, r.p.SQ.Array+4*slot) = slot
+	r.queued++
+	atomic.StoreUint32(shared32(r.sq, r.p.SQ.Tail), r.queued)
+}
+
+// do makes what was queued, all at once, and returns the results in the order
+// of queueing.
+func (r *ring) do(t *testing.T) []int {
+	t.Helper()
+	n := r.queued - r.reaped
+	for submit := n; atomic.LoadUint32(shared32(r.cq, r.p.CQ.Tail)) != r.queued; {
+		done, _, no := unix.Syscall6(unix.SYS_IO_URING_ENTER, uintptr(r.fd), uintptr(submit), uintptr(n), 1, 0, 0)
+		if no != 0 && no != unix.EINTR {
+			t.Fatal(no)
+		}
+		if no == 0 {
+			submit -= uint32(done)
+		}
+	}
+	results := make([]int, n)
+	for i := range n {
+		slot := (r.reaped + i) & *shared32(r.cq, r.p.CQ.Mask)
+		e := (*ringResult)(unsafe.Pointer(&r.cq[r.p.CQ.CQEs+slot*uint32(unsafe.Sizeof(ringResult{}))]))
+		results[uint32(e.Data)-r.reaped] = int(e.Res)
+	}
+	r.reaped += n
+	atomic.StoreUint32(shared32(r.cq, r.p.CQ.Head), r.reaped)
+	return results
+}
+
+// inBothModes runs a test on a drive of its own without passthrough, and on one
+// with it.
+func inBothModes(t *testing.T, test func(t *testing.T, c *child)) {
+	for _, pass := range []bool{false, true} {
+		t.Run(fmt.Sprint("passthrough=", pass), func(t *testing.T) {
+			if pass && os.Geteuid() != 0 {
+				t.Skip("for root: the kernel grants passthrough to no one else")
+			}
+			test(t, mounted(t, mode{Passthrough: pass}))
+		})
+	}
+}
+
+// A read by io_uring ends at the end of the file, whether the bytes have to be
+// fetched or are here, and reads that are under way at once do not mix.
+func TestRingReads(t *testing.T) {
+	inBothModes(t, func(t *testing.T, c *child) {
+		r := newRing(t)
+		for i, at := range []struct {
+			size, off int64
+			n         int
+		}{
+			{391, 0, 256 << 10}, {391, 0, 4096}, {391, 0, 392}, {391, 0, 391}, {391, 0, 390}, {391, 100, 8192}, {391, 391, 4096},
+			{391, 5000, 4096}, {4096, 0, 8192}, {songSize, 0, 256 << 10}, {songSize, songSize - 1000, 256 << 10},
+			{songSize, songSize - 200<<10, 256 << 10}, {songSize, 1 << 20, songSize},
+		} {
+			name := fmt.Sprint("song", i)
+			c.tell(t, fmt.Sprint("plant ", name, " ", at.size))
+			want := soundOf(at.off, max(0, int(min(int64(at.n), at.size-at.off))))
+			for _, when := range []string{"to be fetched", "fetched", "opened anew", "evicted"} {
+				if when == "evicted" {
+					c.tell(t, "evict")
+				}
+				f, err := os.Open(filepath.Join(c.Dir, name))
+				check(t, err)
+				got := bytes.Repeat([]byte{0xee}, at.n)
+				r.queue(ringRead, f, got, at.off)
+				if n := r.do(t)[0]; n != len(want) || !bytes.Equal(got[:n], want) {
+					t.Errorf("%d bytes at %d of %d, %s: got %d, want %d", at.n, at.off, at.size, when, n, len(want))
+				}
+				check(t, f.Close())
+			}
+		}
+
+		c.tell(t, fmt.Sprint("plant long ", songSize))
+		f, err := os.Open(filepath.Join(c.Dir, "long"))
+		check(t, err)
+		defer f.Close()
+		const piece = songSize/8 + 1000
+		got := make([][]byte, 8)
+		for i := range got {
+			got[i] = make([]byte, piece)
+			r.queue(ringRead, f, got[i], int64(i)*piece)
+		}
+		for i, n := range r.do(t) {
+			want := soundOf(int64(i)*piece, min(piece, songSize-i*piece))
+			if n != len(want) || !bytes.Equal(got[i][:max(n, 0)], want) {
+				t.Errorf("piece %d: got %d, want %d", i, n, len(want))
+			}
+		}
+
+		c.tell(t, fmt.Sprint("plant away ", songSize))
+		c.tell(t, "bucket fail")
+		away, err := os.Open(filepath.Join(c.Dir, "away"))
+		check(t, err)
+		defer away.Close()
+		r.queue(ringRead, away, make([]byte, 4096), 0)
+		if n := r.do(t)[0]; n != -int(unix.EIO) {
+			t.Errorf("without the line: got %d, want %d", n, -int(unix.EIO))
+		}
+	})
+}
+
+// Writes by io_uring to a file of missing bytes, within it and past its end.
+func TestRingWrites(t *testing.T) {
+	inBothModes(t, func(t *testing.T, c *child) {
+		r := newRing(t)
+		c.tell(t, fmt.Sprint("plant song ", songSize))
+		path := filepath.Join(c.Dir, "song")
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		check(t, err)
+		defer f.Close()
+		want := soundOf(0, songSize)
+		for i, off := range []int64{0, 1 << 20, 3<<20 + 5, songSize - 100} {
+			b := bytes.Repeat([]byte{byte('a' + i)}, 100<<10)
+			want = append(want[:off], append(b, want[min(off+int64(len(b)), int64(len(want))):]...)...)
+			r.queue(ringWrite, f, b, off)
+		}
+		for i, n := range r.do(t) {
+			if n != 100<<10 {
+				t.Errorf("write %d: %d", i, n)
+			}
+		}
+		if got := readAt(t, f, 0, len(want)+5); got != string(want) {
+			t.Errorf("read %d bytes, want %d, first difference at %d", len(got), len(want), differs([]byte(got), want))
+		}
+		check(t, f.Close())
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("opened anew: %d bytes, want %d, %v, first difference at %d", len(got), len(want), err, differs(got, want))
+		}
+	})
+}
+
+// What is written and read with O_DIRECT goes as several requests at once.
+func TestDirectInPieces(t *testing.T) {
+	inBothModes(t, func(t *testing.T, c *child) {
+		path := filepath.Join(c.Dir, "f")
+		whole, err := unix.Mmap(-1, 0, 8<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		check(t, err)
+		defer unix.Munmap(whole)
+		want := soundOf(0, len(whole))
+		copy(whole, want)
+		for _, flags := range []int{unix.O_CREAT | unix.O_RDWR, unix.O_RDWR, unix.O_RDWR | unix.O_APPEND} {
+			fd, err := unix.Open(path, flags|unix.O_DIRECT, 0o644)
+			check(t, err)
+			n, err := unix.Write(fd, whole)
+			if err != nil || n != len(whole) {
+				t.Errorf("wrote %d, %v", n, err)
+			}
+			clear(whole)
+			n, err = unix.Pread(fd, whole, 0)
+			if err != nil || n != len(whole) || !bytes.Equal(whole, want) {
+				t.Errorf("read %d, %v, first difference at %d", n, err, differs(whole, want))
+			}
+			check(t, unix.Close(fd))
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, append(want, want...)) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+}
+
+// differs is where a and b first differ.
+func differs(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
