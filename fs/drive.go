@@ -55,6 +55,13 @@
 // missing behind the end of the file, from where it began, a hundred times, and
 // the program gets the end of the file over and over.
 //
+// It has its price. Such a read is not interrupted when its program is killed:
+// the program dies at once, the drive is in use until the store answers or is
+// given up. And such a write drops the kernel's pages when it is sent, not when
+// it is done: what one program has mapped and reads at that moment, while another
+// writes it by io_uring, may stay the old until the file is opened again. The
+// bytes written are right, and so is all that read(2) gets.
+//
 // # Rights
 //
 // Mounts always have default_permissions: the kernel checks modes and owners,
