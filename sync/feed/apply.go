@@ -110,7 +110,7 @@ func (s *scan) add(f *found) error {
 	return nil
 }
 
-// move gives what was lost its new name. Its times changed with that.
+// move gives what was lost its new name.
 func (s *scan) move(f *found) error {
 	at := s.where(f.from)
 	if err := s.feed.Move(at.parent, at.name, f.in.ino, f.name); err != nil {
@@ -118,7 +118,7 @@ func (s *scan) move(f *found) error {
 	}
 	s.rep.Moved++
 	s.moved[f.from.id()] = nameID{f.in.ino, f.name}
-	if f.st.IsDir() || sameContent(f.from.e.Origin, f.st) {
+	if !f.st.IsFile() || sameTimes(f.from.e.Origin, f.st) {
 		return s.update(f, f.from.e.Ino, false)
 	}
 	return nil // it is among those that differ, too
@@ -183,13 +183,21 @@ func (s *scan) applyDiff(p *pair, updated map[cache.Ino]bool) error {
 	}
 	updated[p.k.e.Ino] = true
 	if p.verdict.touched {
-		s.rep.Attributes++
+		s.countTouched(p)
 		return nil
 	}
 	s.rep.Changed++
 	s.rep.NewBytes += p.st.Size
 	s.noteLibrary(p.k.e.Ino, &p.found)
 	return nil
+}
+
+// countTouched counts a file of the same bytes; one that has another name was
+// counted with that.
+func (s *scan) countTouched(p *pair) {
+	if p.from == nil {
+		s.rep.Attributes++
+	}
 }
 
 func (s *scan) update(f *found, ino cache.Ino, content bool) error {

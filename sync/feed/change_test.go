@@ -28,11 +28,26 @@ var changes = []struct {
 	{name: "an empty folder", change: func(r *rig) { must(r.t, os.Mkdir(r.in("empty"), 0o750)) }, want: "4 unchanged", free: true},
 	{name: "other bytes", change: func(r *rig) { r.write("a/one", "1111") }, want: "1 changed, 3 unchanged"},
 	{name: "other bytes, same size and time", change: func(r *rig) {
-		info, err := os.Stat(r.in("a/one"))
-		must(r.t, err)
-		r.write("a/one", body("ONE"))
-		must(r.t, os.Chtimes(r.in("a/one"), info.ModTime(), info.ModTime()))
+		r.secretly("a/one", body("ONE"))
 	}, want: "1 changed, 3 unchanged"},
+	{name: "other bytes, same size and time, and renamed", change: func(r *rig) {
+		r.secretly("a/one", body("ONE"))
+		must(r.t, os.Rename(r.in("a/one"), r.in("a/uno")))
+	}, want: "1 changed, 1 moved, 3 unchanged"},
+	{name: "tags changed in their padding, the time put back, and renamed", before: func(r *rig) {
+		r.write("a/track.mp3", track("Title", "Artist", "Album", 1))
+	}, change: func(r *rig) {
+		r.secretly("a/track.mp3", track("TITLE", "Artist", "Album", 1))
+		must(r.t, os.Rename(r.in("a/track.mp3"), r.in("b/track.mp3")))
+	}, want: "1 changed, 1 moved, 4 unchanged"},
+	{name: "other bytes, same size and time, and another mode", change: func(r *rig) {
+		r.secretly("a/one", body("ONE"))
+		must(r.t, os.Chmod(r.in("a/one"), 0o600))
+	}, want: "1 changed, 3 unchanged"},
+	{name: "other bytes, same size and time, and a link", change: func(r *rig) {
+		r.secretly("a/one", body("ONE"))
+		must(r.t, os.Link(r.in("a/one"), r.in("a/uno")))
+	}, want: "1 new, 1 changed, 3 unchanged"},
 	{name: "touched", change: func(r *rig) {
 		must(r.t, os.Chtimes(r.in("a/one"), time.Now(), time.Unix(1e9, 7)))
 	}, want: "1 attributes, 3 unchanged", free: true},

@@ -187,7 +187,7 @@ func (s *scan) claim(f *found, l *lostFile) {
 	if f.st.Nlink > 1 && !f.st.IsDir() {
 		s.links[idOf(f.st)] = l.k.e.Ino
 	}
-	if f.st.IsFile() && !sameContent(l.k.e.Origin, f.st) {
+	if f.st.IsFile() && !sameTimes(l.k.e.Origin, f.st) {
 		s.diff = append(s.diff, &pair{found: *f, k: l.k})
 	}
 	if l.p != nil && !l.p.moved {

@@ -184,7 +184,7 @@ func (s *scan) tally() error {
 		switch {
 		case p.moved || p.verdict.skip || s.brake.holds(p.verdict.kind, p.k.e.Ino):
 		case p.verdict.touched:
-			s.rep.Attributes++
+			s.countTouched(p)
 		default:
 			s.rep.Changed++
 			s.rep.NewBytes += p.st.Size

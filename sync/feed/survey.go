@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -69,12 +68,6 @@ func (s *scan) judge(p *pair) (v verdict, err error) {
 	if err != nil {
 		return v, err
 	}
-	if sameContent(p.k.e.Origin, p.st) && s.sameInode(p.k.e.Origin, p.st) {
-		explained, err := s.otherAttributes(d, p)
-		if err != nil || explained {
-			return verdict{touched: explained}, err
-		}
-	}
 	f, err := d.Open(p.name)
 	if err != nil {
 		return v, err
@@ -87,39 +80,6 @@ func (s *scan) judge(p *pair) (v verdict, err error) {
 		return v, errors.Join(err, errWritten)
 	}
 	return v, nil
-}
-
-// otherAttributes tells whether what is known of a file beside its bytes differs,
-// which explains why its ctime does.
-func (s *scan) otherAttributes(d *folder.Dir, p *pair) (bool, error) {
-	a, err := s.o.Cache.Attr(p.k.e.Ino)
-	if err != nil {
-		return false, localError{err}
-	}
-	if a.Mode != p.st.Mode || a.UID != p.st.UID || a.GID != p.st.GID || a.Nlink != p.st.Nlink {
-		return true, nil
-	}
-	now, err := d.Xattrs(p.name)
-	if err != nil {
-		return false, err
-	}
-	had, err := s.o.Cache.ListXattr(p.k.e.Ino)
-	if err != nil {
-		return false, localError{err}
-	}
-	if len(now) != len(had) {
-		return true, nil
-	}
-	for _, key := range had {
-		was, err := s.o.Cache.GetXattr(p.k.e.Ino, key)
-		if err != nil {
-			return false, localError{err}
-		}
-		if is, ok := now[key]; !ok || !bytes.Equal(is, was) {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 // compareBytes compares a file with what the place knows of it: labour first, and
@@ -142,7 +102,7 @@ func (s *scan) compareBytes(f *os.File, p *pair) (v verdict, err error) {
 	if holdsSound(kindsOf(was)) && !holdsSound(l.Parts) {
 		return verdict{kind: Encrypted}, nil
 	}
-	labour, rest, err := s.sameParts(f, l, was)
+	labour, rest, err := s.sameParts(f, l, was, s.soundAsBefore(p))
 	switch {
 	case err != nil:
 		return v, readError(err)
@@ -154,6 +114,13 @@ func (s *scan) compareBytes(f *os.File, p *pair) (v verdict, err error) {
 		return verdict{kind: Emptied}, nil
 	}
 	return v, nil
+}
+
+// soundAsBefore tells whether the sound of a file need not be read. A rename moves
+// the ctime, which else tells of changes that hide from size and mtime: those of
+// taggers that put the mtime back. They write tags, and often the name with them.
+func (s *scan) soundAsBefore(p *pair) bool {
+	return p.from != nil && sameContent(p.k.e.Origin, p.st) && s.sameInode(p.k.e.Origin, p.st)
 }
 
 // readError tells a file that became shorter from one that cannot be read.
@@ -177,15 +144,16 @@ const (
 )
 
 // sameParts compares labour, which is tags and art, and then the rest: the first
-// part that differs ends either.
-func (s *scan) sameParts(f *os.File, l split.Layout, was *cache.Recipe) (labour, rest likeness, err error) {
+// part that differs ends either. Without sound all of that but its beginning is
+// passed over.
+func (s *scan) sameParts(f *os.File, l split.Layout, was *cache.Recipe, noSound bool) (labour, rest likeness, err error) {
 	if len(l.Parts) != len(was.Parts) {
 		return other, other, nil
 	}
 	for _, labourers := range []bool{true, false} {
 		like := same
 		for i, kind := range l.Parts {
-			if isLabour(kind) != labourers {
+			if isLabour(kind) != labourers || noSound && kind == split.Audio {
 				continue
 			}
 			eq, known, err := tsync.SamePart(s.o.Keys, f, l, i, was.Parts[i])
