@@ -43,14 +43,14 @@ func openAtBeneath(dir int, rel string, flags int) (fd int, err error) {
 			break
 		}
 	}
-	if errors.Is(err, unix.ENOSYS) {
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENAMETOOLONG) { // one call takes 4095 bytes
 		return openStepwise(dir, rel, flags)
 	}
 	return fd, err
 }
 
 // openStepwise is openAtBeneath for kernels before 5.6 and sandboxes that know no
-// openat2(2).
+// openat2(2), and for paths that are too long for it.
 func openStepwise(dir int, rel string, flags int) (fd int, err error) {
 	steps := strings.Split(rel, "/")
 	at := dir

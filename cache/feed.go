@@ -363,18 +363,22 @@ func (f *Feed) Remove(parent Ino, name string) error {
 
 // nameIn finds a name of a file in a place, but for the one given.
 func (c *Cache) nameIn(ino Ino, but NameRow) (at NameRow, err error) {
-	var all []NameRow
+	all, err := c.namesOf(ino)
+	for _, r := range all {
+		if r.Parent != but.Parent || r.Name != but.Name {
+			return r, err
+		}
+	}
+	return at, errors.Join(err, orNil(err == nil, ErrNotExist))
+}
+
+// namesOf lists all names of a file. It reads every name there is.
+func (c *Cache) namesOf(ino Ino) (all []NameRow, err error) {
 	err = c.db.Scan(bName, nil, nil, func(k, v []byte) bool {
-		if r := (NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: ino}); decodeName(v).ino == ino && (r.Parent != but.Parent || r.Name != but.Name) {
-			all = append(all, r)
+		if decodeName(v).ino == ino {
+			all = append(all, NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: ino})
 		}
 		return true
 	})
-	if err == nil && len(all) == 0 {
-		err = ErrNotExist
-	}
-	if err != nil {
-		return at, err
-	}
-	return all[0], nil
+	return all, err
 }

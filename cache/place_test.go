@@ -437,6 +437,25 @@ func TestFedLinks(t *testing.T) {
 	}
 }
 
+// TestFedLinkLost: a file is read by another of its names if the folder has the
+// first no more, or another file of it, while the place keeps it.
+func TestFedLinkLost(t *testing.T) {
+	c := openCache(t, t.TempDir(), newBucket())
+	defer c.Close()
+	p := newTestPlace(t, c)
+	ino := p.add("a", "text")
+	p.must(os.Link(p.path("a"), p.path("b")))
+	p.must(p.f.Link(ino, p.Dir, "b"))
+	p.must(os.Remove(p.path("a")))
+	p.must(p.f.Update(ino, lstat(t, p.path("b")), false))
+	p.mustRead(ino, "text")
+	p.write("a", "other")
+	p.mustRead(ino, "text")
+	p.cut(ino, false)
+	p.commit()
+	p.mustIdle(true, true)
+}
+
 // TestFedReadsFollow: who has a file open while it is fed anew reads what it is now,
 // and nothing fetched before shows up in it.
 func TestFedReadsFollow(t *testing.T) {

@@ -165,8 +165,29 @@ type outsideFile struct {
 }
 
 // openOutside opens the content of a file outside. ErrStale if it is not what it
-// was, or is not there, or cannot be opened.
+// was, or is not there, or cannot be opened. Of a file with several names any will
+// do: outside it may have lost one that the place keeps.
 func (c *Cache) openOutside(ino Ino, s *source) (*outsideFile, error) {
+	o, err := c.openNamed(ino, s)
+	if !errors.Is(err, ErrStale) {
+		return o, err
+	}
+	if n, e := c.inode(ino); e != nil || n.Nlink < 2 {
+		return nil, errors.Join(err, e)
+	}
+	names, e := c.namesOf(ino)
+	for _, at := range names {
+		other := *s
+		other.Parent, other.Name = at.Parent, at.Name
+		if o, e := c.openNamed(ino, &other); e == nil {
+			return o, nil
+		}
+	}
+	return nil, errors.Join(err, e)
+}
+
+// openNamed is openOutside by the name that the source has.
+func (c *Cache) openNamed(ino Ino, s *source) (*outsideFile, error) {
 	where, ok, err := c.placeAbove(ino, s)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,9 @@ with --no-wait when it is known what is to be uploaded; interrupted, it goes on
 where it was when it is given again.
 
 A file whose size and times are as they were is not read again. One that was
-touched is read and not uploaded; one that was renamed costs its name. What is gone
+touched is read and not uploaded; of one that was renamed the tags are compared, and
+the sound too if size or time differ. On filesystems whose ctime tells nothing, such as
+exFAT, a change that keeps size and time is not seen. What is gone
 from DIR goes from the place, and stays in the repository. On the drive a place is
 read-only; --detach makes an ordinary folder of it, and ends its backup.
 

@@ -77,6 +77,22 @@ var changes = []struct {
 		must(r.t, os.Rename(r.in("z/one"), r.in("z/uno")))
 		must(r.t, os.Remove(r.in("z/two")))
 	}, want: "1 new, 2 moved, 1 gone, 2 unchanged"},
+	{name: "a folder renamed, and a file of it moved out and replaced", change: func(r *rig) {
+		must(r.t, os.Rename(r.in("a"), r.in("z")))
+		must(r.t, os.Rename(r.in("z/one"), r.in("zz")))
+		r.write("z/one", "another")
+	}, want: "1 new, 2 moved, 3 unchanged"},
+	{name: "a folder renamed, and a file of it moved to another folder and replaced", change: func(r *rig) {
+		must(r.t, os.Rename(r.in("a"), r.in("n")))
+		must(r.t, os.Rename(r.in("n/two"), r.in("n/zwei")))
+		must(r.t, os.Rename(r.in("n/one"), r.in("n/two")))
+	}, want: "3 moved, 2 unchanged", free: true},
+	{name: "a folder renamed, and a folder of it moved out and replaced", change: func(r *rig) {
+		must(r.t, os.Rename(r.in("a"), r.in("z")))
+		must(r.t, os.Rename(r.in("z/sub"), r.in("zz")))
+		r.write("z/sub/deep", "another")
+		r.write("z/sub/more", "more")
+	}, want: "2 new, 2 moved, 3 unchanged"},
 	{name: "a folder moved out of one that is gone", before: func(r *rig) { r.write("deep/er/most/file", "x") }, change: func(r *rig) {
 		must(r.t, os.Rename(r.in("deep/er/most"), r.in("most")))
 		must(r.t, os.RemoveAll(r.in("deep")))
@@ -123,6 +139,11 @@ var changes = []struct {
 		must(r.t, os.Rename(r.in("a"), r.in("z")))
 		r.write("a", "x")
 	}, want: "1 new, 1 moved, 4 unchanged"},
+	{name: "a folder turned file, and what was in it moved behind that", change: func(r *rig) {
+		must(r.t, os.Rename(r.in("a/one"), r.in("z")))
+		must(r.t, os.RemoveAll(r.in("a")))
+		r.write("a", "x")
+	}, want: "1 new, 1 moved, 2 gone, 1 unchanged"},
 	{name: "two folders that exchanged a file and a folder", before: func(r *rig) { r.write("k/inner/file", "x"); r.write("l/inner", "y") }, change: func(r *rig) {
 		must(r.t, os.Rename(r.in("k/inner"), r.in("tmp")))
 		must(r.t, os.Rename(r.in("l/inner"), r.in("k/inner")))
@@ -344,6 +365,23 @@ func TestYoung(t *testing.T) {
 		t.Error(w)
 	}
 	r.same()
+}
+
+// TestYoungerThanTheScan: nor is a file left that is written while the run looks.
+func TestYoungerThanTheScan(t *testing.T) {
+	r := newRig(t)
+	r.o.Settle, r.o.Limits = 500*time.Millisecond, DefaultLimits
+	half := func(p Progress) {
+		if p.Phase == PhaseScan && p.Scanned == 0 {
+			time.Sleep(10 * time.Millisecond)
+			r.write("growing", "half")
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	r.o.Progress = half
+	if rep := r.run(); len(rep.Busy) != 1 || rep.New != 0 {
+		t.Errorf("%s, busy %q", words(rep), rep.Busy)
+	}
 }
 
 // TestBusy: a file that is written all the time is told, and the rest goes on.

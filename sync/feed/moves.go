@@ -51,9 +51,9 @@ func (s *scan) resolveOne(f *found, lost map[fileID]*lostFile, above map[*spot]*
 		s.problem(f.in.path, err)
 		return nil
 	case f.from != nil:
-		old := len(s.diff)
+		diff, dirs := len(s.diff), len(s.dirs)
 		err := s.compare(f.spot, in)
-		s.alsoLost(s.diff[old:], lost)
+		s.alsoLost(s.diff[diff:], s.dirs[dirs:], lost)
 		return err
 	}
 	return s.enter(f, in, above)
@@ -91,7 +91,13 @@ func (s *scan) rulesOf(sp *spot, above map[*spot]*folder.Dir) (*folder.Dir, erro
 
 // alsoLost takes in what was found to differ in a directory that has another name:
 // before, its files were known as lost, and not that the name is of another one.
-func (s *scan) alsoLost(diff []*pair, lost map[fileID]*lostFile) {
+// The directories in it were walked as what the place has in their names.
+func (s *scan) alsoLost(diff, dirs []*pair, lost map[fileID]*lostFile) {
+	for _, p := range dirs {
+		if l := lost[originID(p.k.e.Origin)]; l != nil && l.k.id() == p.k.id() {
+			delete(lost, originID(p.k.e.Origin))
+		}
+	}
 	for _, p := range diff {
 		switch {
 		case p.st.Ino == p.k.e.Origin.Ino:

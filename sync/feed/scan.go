@@ -366,9 +366,10 @@ func (s *scan) relinked(k *known, st folder.Stat) bool {
 	return st.Nlink > 1 && ok && ino != k.e.Ino
 }
 
-// isYoung tells whether a file was written so lately that it may be still.
+// isYoung tells whether a file was written so lately that it may be still. The scan
+// may have begun long before.
 func (s *scan) isYoung(st folder.Stat) bool {
-	age := s.now.Sub(st.Mtime())
+	age := time.Since(st.Mtime())
 	return st.IsFile() && age >= 0 && age < s.o.Settle
 }
 

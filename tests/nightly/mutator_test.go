@@ -49,7 +49,7 @@ var changes []change
 func init() { // they refer to themselves
 	changes = []change{
 		{8, "new", func(m *mutator) { m.write(m.fresh(), m.body()) }},
-		{2, "new summed", func(m *mutator) { m.write(m.fresh()+summed, withSum(m.body())) }},
+		{2, "new summed", func(m *mutator) { m.replace(m.fresh()+summed, withSum(m.body())) }},
 		{3, "replace summed", func(m *mutator) { m.replace(m.anyWith(summed), withSum(m.body())) }},
 		{3, "replace", func(m *mutator) { m.replace(m.plain(), m.body()) }},
 		{4, "retag", func(m *mutator) { m.retag(false, false) }},
@@ -236,9 +236,7 @@ func (m *mutator) write(p string, b []byte) {
 	if info, err := os.Lstat(p); err == nil && !info.Mode().IsRegular() {
 		return // a fifo would wait
 	}
-	if !strings.HasSuffix(p, summed) || bytes.IndexByte(b, '\n') == 64 {
-		_ = os.WriteFile(p, b, 0o644)
-	}
+	_ = os.WriteFile(p, b, 0o644)
 }
 
 // replace is how careful programs write: by a new file that takes the name.
@@ -350,7 +348,7 @@ func (m *mutator) appendSlowly() {
 
 func (m *mutator) fileToFolder() {
 	p := m.file()
-	if os.Remove(p) == nil && os.Mkdir(p, 0o755) == nil {
+	if !strings.HasSuffix(p, summed) && os.Remove(p) == nil && os.Mkdir(p, 0o755) == nil {
 		m.write(filepath.Join(p, "in"), m.body())
 	}
 }

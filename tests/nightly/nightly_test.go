@@ -135,16 +135,16 @@ func (n *night) disturbed(mounted bool) {
 	go func() { _ = cmd.Wait(); close(done) }()
 	victim := cmd.Process.Pid
 	if mounted && n.rng.IntN(2) == 0 {
-		victim = n.owner()
+		victim = n.Pid()
 	}
 	time.Sleep(time.Duration(n.rng.Int64N(int64(4 * time.Second))))
-	how := ""
+	how, died := "", false
 	switch n.rng.IntN(4) {
 	case 0:
-		how = "kill -9"
+		how, died = "kill -9", true
 		_ = syscall.Kill(victim, syscall.SIGKILL)
 	case 1:
-		how = "SIGTERM"
+		how, died = "SIGTERM", true
 		_ = syscall.Kill(victim, syscall.SIGTERM)
 	case 2:
 		how = "cut line"
@@ -158,8 +158,8 @@ func (n *night) disturbed(mounted bool) {
 		select {
 		case <-done:
 		case <-time.After(time.Duration(n.rng.Int64N(int64(6 * time.Second)))):
-			how, victim = "too long", cmd.Process.Pid
-			_ = syscall.Kill(victim, syscall.SIGTERM)
+			how = "interrupted"
+			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}
 	}
 	select {
@@ -174,15 +174,12 @@ func (n *night) disturbed(mounted bool) {
 	if how == "left alone" && !slices.Contains([]int{0, partly, held}, code) {
 		n.t.Errorf("backup: exit code %d\n%s", code, out.Bytes())
 	}
-	if mounted && victim != cmd.Process.Pid {
+	if died && victim != cmd.Process.Pid {
 		n.AwaitEnd(victim)
 		_ = exec.Command("fusermount3", "-u", "-z", n.At).Run()
 		n.Mount("--settle=50ms")
 	}
 }
-
-// owner is the process that serves the drive.
-func (n *night) owner() int { return n.Pid() }
 
 // quiet backs up with nothing in the way. What looks like a disaster is none here.
 func (n *night) quiet() {
