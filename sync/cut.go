@@ -28,24 +28,11 @@ type cutFile struct {
 // round cuts the files that are ready, uploads their small parts, and hands
 // their recipes to the cache. It returns how many could be cut.
 func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, err error) {
-	var cuts []cutFile
 	for len(inos) > 0 {
-		w.setPhase(phaseTags)
-		w.small = 0
-		n := 0
-		cuts = cuts[:0]
-		for n < len(inos) && n < roundFiles && w.small < roundSmall {
-			if err := ctx.Err(); err != nil {
-				return done, err
-			}
-			c, err := w.cut(ctx, inos[n])
-			if err != nil {
-				return done, err
-			}
-			if c != nil {
-				cuts = append(cuts, *c)
-			}
-			n++
+		cuts, n, err := w.cutSome(ctx, inos)
+		if err != nil {
+			w.dropPacks()
+			return done, err
 		}
 		inos = inos[n:]
 		if err := w.finishRound(ctx, cuts); err != nil {
@@ -60,6 +47,31 @@ func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, err err
 		}
 	}
 	return done, nil
+}
+
+// cutSome cuts as many files as a round takes, the first n, while full packs of
+// their small parts are uploaded.
+func (w *Worker) cutSome(ctx context.Context, inos []cache.Ino) (cuts []cutFile, n int, err error) {
+	w.setPhase(phaseTags)
+	w.small = 0
+	w.ahead = newCrew(ctx, w.transfers())
+	for n < len(inos) && n < roundFiles && w.small < roundSmall {
+		if err := ctx.Err(); err != nil {
+			return nil, n, err
+		}
+		if w.ahead.ctx.Err() != nil {
+			break // the error is the crew's
+		}
+		c, err := w.cut(ctx, inos[n])
+		if err != nil {
+			return nil, n, err
+		}
+		if c != nil {
+			cuts = append(cuts, *c)
+		}
+		n++
+	}
+	return cuts, n, nil
 }
 
 // finishRound uploads the packs and, once they are acknowledged, accepts the cuts.
@@ -223,7 +235,7 @@ func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout,
 	case heavy:
 		return w.heavyPart(ctx, p, src)
 	}
-	for blob, err := range blobs(src, kind, size, nil) {
+	for blob, err := range blobs(src, kind, size, w.scratch(min(size, hashBuffer))) {
 		if err != nil {
 			return p, err
 		}

@@ -41,8 +41,13 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 	if p != nil && p.Has(id) {
 		return nil
 	}
+	for _, p := range w.leaving {
+		if p.Has(id) {
+			return nil
+		}
+	}
 	if p != nil && (p.Len() > w.packFull() || !p.Fits(int64(len(blob)))) {
-		if err := w.finishPack(ctx, p); err != nil {
+		if err := w.finishFull(ctx, kind); err != nil {
 			return err
 		}
 		p = nil
@@ -56,30 +61,70 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 	return nil
 }
 
-// finishPacks uploads every pack that holds something. After an error all are
-// dropped: the cuts that needed them are not accepted, and made again.
+// finishFull uploads the full pack of a kind; in a round of cuts, while the next
+// files are cut.
+func (w *Worker) finishFull(ctx context.Context, kind string) error {
+	p := w.packs[kind]
+	delete(w.packs, kind)
+	if w.ahead != nil {
+		w.leaving = append(w.leaving, p)
+		w.finishPack(w.ahead, p)
+		return nil // an error is the crew's
+	}
+	g := newCrew(ctx, 1)
+	w.finishPack(g, p)
+	return g.Wait()
+}
+
+// finishPacks uploads every pack that holds something, and returns when those that
+// are on their way have arrived, too. After an error all are dropped: the cuts that
+// needed them are not accepted, and made again.
 func (w *Worker) finishPacks(ctx context.Context) error {
-	packs := maps.Clone(w.packs)
+	packs, g := maps.Clone(w.packs), w.ahead
 	clear(w.packs)
-	g := newCrew(ctx, w.transfers())
+	w.ahead, w.leaving = nil, nil
+	if g == nil {
+		g = newCrew(ctx, w.transfers())
+	}
 	for _, kind := range slices.Sorted(maps.Keys(packs)) {
-		g.Go(func() error { return w.finishPack(g.ctx, packs[kind]) })
+		w.finishPack(g, packs[kind])
 	}
 	return g.Wait()
 }
 
-func (w *Worker) finishPack(ctx context.Context, p *pack) error {
+// dropPacks forgets what was packed for cuts that are given up.
+func (w *Worker) dropPacks() {
+	clear(w.packs)
+	if w.ahead != nil {
+		_ = w.ahead.Wait() // what could be sent is acknowledged, and found by the next cut
+	}
+	w.ahead, w.leaving = nil, nil
+}
+
+// finishPack has the crew upload a pack. It waits for memory before.
+func (w *Worker) finishPack(g *crew, p *pack) {
 	n := min(2*p.Len(), inFlight)
-	if err := w.flight.Acquire(ctx, n); err != nil {
-		return err
+	if err := w.flight.Acquire(g.ctx, n); err != nil {
+		g.Go(func() error { return err })
+		return
 	}
-	defer w.flight.Release(n)
-	s, row, err := p.Finish()
-	if err != nil {
-		return err
+	g.Go(func() error {
+		defer w.flight.Release(n)
+		s, row, err := p.Finish()
+		if err != nil {
+			return err
+		}
+		defer s.Release()
+		return w.put(g.ctx, s, row)
+	})
+}
+
+// scratch is memory for n bytes, good until the next call, for the goroutine of Run.
+func (w *Worker) scratch(n int64) []byte {
+	if int64(cap(w.scrap)) < n {
+		w.scrap = make([]byte, n+n/4)
 	}
-	defer s.Release()
-	return w.put(ctx, s, row)
+	return w.scrap[:n]
 }
 
 // buffers lends memory for parts being read, as a first backup would make

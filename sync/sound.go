@@ -93,13 +93,16 @@ type upload struct {
 	asked   atomic.Int64 // Unix second in which stop last looked
 	stopped atomic.Bool  // amid a file, for new labour
 	group   group
+	left    int64 // bytes that are owed by the files not begun
 }
+
+// fullGroup is how many bytes of small sound an object holds at most.
+const fullGroup = repo.MaxBlob / 2
 
 // group gathers small sound of several files for one object.
 type group struct {
-	blobs []repo.Blob
-	size  int64
-	files []payment
+	object *repo.AudioBuilder // nil: nothing that the bucket lacks yet
+	files  []payment
 }
 
 // payment is a part of a file that is paid once its blobs are acknowledged.
@@ -127,6 +130,9 @@ func (f *owedFile) reader(part int) io.Reader {
 }
 
 func (u *upload) all(debts []cache.Debt) (done bool, err error) {
+	for _, d := range debts {
+		u.left += d.Bytes
+	}
 	for i, d := range debts {
 		if u.ctx.Err() != nil {
 			return false, nil // the error is the group's
@@ -137,6 +143,7 @@ func (u *upload) all(debts []cache.Debt) (done bool, err error) {
 		if err := u.file(d.Ino); err != nil {
 			return false, err
 		}
+		u.left -= d.Bytes
 	}
 	return true, nil
 }
@@ -325,8 +332,12 @@ func (u *upload) putOnce(b repo.Blob) error {
 	return err
 }
 
-func (u *upload) putSound(blobs ...repo.Blob) error {
-	s, row, err := repo.SealAudio(u.w.o.Keys, blobs...)
+func (u *upload) putSound(b repo.Blob) error {
+	return u.putObject(repo.SealAudio(u.w.o.Keys, b))
+}
+
+// putObject uploads a sealed object of sound.
+func (u *upload) putObject(s *repo.Sealed, row repo.ObjectRow, err error) error {
 	if err != nil {
 		return err
 	}
@@ -340,58 +351,62 @@ func (u *upload) putSound(blobs ...repo.Blob) error {
 
 // small adds the sound of a short file to the group.
 func (u *upload) small(f *owedFile, i int) error {
+	defer f.snap.Close()
 	p := f.recipe.Parts[i]
-	if u.group.size+p.Size > repo.MaxBlob {
+	if o := u.group.object; o != nil && o.Len()+p.Size > fullGroup {
 		if err := u.finishGroup(); err != nil {
 			return err
 		}
 	}
-	blob := make([]byte, p.Size)
+	blob := u.w.scratch(p.Size)
 	if _, err := io.ReadFull(f.reader(i), blob); err != nil {
-		f.snap.Close()
 		return u.unreadable(f, err)
 	}
-	f.snap.Close()
 	id, err := u.expected(f, p, 0, blob)
 	if err != nil || id == nil {
 		return err
 	}
 	_, ok, err := u.w.o.Index.Lookup(*id)
+	if err == nil && !ok {
+		err = u.group.add(u.w.o.Keys, *id, blob, u.left)
+	}
 	if err != nil {
 		return err
-	}
-	if !ok && !u.group.has(*id) {
-		u.group.blobs = append(u.group.blobs, repo.Blob{ID: *id, Data: blob})
-		u.group.size += p.Size
 	}
 	u.group.files = append(u.group.files, payment{f, i, []cache.Blob{{ID: *id, Size: p.Size}}})
 	return nil
 }
 
-func (g *group) has(id repo.ID) bool {
-	for _, b := range g.blobs {
-		if b.ID == id {
-			return true
-		}
+// add seals a blob into the object of the group; left is what may follow.
+func (g *group) add(k *repo.Keys, id repo.ID, blob []byte, left int64) error {
+	if g.object == nil {
+		g.object = repo.NewAudio(k, min(left, fullGroup))
 	}
-	return false
+	if g.object.Has(id) {
+		return nil
+	}
+	return g.object.Add(id, blob)
 }
 
-// finishGroup uploads the group as one object.
+// finishGroup uploads the group as one object. It waits for memory before the next
+// group is begun.
 func (u *upload) finishGroup() error {
 	gr := u.group
 	u.group = group{}
 	if len(gr.files) == 0 {
 		return nil
 	}
+	var n int64
+	if gr.object != nil {
+		n = min(2*gr.object.Len(), inFlight) // another is filled meanwhile
+	}
+	if err := u.w.flight.Acquire(u.ctx, n); err != nil {
+		return nil // the error is the crew's
+	}
 	u.g.Go(func() error {
-		if len(gr.blobs) > 0 {
-			n := min(2*gr.size, inFlight)
-			if err := u.w.flight.Acquire(u.ctx, n); err != nil {
-				return err
-			}
-			defer u.w.flight.Release(n)
-			if err := u.putSound(gr.blobs...); err != nil {
+		defer u.w.flight.Release(n)
+		if gr.object != nil {
+			if err := u.putObject(gr.object.Finish()); err != nil {
 				return err
 			}
 		}

@@ -111,6 +111,9 @@ type Worker struct {
 
 	flight  *semaphore.Weighted
 	packs   map[string]*pack    // being filled, by kind
+	leaving []*pack             // full ones of this round, and
+	ahead   *crew               // who uploads them; nil outside of a round
+	scrap   []byte              // see scratch
 	sums    map[cache.Ino]*sums // of files being cut
 	once    singleflight.Group
 	buffers buffers

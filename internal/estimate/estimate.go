@@ -51,6 +51,7 @@ type Sum struct {
 const (
 	packedBelow = 256 << 10
 	fullPack    = 8 << 20
+	fullGroup   = 8 << 20
 	roundFiles  = 4000
 	roundSmall  = 64 << 20
 	commitBytes = 256 << 20
@@ -246,7 +247,7 @@ func padded(n int64) int64 { return sealed((n + padTo - 1) / padTo * padTo) }
 func (c *counter) sound(size int64) {
 	c.sum.Sound += size
 	if size < packedBelow {
-		if c.group+size > repo.MaxBlob {
+		if c.group+size > fullGroup {
 			c.finishGroup()
 		}
 		c.group += size

@@ -96,7 +96,7 @@ func (b *PackBuilder) flush() {
 		return
 	}
 	before := len(b.packed)
-	b.packed = encoderFor(b.kind).EncodeAll(b.open, b.packed)
+	b.packed = packFrame(b.kind, b.open, b.packed)
 	if len(b.packed) == before { // an empty blob alone: zstd gives no frame for it
 		b.packed = append(b.packed, emptyFrame...)
 	}
@@ -118,6 +118,7 @@ func (b *PackBuilder) Finish() (*Sealed, ObjectRow, error) {
 	index := append(appendObjectFields([]byte{'{'}, &row), '}')
 	b.packed = better().EncodeAll(index, b.packed)
 	s, err := b.k.Seal("meta", b.packed)
+	b.packed, b.open = nil, nil // the builder may be asked for longer what it has
 	if err != nil {
 		return nil, row, fmt.Errorf("pack of %s: %w", b.kind, err)
 	}
@@ -125,29 +126,76 @@ func (b *PackBuilder) Finish() (*Sealed, ObjectRow, error) {
 	return s, row, nil
 }
 
-// SealAudio makes an audio object of blobs, padded to 16 KiB. Their bytes are
-// at most MaxBlob together.
+// SealAudio makes an audio object of blobs, as AudioBuilder does.
 func SealAudio(k *Keys, blobs ...Blob) (*Sealed, ObjectRow, error) {
-	row := ObjectRow{Kind: Audio}
 	var n int64
-	var pieces [][]byte
 	for _, b := range blobs {
-		row.Raw = append(row.Raw, BlobRef{b.ID, int64(len(b.Data))})
-		pieces = append(pieces, b.Data)
 		n += int64(len(b.Data))
 	}
-	if n == 0 || n > MaxBlob {
-		return nil, row, fmt.Errorf("audio object of %d bytes: %w", n, ErrTooLarge)
+	if n > MaxBlob {
+		return nil, ObjectRow{}, fmt.Errorf("audio object of %d bytes: %w", n, ErrTooLarge)
 	}
-	if pad := (padTo - n%padTo) % padTo; pad > 0 {
-		pieces = append(pieces, make([]byte, pad))
+	a := NewAudio(k, n)
+	for _, b := range blobs {
+		if err := a.Add(b.ID, b.Data); err != nil {
+			return nil, a.row, err
+		}
 	}
-	s, err := k.sealInto("audio", pieces...)
-	if err != nil {
-		return nil, row, err
+	return a.Finish()
+}
+
+// AudioBuilder gathers sound into an audio object, which is padded to 16 KiB. It
+// seals what it is given at once and holds no plaintext. It is used by one
+// goroutine.
+type AudioBuilder struct {
+	k      *Keys
+	expect int64
+	sealer *sealer // nil before the first blob
+	row    ObjectRow
+	size   int64
+}
+
+// NewAudio begins an object of about expect bytes of sound.
+func NewAudio(k *Keys, expect int64) *AudioBuilder {
+	return &AudioBuilder{k: k, expect: (min(expect, MaxBlob) + padTo - 1) / padTo * padTo, row: ObjectRow{Kind: Audio}}
+}
+
+// Has tells whether the blob is in the object already.
+func (a *AudioBuilder) Has(id ID) bool {
+	return slices.ContainsFunc(a.row.Raw, func(b BlobRef) bool { return b.ID == id })
+}
+
+// Len is the length of the blobs so far, in bytes.
+func (a *AudioBuilder) Len() int64 { return a.size }
+
+// Add takes in blob p, which is not kept. The blobs are at most MaxBlob bytes together.
+func (a *AudioBuilder) Add(id ID, p []byte) (err error) {
+	if a.size+int64(len(p)) > MaxBlob {
+		return fmt.Errorf("audio object of %d bytes: %w", a.size+int64(len(p)), ErrTooLarge)
 	}
-	row.describe(s)
-	return s, row, nil
+	if a.sealer == nil {
+		if a.sealer, err = a.k.newSealer(a.expect); err != nil {
+			return err
+		}
+	}
+	a.row.Raw = append(a.row.Raw, BlobRef{id, int64(len(p))})
+	a.size += int64(len(p))
+	a.sealer.write(p)
+	return nil
+}
+
+// Finish ends the object. The builder is done.
+func (a *AudioBuilder) Finish() (*Sealed, ObjectRow, error) {
+	if a.size == 0 {
+		return nil, a.row, fmt.Errorf("audio object of no bytes: %w", ErrTooLarge)
+	}
+	if pad := (padTo - a.size%padTo) % padTo; pad > 0 {
+		a.sealer.write(make([]byte, pad))
+	}
+	s := a.sealer.finish()
+	s.Name = objectName("audio", s.sum)
+	a.row.describe(s)
+	return s, a.row, nil
 }
 
 // describe fills in what is known of an object once it is sealed.

@@ -199,3 +199,55 @@ func TestRetagCost(t *testing.T) {
 		t.Errorf("%d bytes a track, want at most 300", (tags+rows)/n)
 	}
 }
+
+// TestAudioBuilder: blobs that came one by one make the object that blobs given
+// together do, with lengths around those of chunks and of the padding.
+func TestAudioBuilder(t *testing.T) {
+	e := newEnv(t)
+	for _, lengths := range [][]int{{1}, {padTo}, {chunkSize}, {chunkSize, 1}, {chunkSize - 1, 2, 3 * chunkSize}, {90_000, 80_000, 250_000}} {
+		a := NewAudio(e.k, 1) // less than comes
+		var want []byte
+		for i, n := range lengths {
+			p := noise(uint64(i), n)
+			want = append(want, p...)
+			id := e.k.BlobID(p)
+			if a.Has(id) {
+				t.Fatal(lengths, "has what was not added")
+			}
+			if err := a.Add(id, p); err != nil || !a.Has(id) {
+				t.Fatal(lengths, err)
+			}
+			clear(p) // it is not kept
+		}
+		s, row, err := a.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, make([]byte, (padTo-len(want)%padTo)%padTo)...)
+		got, err := e.k.OpenObject(row.Name, s.Body)
+		if err != nil || !bytes.Equal(got, want) || len(row.Raw) != len(lengths) || row.Size != int64(len(s.Body)) {
+			t.Error(lengths, "another object", err, row)
+		}
+	}
+	a := NewAudio(e.k, MaxBlob)
+	p := make([]byte, MaxBlob)
+	if err := a.Add(ID{1}, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Add(ID{2}, p[:1]); err == nil {
+		t.Error("took more than an object holds")
+	}
+}
+
+// TestNoiseIsPackedQuickly: what does not shrink is given to the quick encoder
+// only, and what does shrink loses nothing by that.
+func TestNoiseIsPackedQuickly(t *testing.T) {
+	random := noise(7, frameLimit)
+	if got, want := packFrame(Data, random, nil), quick().EncodeAll(random, nil); !bytes.Equal(got, want) || len(got) > len(random)+64 {
+		t.Errorf("noise of %d bytes packed to %d, quickly to %d", len(random), len(got), len(want))
+	}
+	text := bytes.Repeat(noise(8, 40_000), 6)
+	if got, want := packFrame(Data, text, []byte("before")), better().EncodeAll(text, []byte("before")); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+}

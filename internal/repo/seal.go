@@ -22,17 +22,20 @@ type Sealed struct {
 	sum [32]byte // SHA-256 of Body
 }
 
-// buffers are the bodies that [Sealed.Release] gave back, of bufferSize each.
-var buffers sync.Pool
+// bodies lends the bodies of large objects: of full ones, and of half as much.
+var bodies [2]sync.Pool
 
-const bufferSize = pinnedSize + (MaxBlob/chunkSize+1)*sealedChunk
+// bodySizes are the capacities of the bodies lent.
+var bodySizes = [len(bodies)]int64{sealedSize(MaxBlob / 2), sealedSize(MaxBlob)}
 
 // Release gives Body back for a later Seal. It may be called once, by the last
 // user of Body; it need not be called. Name, Head and Header stay valid.
 func (s *Sealed) Release() {
-	if cap(s.Body) == bufferSize {
-		b := s.Body[:0]
-		buffers.Put(&b)
+	for i, size := range bodySizes {
+		if int64(cap(s.Body)) == size {
+			b := s.Body[:0]
+			bodies[i].Put(&b)
+		}
 	}
 	s.Body = nil
 }
@@ -40,13 +43,15 @@ func (s *Sealed) Release() {
 // bodyBuffer is an empty buffer for n bytes. Small objects get one of their
 // own size, as many of them may be kept.
 func bodyBuffer(n int64) []byte {
-	if n <= bufferSize/4 || n > bufferSize {
-		return make([]byte, 0, n)
+	for i, size := range bodySizes {
+		if n > size/2 && n <= size {
+			if b, ok := bodies[i].Get().(*[]byte); ok {
+				return *b
+			}
+			return make([]byte, 0, size)
+		}
 	}
-	if b, ok := buffers.Get().(*[]byte); ok {
-		return *b
-	}
-	return make([]byte, 0, bufferSize)
+	return make([]byte, 0, n)
 }
 
 // Seal encrypts plaintext into an object below prefix, "audio" or "meta". The
@@ -61,8 +66,7 @@ func (k *Keys) sealInto(prefix string, pieces ...[]byte) (*Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := hex.EncodeToString(s.sum[:])
-	s.Name = prefix + "/" + sum[:2] + "/" + sum + ".age"
+	s.Name = objectName(prefix, s.sum)
 	return s, nil
 }
 
@@ -75,6 +79,28 @@ func (k *Keys) seal(pieces ...[]byte) (*Sealed, error) {
 	if n > MaxObject {
 		return nil, fmt.Errorf("object of %d bytes: %w", n, ErrTooLarge)
 	}
+	w, err := k.newSealer(n)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pieces {
+		w.write(p)
+	}
+	return w.finish(), nil
+}
+
+// sealer seals an object while its plaintext comes, so that nobody has to hold
+// that as a whole.
+type sealer struct {
+	stream *stream
+	header []byte
+	body   []byte
+	open   []byte // of a chunk not sealed yet: it may be the last
+	next   int64  // the index of the chunk
+}
+
+// newSealer begins an object of about n bytes of plaintext.
+func (k *Keys) newSealer(n int64) (*sealer, error) {
 	body := bytes.NewBuffer(bodyBuffer(sealedSize(n)))
 	to := &keyTap{to: k.recipient}
 	if _, err := age.Encrypt(body, to); err != nil { // header and nonce only; the chunks are ours
@@ -87,36 +113,35 @@ func (k *Keys) seal(pieces ...[]byte) (*Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealed{Header: bytes.Clone(body.Bytes())}
-	s.Body = sealPieces(stream, body.Bytes(), pieces, n)
-	s.Head = sha256.Sum256(s.Header)
-	s.sum = sha256.Sum256(s.Body)
-	return s, nil
+	return &sealer{stream: stream, header: bytes.Clone(body.Bytes()), body: body.Bytes()}, nil
 }
 
-// sealPieces appends the n bytes of pieces to body, sealed. Only a chunk that
-// lies across pieces is copied.
-func sealPieces(s *stream, body []byte, pieces [][]byte, n int64) []byte {
-	var scratch, rest []byte
-	for i := int64(0); i < chunkCount(n); i++ {
-		want := int(min(chunkSize, n-i*chunkSize))
-		for len(rest) == 0 && len(pieces) > 0 {
-			rest, pieces = pieces[0], pieces[1:]
+// write takes in plaintext; p is not kept.
+func (w *sealer) write(p []byte) {
+	for len(p) > 0 {
+		if len(w.open) == chunkSize {
+			w.chunk(w.open, false)
+			w.open = w.open[:0]
 		}
-		chunk := rest[:min(want, len(rest))]
-		rest = rest[len(chunk):]
-		if len(chunk) < want {
-			scratch = append(scratch[:0], chunk...)
-			for len(scratch) < want {
-				m := min(want-len(scratch), len(pieces[0]))
-				scratch = append(scratch, pieces[0][:m]...)
-				rest, pieces = pieces[0][m:], pieces[1:]
-			}
-			chunk = scratch
+		for len(w.open) == 0 && len(p) > chunkSize {
+			w.chunk(p[:chunkSize], false)
+			p = p[chunkSize:]
 		}
-		body = s.seal(body, chunk, i, i == chunkCount(n)-1)
+		n := min(len(p), chunkSize-len(w.open))
+		w.open = append(w.open, p[:n]...)
+		p = p[n:]
 	}
-	return body
+}
+
+func (w *sealer) chunk(plain []byte, last bool) {
+	w.body = w.stream.seal(w.body, plain, w.next, last)
+	w.next++
+}
+
+// finish ends the object.
+func (w *sealer) finish() *Sealed {
+	w.chunk(w.open, true)
+	return &Sealed{Header: w.header, Body: w.body, Head: sha256.Sum256(w.header), sum: sha256.Sum256(w.body)}
 }
 
 // keyTap is a recipient that remembers the file key.

@@ -35,14 +35,24 @@ func newDecoder(limit uint64) *zstd.Decoder {
 	return d
 }
 
-// encoderFor trades time for bytes by the kind of pack: pictures and sound do
-// not shrink.
-func encoderFor(kind string) *zstd.Encoder {
-	if kind == Art || kind == Probe {
-		return quick()
+// packFrame appends a zstd frame of plain to dst. It trades time for bytes: pictures
+// and sound do not shrink, and files of any kind may not, such as archives and
+// encrypted images. To find that out the better way takes ten times as long.
+func packFrame(kind string, plain, dst []byte) []byte {
+	switch kind {
+	case Art, Probe:
+		return quick().EncodeAll(plain, dst)
+	case Data:
+		if p := quick().EncodeAll(plain, dst); len(p)-len(dst) > len(plain)-len(plain)/worthPacking {
+			return p
+		}
 	}
-	return better()
+	return better().EncodeAll(plain, dst)
 }
+
+// worthPacking is the part of its bytes that a frame has to lose quickly to be packed
+// well: a thirty-second.
+const worthPacking = 32
 
 // unpackFrame decompresses a pack's frame whose blobs are size bytes.
 func unpackFrame(packed []byte, size int64) ([]byte, error) {
