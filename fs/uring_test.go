@@ -231,6 +231,55 @@ func TestRingWrites(t *testing.T) {
 	})
 }
 
+// A page that was mapped while io_uring wrote it may stay the old one in the
+// mapping. Whoever opens the file afterwards reads what was written.
+func TestRingWritesWhileMapped(t *testing.T) {
+	c := mounted(t, mode{})
+	r := newRing(t)
+	c.tell(t, fmt.Sprint("plant song ", songSize))
+	path := filepath.Join(c.Dir, "song")
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	check(t, err)
+	m, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
+	check(t, err)
+	var stop atomic.Bool
+	looked := make(chan byte)
+	go func() {
+		var seen byte
+		for !stop.Load() {
+			seen ^= m[100]
+			unix.Madvise(m, unix.MADV_DONTNEED)
+		}
+		looked <- seen
+	}()
+	page := make([]byte, 4096)
+	for i := range 300 {
+		page = bytes.Repeat([]byte{byte(i + 1)}, len(page))
+		r.queue(ringWrite, f, page, 0)
+		if n := r.do(t)[0]; n != len(page) {
+			t.Fatal(n)
+		}
+		if m[100] != page[100] {
+			t.Logf("the mapping stayed the old after %d writes", i+1)
+			break
+		}
+	}
+	stop.Store(true)
+	<-looked
+	want := soundOf(0, songSize)
+	copy(want, page)
+	if got := readAt(t, f, 0, songSize); got != string(want) {
+		t.Errorf("read differs at %d", differs([]byte(got), want))
+	}
+	check(t, unix.Munmap(m))
+	check(t, f.Close())
+	for range 2 {
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("opened anew: %d bytes, %v, first difference at %d", len(got), err, differs(got, want))
+		}
+	}
+}
+
 // What is written and read with O_DIRECT goes as several requests at once.
 func TestDirectInPieces(t *testing.T) {
 	inBothModes(t, func(t *testing.T, c *child) {
