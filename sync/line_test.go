@@ -39,9 +39,9 @@ func (s *cutLine) Put(ctx context.Context, key string, body []byte) error {
 // full pack between two deaths of the program, labour becomes safe all the same.
 func TestLabourGetsOnThroughInterruptions(t *testing.T) {
 	const (
-		files = 40
+		files = 70
 		size  = 200_000   // each in packs
-		life  = 2_500_000 // bytes until the line is cut
+		life  = 5_000_000 // bytes until the line is cut
 	)
 	w := newWorld(t)
 	d := w.device("one")

@@ -11,18 +11,22 @@ import (
 )
 
 // How many bytes a pack holds before it is uploaded: enough that requests are few,
-// little enough that a pack of each kind fits into memory. On a slow line, and
-// until the line is known, it holds what gets through between two interruptions:
-// what is on its way then is sent again.
+// little enough that a pack of each kind fits into memory. On a slow line it holds
+// what gets through between two interruptions, as what is on its way then is sent
+// again; less so while the line is not known.
 const (
 	fullPack  = 8 << 20
+	firstPack = 4 << 20
 	smallPack = 1 << 20
 )
 
 // packFull is the size that suits the line.
 func (w *Worker) packFull() int64 {
-	if r := w.line.get(); r == 0 || w.transfers() == 1 && r < slowLine {
+	switch {
+	case w.transfers() == 1 && w.o.Transfers > 1:
 		return smallPack
+	case w.line.get() == 0:
+		return firstPack
 	}
 	return fullPack
 }
