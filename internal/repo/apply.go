@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -74,8 +75,12 @@ func (x *Index) dropPlacedAcks() error {
 type applier struct {
 	objects, names, blobs, headers, heads, totals *bolt.Bucket
 
-	sums map[string]*Totals
+	sums   map[string]*Totals
+	placed []placed // by put, not in blobs yet
 }
+
+// placed is a row of blobs.
+type placed struct{ key, value []byte }
 
 func newApplier(tx *bolt.Tx) (*applier, error) {
 	a := &applier{
@@ -109,6 +114,9 @@ func (a *applier) commit(c *Commit) error {
 		if err := a.put(&c.Puts[i]); err != nil {
 			return err
 		}
+	}
+	if err := a.place(); err != nil {
+		return err
 	}
 	for _, row := range c.Condemned {
 		if err := a.remove(row.Name); err != nil {
@@ -153,8 +161,22 @@ func (a *applier) put(row *ObjectRow) error {
 	}
 	a.count(row, 1)
 	return eachPlacement(row, func(id ID, p Placement) error {
-		return a.blobs.Put(append(slices.Clone(id[:]), number...), p.encode())
+		a.placed = append(a.placed, placed{append(slices.Clone(id[:]), number...), p.encode()})
+		return nil
 	})
+}
+
+// place stores the rows that put gathered, in their order: bbolt splits no page
+// before the transaction ends, and moves all that is behind a row in its page.
+func (a *applier) place() error {
+	slices.SortFunc(a.placed, func(p, q placed) int { return bytes.Compare(p.key, q.key) })
+	for _, p := range a.placed {
+		if err := a.blobs.Put(p.key, p.value); err != nil {
+			return err
+		}
+	}
+	a.placed = nil
+	return nil
 }
 
 // remove takes out an object and its placements.

@@ -170,9 +170,7 @@ func turnReadOnly(t *testing.T, h *drive.Home, disk *tools.Disk, flags []string)
 	if _, stderr, code := h.Try("wait", "--timeout", "3s"); code == 0 {
 		t.Errorf("wait: exit code 0, %s", stderr)
 	}
-	if !strings.Contains(h.Log(), "read-only file system") {
-		t.Error("the log does not tell")
-	}
+	eventually(t, "the log tells", 20*time.Second, func() bool { return strings.Contains(h.Log(), "read-only file system") })
 	pid := h.Pid()
 	h.Run("unmount", h.At)
 	h.AwaitEnd(pid)
