@@ -146,7 +146,8 @@ func (c *Cache) synced(done map[Ino]uint64) {
 }
 
 // storeLater stores range maps whose bytes are on disk now, but for those that
-// changed meanwhile.
+// changed meanwhile. Cache.fmu is held until they are rows: a file that is opened
+// finds its map either way, and no content is taken for one that is not here.
 func (c *Cache) storeLater(later map[Ino]*have) error {
 	if len(later) == 0 {
 		return nil
@@ -155,13 +156,13 @@ func (c *Cache) storeLater(later map[Ino]*have) error {
 	defer c.mu.Unlock()
 	var b kv.Batch
 	c.fmu.Lock()
+	defer c.fmu.Unlock()
 	for ino, h := range later {
 		if c.later[ino] == h && c.lost[ino] == nil {
 			b.Put(bHave, inoKey(ino), encode(h))
 			delete(c.later, ino)
 		}
 	}
-	c.fmu.Unlock()
 	return c.db.Apply(&b)
 }
 

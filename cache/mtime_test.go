@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
 // A content is not fetched again because its disk cannot hold the time of the
@@ -46,6 +48,7 @@ func TestOpeningWhileTheTimeIsSet(t *testing.T) {
 	defer c.Close()
 	want := track(t, c, b, 5000)
 	readAll(t, c, 100)
+	awaitWhole(t, c, 100)
 	b.mu.Lock()
 	b.fail = errors.New("fetched again")
 	b.mu.Unlock()
@@ -70,6 +73,68 @@ func TestOpeningWhileTheTimeIsSet(t *testing.T) {
 		default:
 			if !bytes.Equal(readAll(t, c, 100), want) {
 				t.Fatal("other bytes")
+			}
+		}
+	}
+}
+
+// awaitWhole waits for what goes on after a read: small parts join the content once
+// its sound is here.
+func awaitWhole(t *testing.T, c *Cache, ino Ino) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		f, err := c.acquire(ino)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		whole := f.have.Whole
+		f.mu.Unlock()
+		c.release(f)
+		if whole {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatal("the content does not become whole")
+		}
+	}
+}
+
+// A range map is found at any moment of its being stored: whoever opened the file
+// then would take its content for missing, and fetch it again.
+func TestRangeMapIsNeverOutOfSight(t *testing.T) {
+	b := newBucket()
+	c := openCache(t, t.TempDir(), b)
+	defer c.Close()
+	track(t, c, b, 5000)
+	readAll(t, c, 100)
+	awaitWhole(t, c, 100)
+	for range 500 {
+		var batch kv.Batch
+		batch.Delete(bHave, inoKey(100))
+		h := &have{Whole: true}
+		c.fmu.Lock()
+		if err := c.db.Apply(&batch); err != nil {
+			t.Fatal(err)
+		}
+		c.later[100] = h
+		c.fmu.Unlock()
+		stored := make(chan error, 1)
+		go func() { stored <- c.storeLater(map[Ino]*have{100: h}) }()
+		for done := false; !done; {
+			select {
+			case err := <-stored:
+				if err != nil {
+					t.Fatal(err)
+				}
+				done = true
+			default:
+			}
+			c.fmu.Lock()
+			ok, err := c.haveOf(100, new(have))
+			c.fmu.Unlock()
+			if err != nil || !ok {
+				t.Fatalf("the range map is neither waiting nor stored: %v", err)
 			}
 		}
 	}
