@@ -39,9 +39,14 @@ suite() {
 }
 
 # Where much happens at once, the race detector looks on. It needs cgo.
-units=(./cache ./sync ./internal/control ./internal/home ./internal/kv ./internal/repo ./internal/store/...)
-others=(./cmd/... ./fs ./internal/s3server ./internal/split ./tests/cmd/... ./tests/musiclib ./tests/s3proxy ./tests/tools)
-if [ "$tier" = soak ]; then units+=(./fs); fi # six times as long
+raced='\./(cache|sync(/.*)?|internal/(agent|control|home|kv|repo|store(/.*)?))'
+[ "$tier" = soak ] && raced+='|\./fs' # six times as long
+shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|player|power)'
+mapfile -t packages < <(go list ./... | sed "s,^$module,.,")
+pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
+mapfile -t units < <(pick "$raced")
+mapfile -t shows < <(pick "$shown")
+mapfile -t others < <(pick -v "$raced|$shown")
 race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
 
 # another_user: the user to test as beside this one, root or not root.
@@ -95,14 +100,6 @@ if [ "$tier" != e2e ]; then
 	if race; then suite "race detector" -race "${units[@]}"; else suite "$(id -un)" "${units[@]}"; fi
 	suite "$(id -un)" "${others[@]}"
 fi
-shows=()
-for p in $(go list ./tests/...); do
-	p=./${p#"$module/"}
-	case " ${others[*]} ./tests/drive " in
-	*" $p "*) ;;
-	*) case $p in ./tests/cmd/*) ;; *) shows+=("$p") ;; esac ;;
-	esac
-done
 say "shows: the program mounted, killed, cut off and played from"
 suite "$(id -un)" -p 1 "${shows[@]}"
 if [ "$tier" != e2e ]; then
