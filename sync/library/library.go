@@ -49,6 +49,9 @@ type Library struct {
 // Sum is a hash of a playlist.
 type Sum [32]byte
 
+// encMode keeps times whole: by them it is told that a library did not change.
+var encMode, _ = cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+
 func key(dir cache.Ino) string { return fmt.Sprintf("library/%x", dir) }
 
 // Known returns what the last update found in a place.
@@ -190,7 +193,7 @@ func (u *updater) library(name string, old *Library, changed bool) Library {
 
 // keep stores what is known.
 func (u *updater) keep(l []Library) error {
-	b, err := cbor.Marshal(l)
+	b, err := encMode.Marshal(l)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package library_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -214,5 +215,27 @@ func TestNameTaken(t *testing.T) {
 	r.update(true)
 	if m := r.made(); len(m) != 3 || m["Playlists (iTunes) 2/My Top Rated.m3u8"] == 0 {
 		t.Errorf("made %v", m)
+	}
+}
+
+// TestUnchangedIsNotRead puts other bytes under the size and time that are known:
+// they are not seen.
+func TestUnchangedIsNotRead(t *testing.T) {
+	r := newRig(t)
+	r.putLibrary(itunestest.Library(20))
+	before := r.update(true)
+	p := filepath.Join(r.root, "iTunes Library.xml")
+	info, err := os.Stat(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(p, make([]byte, info.Size()), 0o644), os.Chtimes(p, info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	if now := r.update(false); now.Survey.Tracks != before.Survey.Tracks || now.Late != "" {
+		t.Errorf("the library was read again: %d tracks, %d before; %s", now.Survey.Tracks, before.Survey.Tracks, now.Late)
+	}
+	if now := r.update(true); now.Late == "" && !now.Survey.Truncated {
+		t.Error("and is not read when the folder changed")
 	}
 }
