@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"internal/kv":                         {"internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/label":                      {"internal/split"},
 	"internal/repo":                       {"internal/store", "internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
+	"internal/history":                    {"internal/repo", "internal/store", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/estimate":                   {"internal/folder", "internal/split", "internal/repo", "internal/store/mem"},
 	"internal/home":                       {"internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
