@@ -162,32 +162,6 @@ func inodeBase(d *repo.Device) (uint64, error) {
 	return max(high>>1, 1) << 32, nil
 }
 
-// checkRepository runs the check.
-func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, progress func(control.CheckProgress)) (control.CheckReport, error) {
-	findings, sum, err := repo.Check(ctx, d.counted, d.keys, d.index, repo.CheckOptions{
-		Read: r.Read,
-		Progress: func(objects, of, bytes, all int64) {
-			progress(control.CheckProgress{Objects: objects, TotalObjects: of, Bytes: bytes, TotalBytes: all})
-		},
-	})
-	report := control.CheckReport{
-		Commits: int64(sum.Commits), Devices: int64(sum.Devices), Objects: sum.Objects, Bytes: sum.Bytes,
-		Files: sum.Files, Owed: sum.Owed, Unreferenced: sum.Unreferenced, Read: sum.Read,
-	}
-	for _, f := range findings {
-		text := f.Problem
-		if f.Object != "" {
-			text = f.Object + ": " + f.Problem
-		}
-		if f.Harmless {
-			report.Notes = append(report.Notes, text)
-		} else {
-			report.Problems = append(report.Problems, text)
-		}
-	}
-	return report, err
-}
-
 // restoreFiles runs the restore.
 func restoreFiles(ctx context.Context, d *drive, r control.RestoreRequest, progress func(control.RestoreProgress)) (last control.RestoreProgress, err error) {
 	paths := make([]string, len(r.Paths))

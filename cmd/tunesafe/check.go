@@ -14,8 +14,13 @@ var checkCommand = &command{
 	summary: "examine the repository in the store",
 	text: `Tells whether everything that the repository names is in the store, with the
 right size. With --read every byte is fetched and verified, which takes as long,
-and may cost as much, as downloading all of it. The exit code is 1 if anything is
-amiss.`,
+and may cost as much, as downloading all of it.
+
+Each line names what was found by a word, then the object: missing, resized, damaged,
+rolled-back, broken, forked, backdated, unsigned, foreign, exchanged, newer, archived,
+or needed, which was condemned and should not have been. Notes harm nothing. The exit
+status is 7 if there is anything but notes, and 1 if the check could not be done.
+tunesafe log verify does the same of the log, and takes a head from the recovery kit.`,
 	bind: bindCheck,
 }
 
@@ -34,12 +39,7 @@ func check(ctx context.Context, e *env, read bool) error {
 	return withOwner(ctx, e, func(o control.Owner) error {
 		r, err := o.Check(ctx, control.CheckRequest{Read: read}, func(now control.CheckProgress) { p.draw(checkLine(now)) })
 		p.clear()
-		for _, note := range r.Notes {
-			fmt.Fprintf(e.stdout, "note: %s\n", oneLine(note))
-		}
-		for _, problem := range r.Problems {
-			fmt.Fprintf(e.stdout, "problem: %s\n", oneLine(problem))
-		}
+		writeFindings(e.stdout, r.Findings, false)
 		if err != nil {
 			return err
 		}
@@ -50,15 +50,23 @@ func check(ctx context.Context, e *env, read bool) error {
 		if r.Unreferenced > 0 {
 			fmt.Fprintf(e.stdout, "; nothing names %s", count(r.Unreferenced, "object"))
 		}
+		if r.Discarded > 0 {
+			fmt.Fprintf(e.stdout, "; %s condemned and not deleted yet", count(r.Discarded, "object"))
+		}
 		if r.Owed > 0 {
 			fmt.Fprintf(e.stdout, "; %s still to come", count(r.Owed, "part"))
 		}
 		fmt.Fprintln(e.stdout)
-		if n := len(r.Problems); n > 0 {
-			return fmt.Errorf("%w: %s", errProblems, count(int64(n), "problem"))
-		}
-		return nil
+		return problemsOf(r)
 	})
+}
+
+// problemsOf is the error that a report amounts to.
+func problemsOf(r control.CheckReport) error {
+	if n := r.Problems(); n > 0 {
+		return fmt.Errorf("%w: %s", errProblems, count(n, "problem"))
+	}
+	return nil
 }
 
 func checkLine(p control.CheckProgress) string {

@@ -34,6 +34,7 @@ const (
 	exitPartly  = 4 // of backup: something could not be read
 	exitHeld    = 5 // of backup: something is held
 	exitNeeds   = 6 // of status --check
+	exitFound   = 7 // of check and log verify: the repository has problems
 )
 
 // run is the whole program.

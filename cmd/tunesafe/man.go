@@ -92,7 +92,7 @@ func heading(b *strings.Builder, name, summary string) {
 }
 
 func exitStatus(b *strings.Builder) {
-	b.WriteString(".SH EXIT STATUS\n0 on success, 1 on failure, 2 if the command line is wrong, 3 if wait ran out of time.\n")
+	b.WriteString(".SH EXIT STATUS\n0 on success, 1 on failure, 2 if the command line is wrong, 3 if wait ran out of time, 4 if a backup could not read something, 5 if it held something, 6 if status \\-\\-check has something for a person, 7 if check or log verify found something wrong.\n")
 }
 
 // roff escapes what would otherwise steer troff: roff(7).

@@ -103,7 +103,7 @@ var messages = []message{
 	{is: errNeedsKey, hint: "tunesafe repair --recovery-key FILE; until then nothing is uploaded, and nothing is lost"},
 	{is: tsync.ErrCloned, hint: "unmount the drive and mount it again: the home goes on as a device of its own, and nothing is lost"},
 	{is: errOtherDevice, hint: "where both change the same file the newer change wins; the older one stays in the repository"},
-	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive"},
+	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive", exit: exitFound},
 	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},
 	{is: errManyPaths, hint: "restore them one by one"},
 	{is: errOwnDrive, hint: "what is on the drive is backed up by itself"},

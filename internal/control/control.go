@@ -172,30 +172,3 @@ type Entry struct {
 	State  string    `json:"state,omitempty"`  // files only
 	Target []byte    `json:"target,omitempty"` // symbolic links only
 }
-
-// CheckRequest asks for an examination.
-type CheckRequest struct {
-	Read bool `json:"read"` // every byte, not only names and sizes
-}
-
-// CheckProgress counts what was examined so far.
-type CheckProgress struct {
-	Objects      int64 `json:"objects"`
-	TotalObjects int64 `json:"total_objects"`
-	Bytes        int64 `json:"bytes"`
-	TotalBytes   int64 `json:"total_bytes"`
-}
-
-// CheckReport is the outcome.
-type CheckReport struct {
-	Commits      int64    `json:"commits"`
-	Devices      int64    `json:"devices"`
-	Objects      int64    `json:"objects"`
-	Bytes        int64    `json:"bytes"`
-	Files        int64    `json:"files"`
-	Owed         int64    `json:"owed"`         // parts that are not in the bucket yet
-	Unreferenced int64    `json:"unreferenced"` // objects that nothing names, left by interrupted uploads
-	Read         int64    `json:"read"`         // objects read whole
-	Problems     []string `json:"problems"`
-	Notes        []string `json:"notes"` // what was found and harms nothing
-}

@@ -3,9 +3,8 @@ package repo
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -19,28 +18,24 @@ import (
 type CheckOptions struct {
 	// Read downloads every object and verifies every blob in it.
 	Read bool
+	// Marks are heads that were written down outside this machine. A bucket
+	// whose log lacks one was rolled back.
+	Marks []Mark
 	// Progress is called now and then, never twice at once, with the objects
 	// and bytes read of those to be read. It may be nil.
 	Progress func(objects, ofObjects, bytes, ofBytes int64)
 }
 
-// Finding is something that [Check] found.
-type Finding struct {
-	Object   string   // its name in the bucket; empty if the finding is of none
-	Problem  string   // for people
-	Err      error    // the sentinel that it is about; nil if harmless
-	Harmless bool     // nothing is lost by it
-	Inodes   []uint64 // files that cannot be restored because of it
-}
-
 // Summary is what [Check] went through.
 type Summary struct {
 	Devices, Commits int
-	Objects          int64 // that the log names
-	Bytes            int64 // of them, as the log says
+	Heads            []Mark // the newest commit of each device, as the bucket has it
+	Objects          int64  // that the log names
+	Bytes            int64  // of them, as the log says
 	Files            int64
 	Owed, OwedBytes  int64 // parts still on their way: waiting, not lost
 	Unreferenced     int64 // objects that no commit names, as a crash leaves them
+	Discarded        int64 // objects that were condemned and are not deleted yet
 	Read, ReadBytes  int64 // objects read and verified whole
 }
 
@@ -52,14 +47,17 @@ type Summary struct {
 // the repository are findings, the worst first.
 func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOptions) ([]Finding, Summary, error) {
 	c := &checker{
-		st: st, k: k, opts: opts,
-		objects: map[string]*checkedObject{}, condemned: map[string]bool{}, acked: map[string]bool{},
-		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{}, commits: map[string]bool{}, listedCommits: map[string]bool{},
+		st: st, k: k, opts: opts, now: time.Now(),
+		heads: map[string][]Head{}, commits: map[string]*Origin{}, listedCommits: map[string]bool{},
+		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, acked: map[string]bool{},
+		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{},
 	}
 	for _, step := range []func(context.Context) error{
 		c.checkKeys,
 		func(context.Context) error { return c.rememberHeads(x) },
 		c.readLogs,
+		c.checkSeen,
+		c.compareMarks,
 		func(context.Context) error { return c.compareIndex(x) },
 		c.listBucket,
 		c.readObjects,
@@ -76,14 +74,19 @@ type checker struct {
 	st   store.Store
 	k    *Keys
 	opts CheckOptions
+	now  time.Time
 
-	certs   map[string]Certificate
-	known   map[string]Head // what the index knew before the log was read
-	commits map[string]bool // those read, by name
-	// listedCommits are those that were in the bucket when the log was read.
+	repoHash string // of repo.json; empty if that is not to be had
+	certs    map[string]Certificate
+	badCerts map[string]bool    // names of certificates that are found already
+	known    map[string]Head    // what the index knew before the log was read
+	heads    map[string][]Head  // of each device, the commits that were in the bucket when the log was read
+	commits  map[string]*Origin // those read, by name
+	seen     []seenCommit
+	// listedCommits are the names of heads.
 	listedCommits map[string]bool
-	objects       map[string]*checkedObject
-	condemned     map[string]bool
+	objects       map[string]*checkedObject // that the log puts and does not condemn
+	condemned     map[string]*checkedObject
 	acked         map[string]bool // objects of the index that no commit places yet
 	inodes        map[uint64]checkedInode
 	placed        map[ID][]*checkedObject
@@ -95,8 +98,10 @@ type checker struct {
 
 // checkedObject is an object that the log names.
 type checkedObject struct {
-	row  ObjectRow
-	good bool // there, of the right size, and if read, of the right bytes
+	row       ObjectRow
+	put       *Origin // nil if it was condemned and never put
+	condemned *Origin // nil if it was not
+	good      bool    // there, of the right size, and if read, of the right bytes
 }
 
 // checkedInode is the newest row of an inode, as far as Check needs it.
@@ -110,63 +115,43 @@ type checkedInode struct {
 	bytes  int64 // owed
 }
 
-func (c *checker) find(object string, err error, format string, args ...any) {
-	c.findings = append(c.findings, Finding{Object: object, Problem: fmt.Sprintf(format, args...), Err: err, Harmless: err == nil})
-}
-
-// findError makes a finding of an error that is about the repository, and
-// returns one that is about the way to it.
-func (c *checker) findError(object string, err error) error {
-	for _, sentinel := range []error{ErrMissing, ErrNewerFormat, ErrSignature, ErrFork, ErrChain, ErrWrongKey, ErrCorrupt, store.ErrArchived} {
-		if errors.Is(err, sentinel) {
-			c.find(object, sentinel, "%s", strings.TrimPrefix(err.Error(), object+": "))
-			return nil
-		}
-	}
-	return err
-}
-
-func (c *checker) sorted() []Finding {
-	slices.SortStableFunc(c.findings, func(x, y Finding) int {
-		switch {
-		case x.Harmless == y.Harmless:
-			return strings.Compare(x.Object, y.Object)
-		case x.Harmless:
-			return 1
-		}
-		return -1
-	})
-	return c.findings
-}
-
 // checkKeys checks repo.json, the certificates, and that the files of keys/ are
 // age files; only the recovery key could tell more.
-func (c *checker) checkKeys(ctx context.Context) error {
-	_, err := RepoHash(ctx, c.st, c.k)
+func (c *checker) checkKeys(ctx context.Context) (err error) {
+	c.repoHash, err = RepoHash(ctx, c.st, c.k)
 	if errors.Is(err, ErrNoRepository) {
-		c.find(repoFile, ErrMissing, "missing from the bucket")
+		c.find(KindMissing, repoFile, ErrMissing, "missing from the bucket")
 	} else if err != nil && c.findError(repoFile, err) != nil {
 		return err
 	}
 	for _, name := range []string{recoveryFile, rootFile} {
 		body, err := getAll(ctx, c.st, name, maxSmall)
 		if errors.Is(err, store.ErrNotExist) {
-			c.find(name, ErrMissing, "missing from the bucket: the recovery key opens nothing without it")
+			c.find(KindMissing, name, ErrMissing, "missing from the bucket: the recovery key opens nothing without it")
 			continue
 		}
 		if err != nil {
 			return err
 		}
 		if _, err := age.ExtractHeader(strings.NewReader(string(body))); err != nil {
-			c.find(name, ErrCorrupt, "not an age file")
+			c.find(KindDamaged, name, ErrCorrupt, "not an age file")
 		}
 	}
-	var bad []error
-	if c.certs, bad, err = Devices(ctx, c.st, c.k); err != nil {
+	return c.checkDevices(ctx)
+}
+
+func (c *checker) checkDevices(ctx context.Context) error {
+	certs, bad, err := Devices(ctx, c.st, c.k)
+	if err != nil {
 		return err
 	}
+	c.certs, c.badCerts = certs, map[string]bool{}
 	for _, err := range bad {
 		name, _, _ := strings.Cut(err.Error(), ":")
+		if !isHex(strings.TrimSuffix(path.Base(name), ".age"), 16) {
+			continue // no certificate; found by listBucket
+		}
+		c.badCerts[name] = true
 		if err := c.findError(name, err); err != nil {
 			return err
 		}
@@ -191,8 +176,8 @@ func (c *checker) compareIndex(x *Index) error {
 		return nil
 	}
 	for _, device := range slices.Sorted(maps.Keys(c.known)) {
-		if name := commitName(device, c.known[device]); !c.commits[name] {
-			c.find(name, ErrChain, "seen before and no longer in the log: the bucket was rolled back or damaged")
+		if name := commitName(device, c.known[device]); c.commits[name] == nil {
+			c.find(KindRolledBack, name, ErrChain, "seen before by this machine, and no longer in the log: the bucket was rolled back or damaged")
 		}
 	}
 	for _, row := range x.Unplaced() {
@@ -201,77 +186,16 @@ func (c *checker) compareIndex(x *Index) error {
 	return nil
 }
 
-// listBucket compares what is in the bucket with what should be. It comes after
-// the log: what is written meanwhile is at worst unreferenced.
-func (c *checker) listBucket(ctx context.Context) error {
-	there := map[string]bool{}
-	for info, err := range c.st.List(ctx, "", "") {
-		if err != nil {
-			return err
-		}
-		there[info.Key] = c.objects[info.Key] != nil
-		c.listed(info)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
-		o := c.objects[name]
-		c.sum.Objects++
-		c.sum.Bytes += o.row.Size
-		if !there[name] {
-			c.find(name, ErrMissing, "missing from the bucket")
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.acked)) {
-		if _, ok := there[name]; !ok {
-			c.find(name, ErrMissing, "missing from the bucket, which acknowledged it")
-		}
-	}
-	return nil
-}
-
-// listed judges one object of the bucket.
-func (c *checker) listed(info store.Info) {
-	folder, _, _ := strings.Cut(info.Key, "/")
-	switch folder {
-	case "audio", "meta":
-		c.listedObject(info)
-	case "log":
-		device, _, err := parseCommitName(info.Key)
-		if err != nil {
-			c.find(info.Key, nil, "not an object of a repository")
-		} else if _, ok := c.certs[device]; !ok {
-			c.find(info.Key, ErrSignature, "commit of a device that has no certificate")
-		} else if !c.listedCommits[info.Key] {
-			c.find(info.Key, nil, "written while the check ran")
-		}
-	case "checkpoints":
-		if name, err := parseHint(info.Key); err != nil || !c.commits[name] {
-			c.find(info.Key, nil, "hint that leads to no commit")
-		}
-	case "keys", "devices", repoFile, "readme.txt":
-	default:
-		c.find(info.Key, nil, "not an object of a repository")
-	}
-}
-
-func (c *checker) listedObject(info store.Info) {
-	o := c.objects[info.Key]
-	switch {
-	case o != nil && info.Size == o.row.Size:
-		o.good = true
-	case o != nil:
-		c.find(info.Key, ErrCorrupt, "%d bytes, was written with %d", info.Size, o.row.Size)
-	case c.condemned[info.Key] || c.acked[info.Key]:
-	case checkObjectName(info.Key) != nil:
-		c.find(info.Key, nil, "not an object of a repository")
-	default:
-		c.sum.Unreferenced++
-		c.find(info.Key, nil, "unreferenced: no commit names it; an interrupted upload leaves such objects")
-	}
-}
-
 // findBlobs looks for a good place of every blob of every file.
 func (c *checker) findBlobs(context.Context) error {
-	lost := map[string][]uint64{} // object → files
+	lost := map[string][]uint64{}   // object → files
+	gone := map[ID]*checkedObject{} // blobs of condemned objects
+	for _, name := range slices.Sorted(maps.Keys(c.condemned)) {
+		o := c.condemned[name]
+		for _, b := range o.row.Blobs() {
+			gone[b.ID] = o
+		}
+	}
 	for _, inode := range slices.Sorted(maps.Keys(c.inodes)) {
 		row := c.inodes[inode]
 		if !row.live {
@@ -283,8 +207,7 @@ func (c *checker) findBlobs(context.Context) error {
 		for _, id := range row.blobs {
 			places := c.placed[id]
 			if len(places) == 0 {
-				c.find("", ErrMissing, "file %016x needs blob %s, which no object holds", inode, id)
-				c.findings[len(c.findings)-1].Inodes = []uint64{inode}
+				c.lostBlob(inode, id, gone[id])
 			} else if !slices.ContainsFunc(places, func(o *checkedObject) bool { return o.good }) {
 				for _, o := range places {
 					lost[o.row.Name] = append(lost[o.row.Name], inode)
@@ -300,22 +223,14 @@ func (c *checker) findBlobs(context.Context) error {
 	return nil
 }
 
-// readObject downloads one object and verifies all of it.
-func (c *checker) readObject(ctx context.Context, row *ObjectRow) error {
-	if _, err := plainSize(row.Size); err != nil {
-		return fmt.Errorf("%s: %w: %w", row.Name, ErrCorrupt, err)
+// lostBlob finds a blob that no object holds but for one that was condemned, if
+// any did.
+func (c *checker) lostBlob(inode uint64, id ID, was *checkedObject) {
+	if was == nil {
+		f := c.find(KindMissing, "", ErrMissing, "file %016x needs blob %s, which no object holds", inode, id)
+		f.Inodes = []uint64{inode}
+		return
 	}
-	r, err := c.st.Get(ctx, row.Name, 0, row.Size)
-	if err != nil {
-		return rangeError(row.Name, err)
-	}
-	defer r.Close()
-	body := make([]byte, row.Size)
-	if err := readAll(r, body); err != nil {
-		return rangeError(row.Name, err)
-	}
-	if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
-		return fmt.Errorf("%s: %w: longer than it was written", row.Name, ErrCorrupt)
-	}
-	return c.k.verifyObject(row, body)
+	f := c.find(KindCondemned, was.row.Name, ErrMissing, "file %016x needs blob %s of it; it was condemned by %s: %s", inode, id, was.condemned, was.condemned.Why)
+	f.Inodes, f.Put, f.Condemned = []uint64{inode}, was.put, was.condemned
 }

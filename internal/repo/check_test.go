@@ -3,8 +3,8 @@ package repo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -64,7 +64,10 @@ func TestCheckFindsNothing(t *testing.T) {
 	if err != nil || len(findings) > 0 {
 		t.Errorf("%v %v", findings, err)
 	}
-	sum.Bytes, sum.ReadBytes = 0, 0
+	if len(sum.Heads) != 1 || !sum.Heads[0].Is(l.d.ID, l.head) {
+		t.Errorf("heads %v, want %v", sum.Heads, l.head)
+	}
+	sum.Bytes, sum.ReadBytes, sum.Heads = 0, 0, nil
 	want := Summary{Devices: 1, Commits: 3, Objects: 5, Files: 3, Owed: 1, OwedBytes: 12345, Read: 5}
 	if diff := cmp.Diff(want, sum); diff != "" || steps != 5 {
 		t.Error(diff, steps)
@@ -89,8 +92,8 @@ func TestCheckFinds(t *testing.T) {
 			l.overwrite(l.shared.Name, l.body(l.env.audio(noise(77, 3000)).Name))
 			return l.shared.Name
 		}, ErrCorrupt, []uint64{3}},
-		"unreferenced": {false, func(l *library) string { return l.change(objectName("meta", [32]byte{1}), []byte("x")) }, nil, nil},
-		"foreign file": {false, func(l *library) string { return l.change("holiday.jpg", []byte("x")) }, nil, nil},
+		"unreferenced": {false, func(l *library) string { return l.change(objectName("meta", [32]byte{1}), noise(1, 300)) }, nil, nil},
+		"foreign file": {false, func(l *library) string { return l.change("holiday.jpg", []byte("x")) }, ErrForeign, nil},
 		"commit flip":  {false, func(l *library) string { return l.change(l.first.Name, flip(l.body(l.first.Name), 300)) }, ErrCorrupt, nil},
 		"commit gone":  {false, func(l *library) string { l.st.Delete(l.t.Context(), l.first.Name); return l.second.Name }, ErrChain, nil},
 		"rolled back":  {false, func(l *library) string { l.st.Delete(l.t.Context(), l.lastName()); return l.lastName() }, ErrChain, nil},
@@ -197,7 +200,11 @@ func TestCheckAcknowledgedAndCondemned(t *testing.T) {
 	l.overwrite(acked.Name, nil)
 	l.commit(&Commit{Condemned: []CondemnRow{{extra.Name, extra.Size, "test"}, {acked.Name, acked.Size, "test"}}})
 	findings, sum := l.check(true)
-	if len(findings) != 1 || sum.Unreferenced != 1 {
-		t.Errorf("%s", fmt.Sprint(findings))
+	kinds := map[Kind]int{}
+	for _, f := range findings {
+		kinds[f.Kind]++
+	}
+	if want := map[Kind]int{KindUnfinished: 1, KindDiscarded: 2}; !maps.Equal(kinds, want) || sum.Unreferenced != 1 || sum.Discarded != 2 {
+		t.Errorf("%v, want %v: %+v", kinds, want, findings)
 	}
 }

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"fmt"
+	"errors"
 	"maps"
 	"slices"
-	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/tunesafe/tunesafe/internal/store"
 )
 
 // readLogs reads every commit of every device. Unlike [ReadLog] it goes on
@@ -24,16 +25,22 @@ func (c *checker) readLogs(ctx context.Context) error {
 		if err := c.readChain(ctx, device, heads); err != nil {
 			return err
 		}
+		if len(heads) > 0 {
+			c.sum.Heads = append(c.sum.Heads, Mark{device, heads[len(heads)-1].Seq, heads[len(heads)-1].SHA})
+		}
 	}
-	for name := range c.condemned {
-		delete(c.objects, name)
+	for name, o := range c.condemned {
+		if was := c.objects[name]; was != nil {
+			o.row, o.put = was.row, was.put
+			delete(c.objects, name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
 		o := c.objects[name]
 		for _, b := range o.row.Blobs() {
 			c.placed[b.ID] = append(c.placed[b.ID], o)
 			if end := c.ends[b.ID]; b.Size < end {
-				c.find(name, ErrCorrupt, "blob %s has %d bytes, and a file needs it to %d", b.ID, b.Size, end)
+				c.find(KindDamaged, name, ErrCorrupt, "blob %s has %d bytes, and a file needs it to %d", b.ID, b.Size, end)
 			}
 		}
 	}
@@ -53,14 +60,15 @@ func (c *checker) logOf(ctx context.Context, device string) ([]Head, error) {
 			continue // found by listBucket
 		}
 		if h.Seq == last.Seq {
-			c.find(info.Key, ErrFork, "log is forked: %s has the same number", commitName(device, last))
+			c.find(KindForked, info.Key, ErrFork, "log is forked: %s has the same number", commitName(device, last))
 		} else if h.Seq != last.Seq+1 {
-			c.find(info.Key, ErrChain, "commits %d to %d of device %s before it are missing", last.Seq+1, h.Seq-1, device)
+			c.find(KindBroken, info.Key, ErrChain, "commits %d to %d of device %s before it are missing", last.Seq+1, h.Seq-1, device)
 		}
 		last = h
 		heads = append(heads, h)
 		c.listedCommits[info.Key] = true
 	}
+	c.heads[device] = heads
 	return heads, nil
 }
 
@@ -102,21 +110,127 @@ func (c *checker) takeCommit(f fetched, name string, before []Head) error {
 	if f.err != nil {
 		return c.findError(name, f.err)
 	}
-	if len(before) > 0 && !slices.ContainsFunc(before, func(h Head) bool { return h.SHA == f.commit.Prev }) {
-		c.find(name, ErrChain, "does not follow %s", commitName(f.commit.Device, before[0]))
-	}
+	commit := f.commit
+	at := &Origin{Device: commit.Device, Name: c.certs[commit.Device].Name, Seq: commit.Seq, Time: commit.Time}
+	c.checkPlace(commit, before)
 	c.sum.Commits++
-	c.commits[name] = true
-	for _, row := range f.commit.Puts {
-		if c.objects[row.Name] == nil {
-			c.objects[row.Name] = &checkedObject{row: row}
+	c.commits[name] = at
+	for _, row := range commit.Puts {
+		if o := c.objects[row.Name]; o == nil {
+			c.objects[row.Name] = &checkedObject{row: row, put: at}
+		} else if at.Time.Before(o.put.Time) {
+			o.put = at
 		}
 	}
-	for _, row := range f.commit.Condemned {
-		c.condemned[row.Name] = true
+	for _, row := range commit.Condemned {
+		by := *at
+		by.Why = row.Why
+		if o := c.condemned[row.Name]; o == nil || by.Time.Before(o.condemned.Time) {
+			c.condemned[row.Name] = &checkedObject{row: ObjectRow{Name: row.Name, Size: row.Size}, condemned: &by}
+		}
 	}
-	for i := range f.commit.Inodes {
-		c.takeInode(f.commit, &f.commit.Inodes[i])
+	for i := range commit.Inodes {
+		c.takeInode(commit, &commit.Inodes[i])
+	}
+	return nil
+}
+
+// checkPlace checks that a commit is where it may be in its chain, and notes
+// the commits of other devices that it names.
+func (c *checker) checkPlace(commit *Commit, before []Head) {
+	if commit.Seq == 1 && c.repoHash != "" && commit.Repo != c.repoHash {
+		c.find(KindExchanged, repoFile, ErrCorrupt, "not the one that %s was written for", commit.Name)
+	}
+	i := slices.IndexFunc(before, func(h Head) bool { return h.SHA == commit.Prev })
+	if i < 0 {
+		if len(before) > 0 {
+			c.find(KindBroken, commit.Name, ErrChain, "does not follow %s", commitName(commit.Device, before[0]))
+		}
+	} else {
+		c.notBefore(commit.Name, commit.Time, commitName(commit.Device, before[i]))
+	}
+	for _, named := range []map[string]Head{commit.Seen, commit.Heads} {
+		for _, device := range slices.Sorted(maps.Keys(named)) {
+			if device != commit.Device {
+				c.see(seenCommit{commit.Name, commit.Device, commit.Time, device, named[device]})
+			}
+		}
+	}
+}
+
+// notBefore holds that a commit is not older than one that it comes after.
+func (c *checker) notBefore(name string, at time.Time, after string) {
+	if earlier := c.commits[after]; earlier != nil && at.Before(earlier.Time) {
+		c.find(KindBackdated, name, ErrChain, "its time, %s, is before that of %s, %s, which it comes after",
+			at.UTC().Format(timeLayout), after, earlier.Time.UTC().Format(timeLayout))
+	}
+}
+
+// seenCommit is a commit of another device that a commit says it has seen.
+type seenCommit struct {
+	by     string // name of the commit
+	of     string // its device
+	time   time.Time
+	device string // the other one
+	head   Head
+}
+
+// see notes it, unless the commit before in the chain has seen the same.
+func (c *checker) see(s seenCommit) {
+	for i := len(c.seen) - 1; i >= 0 && c.seen[i].of == s.of; i-- {
+		if c.seen[i].device == s.device {
+			if c.seen[i].head != s.head {
+				break
+			}
+			return
+		}
+	}
+	c.seen = append(c.seen, s)
+}
+
+// checkSeen looks for the commits that others have seen. One that was written
+// after its log was listed is asked for.
+func (c *checker) checkSeen(ctx context.Context) error {
+	for _, s := range c.seen {
+		name := commitName(s.device, s.head)
+		if c.commits[name] != nil {
+			c.notBefore(s.by, s.time, name)
+			continue
+		}
+		if c.listedCommits[name] {
+			continue // found when it was read
+		}
+		if _, err := c.st.Stat(ctx, name); errors.Is(err, store.ErrNotExist) {
+			c.find(KindRolledBack, name, ErrChain, "seen by %s, and no longer in the log: the bucket was rolled back or damaged", s.by)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compareMarks looks for the heads that were written down.
+func (c *checker) compareMarks(context.Context) error {
+	for _, m := range c.opts.Marks {
+		heads := c.heads[m.Device]
+		if slices.ContainsFunc(heads, func(h Head) bool { return m.Is(m.Device, h) }) {
+			continue
+		}
+		if _, ok := c.certs[m.Device]; !ok {
+			c.find(KindRolledBack, "devices/"+m.Device+".age", ErrChain, "the head given, %s, is of a device that the bucket does not know: it was rolled back, or the head is of another repository", m)
+			continue
+		}
+		name := logPrefix(m.Device)
+		if i := slices.IndexFunc(heads, func(h Head) bool { return h.Seq == m.Seq }); i >= 0 {
+			c.find(KindForked, commitName(m.Device, heads[i]), ErrFork, "another commit than the head given, %s: compare that with where it is written down; if it is right, the log was exchanged", m)
+			continue
+		}
+		last := Head{}
+		if len(heads) > 0 {
+			last = heads[len(heads)-1]
+			name = commitName(m.Device, last)
+		}
+		c.find(KindRolledBack, name, ErrChain, "the log of device %s ends at commit %d, and the head given is of commit %d: the bucket was rolled back", m.Device, last.Seq, m.Seq)
 	}
 	return nil
 }
@@ -158,84 +272,4 @@ func (c *checker) takeSlices(inode *checkedInode, blobs []Slice) {
 		slices.SortFunc(inode.blobs[first:], func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
 		inode.blobs = slices.Clip(inode.blobs[:first+len(slices.Compact(inode.blobs[first:]))])
 	}
-}
-
-// readObjects reads every object that is there, if asked to.
-func (c *checker) readObjects(ctx context.Context) error {
-	if !c.opts.Read {
-		return nil
-	}
-	var all []*checkedObject
-	var total int64
-	for _, name := range slices.Sorted(maps.Keys(c.objects)) {
-		if o := c.objects[name]; o.good {
-			all = append(all, o)
-			total += o.row.Size
-		}
-	}
-	var mu sync.Mutex // of findings, sum and Progress
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(3) // each holds an object sealed and open: up to 34 MiB
-	for _, o := range all {
-		g.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			err := c.readObject(ctx, &o.row)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				o.good = false
-				return c.findError(o.row.Name, err)
-			}
-			c.sum.Read++
-			c.sum.ReadBytes += o.row.Size
-			if c.opts.Progress != nil {
-				c.opts.Progress(c.sum.Read, int64(len(all)), c.sum.ReadBytes, total)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// verifyObject verifies an object and every blob in it.
-func (k *Keys) verifyObject(row *ObjectRow, body []byte) error {
-	plain, err := k.OpenObject(row.Name, body)
-	if err != nil {
-		return err
-	}
-	if sha256.Sum256(body[:pinnedSize]) != row.Head {
-		return fmt.Errorf("%s: %w: its first %d bytes are not those that were written", row.Name, ErrCorrupt, pinnedSize)
-	}
-	if row.Raw != nil {
-		return k.verifyBlobs(row.Name, row.Raw, plain)
-	}
-	for _, f := range row.Frames {
-		if f.Packed > int64(len(plain)) {
-			return fmt.Errorf("%s: %w: cut short", row.Name, ErrCorrupt)
-		}
-		unpacked, err := unpackFrame(plain[:f.Packed], f.Size())
-		if err != nil {
-			return fmt.Errorf("%s: %w: %w", row.Name, ErrCorrupt, err)
-		}
-		if err := k.verifyBlobs(row.Name, f.Blobs, unpacked); err != nil {
-			return err
-		}
-		plain = plain[f.Packed:]
-	}
-	return nil
-}
-
-func (k *Keys) verifyBlobs(name string, refs []BlobRef, plain []byte) error {
-	for _, b := range refs {
-		if b.Size > int64(len(plain)) {
-			return fmt.Errorf("%s: %w: cut short", name, ErrCorrupt)
-		}
-		if k.BlobID(plain[:b.Size]) != b.ID {
-			return fmt.Errorf("%s: %w: blob %s is not what lies there", name, ErrCorrupt, b.ID)
-		}
-		plain = plain[b.Size:]
-	}
-	return nil
 }

@@ -27,6 +27,8 @@ var (
 	ErrExists = errors.New("a repository is here already")
 	// ErrOwed: the blob has no placement, as it is not in the bucket yet.
 	ErrOwed = errors.New("not in the bucket yet")
+	// ErrForeign: an object is in the bucket that no program of ours writes.
+	ErrForeign = errors.New("not of this repository")
 	// ErrTooLarge: a value to be written breaks the limits of FORMAT.md §9.
 	ErrTooLarge = errors.New("beyond the limits of the format")
 )
