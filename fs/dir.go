@@ -92,6 +92,9 @@ func (h *dirHandle) snapshot() (small bool, err error) {
 		names = append(names, place{e, cookie(e.Name)})
 		size += direntSize(e.Name)
 	}
+	if dir == cache.Root && h.n.d.lists() {
+		names = append(names, place{cache.DirEntry{Name: SnapshotsDir, Ino: snapshotsNode, Mode: syscall.S_IFDIR}, cookie(SnapshotsDir)})
+	}
 	slices.SortFunc(names, func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.cookie, b.cookie), cmp.Compare(a.Name, b.Name))
 	})
@@ -148,7 +151,7 @@ func (h *dirHandle) plain(p place, out *fuse.DirEntryList) (bool, error) {
 // namespace changed since the snapshot. In between it cannot change: the kernel
 // holds the directory's lock.
 func (h *dirHandle) plus(p place, out *fuse.DirEntryList) (bool, error) {
-	if p.cookie <= dotDotCookie { // these are listed, and not looked up
+	if p.cookie <= dotDotCookie || isPast(p.Ino) { // these are listed, and not looked up
 		return out.AddDirLookupEntry(fuse.DirEntry{Name: p.Name, Ino: p.Ino, Mode: p.Mode, Off: p.cookie}) != nil, nil
 	}
 	c := h.n.d.c

@@ -87,6 +87,24 @@
 // open: a removed directory may be a program's working directory. Removals come
 // from the kernel, which knows the inode at that moment, so its FORGET follows.
 //
+// # Snapshots
+//
+// With a [Past] the root has a folder [SnapshotsDir] that no listing shows, so that
+// nobody who walks the drive walks in (cp -a, diff -r, scanners): it is there for who
+// names it. In it each moment that is known is a folder, and nothing else is: a time
+// between two moments has no name. All of it is read-only, EROFS, and the name is
+// reserved in the root (EEXIST). A drive that has something of that name already shows
+// that instead, until it is renamed.
+//
+// A snapshot does not change, so the kernel may believe for long what it was told of
+// it, and keep listings and pages; only which snapshots there are it asks anew. Sound
+// is read directly, as of a file of missing bytes. Unlike the present the past has a
+// table of nodes, of those that the kernel knows; over a limit the kernel is
+// asked to forget those of snapshots that were not entered lately.
+//
+// Inode numbers have the top bit and are mixed with the moment: within a snapshot
+// hard links are told by them as ever, and two versions of a file are two files.
+//
 // # Locks
 //
 // flock(2) and fcntl(2) locks are left to the kernel: we do not ask for them
@@ -121,6 +139,7 @@ type drive struct {
 	server      *fuse.Server // set before the first request is served
 	passthrough bool         // wanted and granted; set before the first request is served
 	direct      bool         // the kernel lets direct handles be mapped; likewise
+	past        *snapshots   // nil if there are none; likewise
 
 	mu     sync.RWMutex
 	last   uint64 // handle number given out
@@ -333,6 +352,9 @@ func (d *drive) close() {
 	d.mu.RUnlock()
 	for _, h := range left {
 		h.release()
+	}
+	if d.past != nil {
+		d.past.close()
 	}
 	d.c.OnFed(nil)
 	d.c.KeepRemoved(false)

@@ -71,7 +71,7 @@ func (n *node) errno(op string, err error) syscall.Errno {
 	}
 	no, known := toErrno(err)
 	if !known {
-		n.d.failed(failure{op, n.ino(), err})
+		n.d.failed(failure{op: op, ino: n.ino(), err: err})
 	}
 	return no
 }

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -12,9 +13,10 @@ const maxNoted = 1 << 12
 
 // failure is an operation that a program was told has failed with EIO.
 type failure struct {
-	op  string
-	ino cache.Ino
-	err error
+	op   string
+	ino  cache.Ino
+	path string // "" if it is to be found by the inode
+	err  error
 }
 
 // failures are on their way to the log: once per inode, as a player asks again
@@ -58,18 +60,29 @@ func (d *drive) logFailures() {
 			return
 		}
 		began := time.Now()
-		inos := make([]cache.Ino, len(list))
-		for i, f := range list {
-			inos[i] = f.ino
-		}
-		paths, err := d.c.Paths(inos)
-		if err != nil {
-			d.log.Warn("reading the names of the drive", "error", err)
-		}
+		paths := d.paths(list)
 		for _, f := range list {
 			d.log.Warn("the drive answers with an input/output error",
-				"operation", f.op, "path", paths[f.ino], "inode", f.ino, "error", f.err)
+				"operation", f.op, "path", cmp.Or(f.path, paths[f.ino]), "inode", f.ino, "error", f.err)
 		}
 		time.Sleep(10 * time.Since(began))
 	}
+}
+
+// paths finds the paths of those that have none.
+func (d *drive) paths(list []failure) map[cache.Ino]string {
+	var inos []cache.Ino
+	for _, f := range list {
+		if f.path == "" {
+			inos = append(inos, f.ino)
+		}
+	}
+	if inos == nil {
+		return nil
+	}
+	paths, err := d.c.Paths(inos)
+	if err != nil {
+		d.log.Warn("reading the names of the drive", "error", err)
+	}
+	return paths
 }

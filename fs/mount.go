@@ -39,6 +39,9 @@ type Options struct {
 	Passthrough bool // let the kernel read and write content files where it can
 	Debug       bool // log every request
 	Log         *slog.Logger
+
+	Past          Past // what SnapshotsDir shows; nil: there is none
+	ShowSnapshots bool // list it in the root, so that whoever walks the drive walks in
 }
 
 // Mounted is a mounted drive. Its methods may be called at once.
@@ -63,7 +66,7 @@ func Mount(dir string, c *cache.Cache, o Options) (*Mounted, error) {
 		return nil, err
 	}
 	d := newDrive(c, o.Log)
-	server, err := connect(d, dir, o)
+	server, err := connect(d.raw(o), dir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +86,19 @@ func Mount(dir string, c *cache.Cache, o Options) (*Mounted, error) {
 	}
 	c.OnFed(m.fed)
 	return m, nil
+}
+
+// raw is what answers the kernel.
+func (d *drive) raw(o Options) fuse.RawFileSystem {
+	if o.Past == nil {
+		return d
+	}
+	if d.taken() {
+		d.log.Warn("the drive has something of its own named "+SnapshotsDir+", which hides its snapshots until it is renamed",
+			"path", SnapshotsDir)
+	}
+	d.past = newSnapshots(d, o.Past, o.ShowSnapshots)
+	return &withPast{d, d.past}
 }
 
 // connect mounts by the system call where the process may, else by fusermount3.

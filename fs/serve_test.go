@@ -32,6 +32,8 @@ type mode struct {
 	Home, Dir             string
 	Passthrough, ReadOnly bool
 	AllowOther            bool
+	Past                  string // the folder of a [folderPast]; "" for none
+	ShowSnapshots         bool
 }
 
 func TestMain(m *testing.M) {
@@ -73,9 +75,14 @@ func serve(spec string) int {
 	if err != nil {
 		return fail(err)
 	}
-	m, err := Mount(o.Dir, c, Options{
+	options := Options{
 		ID: "test", Passthrough: o.Passthrough, ReadOnly: o.ReadOnly, AllowOther: o.AllowOther, Log: log,
-	})
+		ShowSnapshots: o.ShowSnapshots,
+	}
+	if o.Past != "" {
+		options.Past = folderPast{o.Past}
+	}
+	m, err := Mount(o.Dir, c, options)
 	if err != nil {
 		return fail(errors.Join(err, c.Close()))
 	}
@@ -159,6 +166,18 @@ func command(m *Mounted, c *cache.Cache, b *bucket, words []string) error {
 		return plant(c, words[1], size)
 	case "plant-track":
 		return plantTrack(c, words[1])
+	case "asked": // for how many bytes of the past: of sound, of others
+		return fmt.Errorf("%d %d", soundAsked.Load(), otherAsked.Load())
+	case "past-nodes": // that the kernel knows
+		m.d.past.mu.Lock()
+		defer m.d.past.mu.Unlock()
+		return fmt.Errorf("%d", len(m.d.past.nodes))
+	case "past-most":
+		n, err := strconv.Atoi(words[1])
+		m.d.past.mu.Lock()
+		defer m.d.past.mu.Unlock()
+		m.d.past.most, m.d.past.limit = n, n
+		return err
 	case "silent": // an error if sound was fetched since the last time
 		return b.silent()
 	case "bucket":

@@ -72,8 +72,11 @@ func (n *node) Listxattr(caller fuse.Caller, dest []byte) (uint32, syscall.Errno
 	if err != nil {
 		return 0, n.errno("listxattr", err)
 	}
+	return sized(dest, xattrList(names, caller))
+}
+
+func xattrList(names []string, caller fuse.Caller) (list []byte) {
 	root := caller.Uid == 0
-	var list []byte
 	for _, name := range names {
 		if name == StateXattr || !root && strings.HasPrefix(name, "trusted.") {
 			continue
@@ -81,7 +84,7 @@ func (n *node) Listxattr(caller fuse.Caller, dest []byte) (uint32, syscall.Errno
 		list = append(list, name...)
 		list = append(list, 0)
 	}
-	return sized(dest, list)
+	return list
 }
 
 func (n *node) Removexattr(attr string) syscall.Errno {
