@@ -71,8 +71,18 @@ func (w *Worker) state() iter.Seq2[repo.Row, error] {
 				return
 			}
 		}
+		condemned, err := w.o.Index.Condemned()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, r := range condemned {
+			if !yield(r, nil) {
+				return
+			}
+		}
 		stop := errors.New("stopped")
-		err := w.cache.Each(func(r cache.Row) error {
+		err = w.cache.Each(func(r cache.Row) error {
 			if !yield(toRepo(r), nil) {
 				return stop
 			}

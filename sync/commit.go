@@ -37,7 +37,7 @@ func (w *Worker) commitRows(ctx context.Context) error {
 				err = w.cache.Committed(b, "")
 			}
 			w.version = w.cache.Version()
-			return errors.Join(err, w.noteLabour())
+			return errors.Join(err, w.sayHeard(ctx), w.noteLabour())
 		}
 		w.setPhase(phaseCommit)
 		if err := w.commit(ctx, b); err != nil {
@@ -48,6 +48,15 @@ func (w *Worker) commitRows(ctx context.Context) error {
 			return w.noteLabour()
 		}
 	}
+}
+
+// sayHeard makes a commit without rows if another device waits for one.
+func (w *Worker) sayHeard(ctx context.Context) error {
+	heard, err := w.cache.Meta(heardKey)
+	if err != nil || len(heard) == 0 {
+		return err
+	}
+	return w.publish(ctx, &repo.Commit{Kind: repo.Changes}, nil)
 }
 
 // commit builds, sends and takes in one commit of changes.
@@ -159,7 +168,13 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 		return err
 	}
 	crashpoint.At("commit.written")
-	return w.deliver(ctx, &out)
+	if err := w.deliver(ctx, &out); err != nil {
+		return err
+	}
+	if heard, err := w.cache.Meta(heardKey); err != nil || len(heard) == 0 {
+		return err
+	}
+	return w.cache.SetMeta(heardKey, nil) // seen says it
 }
 
 // unplaced lists the acknowledged objects that no commit places yet, but for

@@ -23,6 +23,10 @@ type Pulled struct {
 	OtherDevices []string  // names of other devices that committed within the last day
 }
 
+// heardKey names the meta value that another device condemned objects: it deletes them
+// once a commit of ours says that we heard of it.
+const heardKey = "heard"
+
 // absorbAtOnce is how many rows are taken in with one transaction.
 const absorbAtOnce = 20000
 
@@ -104,10 +108,13 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 		return nil, err
 	}
 	var puts []repo.ObjectRow
+	var condemned []repo.CondemnRow
 	err = repo.ReadCheckpoint(ctx, w.o.Reader, c, func(row repo.Row) error {
 		switch r := row.(type) {
 		case repo.ObjectRow:
 			puts = append(puts, r)
+		case repo.CondemnRow:
+			condemned = append(condemned, r)
 		case repo.InodeRow:
 			p.rows = append(p.rows, fromRepo(r))
 		case repo.NameRow:
@@ -124,7 +131,7 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.o.Index.Apply(&repo.Commit{Puts: puts}); err != nil {
+	if err := w.o.Index.Apply(&repo.Commit{Puts: puts, Condemned: condemned}); err != nil {
 		return nil, err
 	}
 	p.Newest = c.Time
@@ -142,6 +149,11 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		}
 		if c.Device != p.w.o.Device.ID && c.Time.After(dayAgo) {
 			p.other[p.certs[c.Device].Name] = true
+		}
+		if c.Device != p.w.o.Device.ID && len(c.Condemned) > 0 {
+			if err := p.w.cache.SetMeta(heardKey, []byte("1")); err != nil {
+				return err
+			}
 		}
 		for _, r := range c.Inodes {
 			p.rows = append(p.rows, fromRepo(r))

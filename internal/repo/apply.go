@@ -14,14 +14,16 @@ import (
 )
 
 // Apply takes in commits, in their order, in one transaction that is on the
-// disk when it returns: their objects and placements, without those they
-// condemn, and their devices' heads. Objects placed are no longer
-// [Index.Unplaced]. Taking a commit in twice changes nothing.
+// disk when it returns: their objects and placements, which of them they condemn
+// ([Index.Condemned]) or say are deleted, and their devices' heads. Objects placed
+// are no longer [Index.Unplaced]. Taking commits in again, in their order, changes
+// nothing.
 //
 // A commit without Device only adds its rows, as those of a checkpoint are.
 func (x *Index) Apply(commits ...*Commit) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.applied++
 	done := map[string]bool{} // objects placed or condemned
 	err := x.update(func(tx *bolt.Tx) error {
 		a, err := newApplier(tx)
@@ -38,7 +40,7 @@ func (x *Index) Apply(commits ...*Commit) error {
 					x.headers[row.Name] = ack.header
 				}
 			}
-			for _, row := range c.Condemned {
+			for _, row := range c.Condemned { // nobody may use it, whoever sent it
 				done[row.Name] = true
 			}
 		}
@@ -73,7 +75,7 @@ func (x *Index) dropPlacedAcks() error {
 
 // applier takes commits into one transaction.
 type applier struct {
-	objects, names, blobs, headers, heads, totals *bolt.Bucket
+	objects, names, blobs, headers, heads, totals, condemned *bolt.Bucket
 
 	sums   map[string]*Totals
 	placed []placed // by put, not in blobs yet
@@ -85,7 +87,7 @@ type placed struct{ key, value []byte }
 func newApplier(tx *bolt.Tx) (*applier, error) {
 	a := &applier{
 		objects: tx.Bucket(objectsBucket), names: tx.Bucket(namesBucket), blobs: tx.Bucket(blobsBucket),
-		headers: tx.Bucket(headersBucket), heads: tx.Bucket(headsBucket), totals: tx.Bucket(totalsBucket),
+		headers: tx.Bucket(headersBucket), heads: tx.Bucket(headsBucket), totals: tx.Bucket(totalsBucket), condemned: tx.Bucket(condemnedBucket),
 		sums: map[string]*Totals{},
 	}
 	return a, a.totals.ForEach(func(kind, v []byte) error {
@@ -114,12 +116,20 @@ func (a *applier) commit(c *Commit) error {
 		if err := a.put(&c.Puts[i]); err != nil {
 			return err
 		}
+		if err := a.takeBack(c.Puts[i].Name, c.Device, c.Seq); err != nil {
+			return err
+		}
 	}
 	if err := a.place(); err != nil {
 		return err
 	}
 	for _, row := range c.Condemned {
-		if err := a.remove(row.Name); err != nil {
+		if err := a.condemn(row, c.Device, c.Seq); err != nil {
+			return err
+		}
+	}
+	for _, row := range c.Deleted {
+		if err := a.deleted(row.Name); err != nil {
 			return err
 		}
 	}
@@ -159,7 +169,9 @@ func (a *applier) put(row *ObjectRow) error {
 	if err := a.objects.Put(number, encodeObject(row)); err != nil {
 		return err
 	}
-	a.count(row, 1)
+	if !isCondemned(a.condemned, key) {
+		a.count(row, 1)
+	}
 	return eachPlacement(row, func(id ID, p Placement) error {
 		a.placed = append(a.placed, placed{append(slices.Clone(id[:]), number...), p.encode()})
 		return nil
@@ -195,7 +207,9 @@ func (a *applier) remove(name string) error {
 			return err
 		}
 	}
-	a.count(&row, -1)
+	if !isCondemned(a.condemned, key) {
+		a.count(&row, -1)
+	}
 	if err := a.objects.Delete(number); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 	c := &checker{
 		st: st, k: k, opts: opts, now: time.Now(),
 		heads: map[string][]Head{}, commits: map[string]*Origin{}, listedCommits: map[string]bool{},
-		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, acked: map[string]bool{},
+		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, condemners: map[string]map[string]*checkedObject{}, acked: map[string]bool{},
 		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{},
 	}
 	for _, step := range []func(context.Context) error{
@@ -87,7 +87,8 @@ type checker struct {
 	listedCommits map[string]bool
 	objects       map[string]*checkedObject // that the log puts and does not condemn
 	condemned     map[string]*checkedObject
-	acked         map[string]bool // objects of the index that no commit places yet
+	condemners    map[string]map[string]*checkedObject // by name and device, while the log is read
+	acked         map[string]bool                      // objects of the index that no commit places yet
 	inodes        map[uint64]checkedInode
 	placed        map[ID][]*checkedObject
 	ends          map[ID]int64 // of blobs that are used in slices: where the last ends
@@ -193,7 +194,9 @@ func (c *checker) findBlobs(context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(c.condemned)) {
 		o := c.condemned[name]
 		for _, b := range o.row.Blobs() {
-			gone[b.ID] = o
+			if was := gone[b.ID]; was == nil || !was.good {
+				gone[b.ID] = o
+			}
 		}
 	}
 	for _, inode := range slices.Sorted(maps.Keys(c.inodes)) {
@@ -206,6 +209,9 @@ func (c *checker) findBlobs(context.Context) error {
 		c.sum.OwedBytes += row.bytes
 		for _, id := range row.blobs {
 			places := c.placed[id]
+			if was := gone[id]; was != nil && was.good { // it serves until it is deleted
+				continue
+			}
 			if len(places) == 0 {
 				c.lostBlob(inode, id, gone[id])
 			} else if !slices.ContainsFunc(places, func(o *checkedObject) bool { return o.good }) {

@@ -198,7 +198,7 @@ func TestCheckAcknowledgedAndCondemned(t *testing.T) {
 	}
 	l.put(must(l.k.Seal("meta", nil))(t)) // nobody's
 	l.overwrite(acked.Name, nil)
-	l.commit(&Commit{Condemned: []CondemnRow{{extra.Name, extra.Size, "test"}, {acked.Name, acked.Size, "test"}}})
+	l.commit(&Commit{Condemned: []CondemnRow{{Name: extra.Name, Size: extra.Size, Why: "test"}, {Name: acked.Name, Size: acked.Size, Why: "test"}}})
 	findings, sum := l.check(true)
 	kinds := map[Kind]int{}
 	for _, f := range findings {

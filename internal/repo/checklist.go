@@ -108,6 +108,7 @@ func (c *checker) listedObject(info store.Info) {
 		f.Put = o.put
 	case gone != nil:
 		c.sum.Discarded++
+		gone.good = info.Size == gone.row.Size
 		f := c.find(KindDiscarded, info.Key, nil, "condemned by %s (%s), and not deleted yet", gone.condemned, gone.condemned.Why)
 		f.Put, f.Condemned = gone.put, gone.condemned
 	case c.acked[info.Key]:

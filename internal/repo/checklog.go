@@ -29,8 +29,15 @@ func (c *checker) readLogs(ctx context.Context) error {
 			c.sum.Heads = append(c.sum.Heads, Mark{device, heads[len(heads)-1].Seq, heads[len(heads)-1].SHA})
 		}
 	}
-	for name, o := range c.condemned {
-		if was := c.objects[name]; was != nil {
+	for name, by := range c.condemners {
+		for _, device := range slices.Sorted(maps.Keys(by)) {
+			if o := c.condemned[name]; o == nil {
+				c.condemned[name] = by[device]
+			} else if by[device].condemned.Time.Before(o.condemned.Time) {
+				o.condemned = by[device].condemned
+			}
+		}
+		if o, was := c.condemned[name], c.objects[name]; o != nil && was != nil {
 			o.row, o.put = was.row, was.put
 			delete(c.objects, name)
 		}
@@ -121,13 +128,15 @@ func (c *checker) takeCommit(f fetched, name string, before []Head) error {
 		} else if at.Time.Before(o.put.Time) {
 			o.put = at
 		}
+		delete(c.condemners[row.Name], commit.Device) // it takes its word back
 	}
 	for _, row := range commit.Condemned {
 		by := *at
 		by.Why = row.Why
-		if o := c.condemned[row.Name]; o == nil || by.Time.Before(o.condemned.Time) {
-			c.condemned[row.Name] = &checkedObject{row: ObjectRow{Name: row.Name, Size: row.Size}, condemned: &by}
+		if c.condemners[row.Name] == nil {
+			c.condemners[row.Name] = map[string]*checkedObject{}
 		}
+		c.condemners[row.Name][commit.Device] = &checkedObject{row: ObjectRow{Name: row.Name, Size: row.Size}, condemned: &by}
 	}
 	for i := range commit.Inodes {
 		c.takeInode(commit, &commit.Inodes[i])

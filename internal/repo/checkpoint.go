@@ -80,8 +80,8 @@ func writeRows(w io.Writer, rows iter.Seq2[Row, error]) error {
 	return buffered.Flush()
 }
 
-// compareRows is the order of rows in a checkpoint: objects by name, then
-// inodes by number, then names by directory and name.
+// compareRows is the order of rows in a checkpoint: objects by name, then those
+// condemned, then inodes by number, then names by directory and name.
 func compareRows(x, y Row) int {
 	if order := cmp.Compare(rowRank(x), rowRank(y)); order != 0 {
 		return order
@@ -89,6 +89,9 @@ func compareRows(x, y Row) int {
 	switch x := x.(type) {
 	case ObjectRow:
 		return cmp.Compare(x.Name, y.(ObjectRow).Name)
+	case CondemnRow:
+		y := y.(CondemnRow)
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Device, y.Device))
 	case InodeRow:
 		return cmp.Compare(x.Inode, y.(InodeRow).Inode)
 	case NameRow:
@@ -103,10 +106,12 @@ func rowRank(r Row) int {
 	switch r.(type) {
 	case ObjectRow:
 		return 1
-	case InodeRow:
+	case CondemnRow:
 		return 2
-	case NameRow:
+	case InodeRow:
 		return 3
+	case NameRow:
+		return 4
 	}
 	return 0
 }

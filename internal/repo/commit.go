@@ -41,6 +41,8 @@ type Commit struct {
 
 	Puts      []ObjectRow
 	Condemned []CondemnRow
+	Deleted   []DeletedRow
+	Forgotten map[string][]Span // by device: commits whose moments are shown no more
 	Inodes    []InodeRow
 	Names     []NameRow
 
@@ -50,18 +52,37 @@ type Commit struct {
 	Name string // of the object; set by [EncodeCommit] and [DecodeCommit]
 }
 
-// CondemnRow says that an object is no longer used and will be deleted.
+// CondemnRow says that an object is no longer used and will be deleted. Device and
+// Seq are of the commit that says so, which a checkpoint repeats; in that commit
+// itself they are left out.
 type CondemnRow struct {
-	Name string
-	Size int64
-	Why  string
+	Name   string
+	Size   int64
+	Why    string
+	Device string
+	Seq    uint64
 }
 
-// Row is an [ObjectRow], [CondemnRow], [InodeRow] or [NameRow].
+// DeletedRow says that an object, condemned before, was deleted.
+type DeletedRow struct {
+	Name string
+	Size int64
+}
+
+// ForgetRow says of commits of devices that the moments they made are shown no more.
+type ForgetRow map[string][]Span
+
+// Span is the numbers from First to Last.
+type Span struct{ First, Last uint64 }
+
+// Row is an [ObjectRow], [CondemnRow], [DeletedRow], [ForgetRow], [InodeRow] or
+// [NameRow].
 type Row interface{ isRow() }
 
 func (ObjectRow) isRow()  {}
 func (CondemnRow) isRow() {}
+func (DeletedRow) isRow() {}
+func (ForgetRow) isRow()  {}
 func (InodeRow) isRow()   {}
 func (NameRow) isRow()    {}
 
@@ -130,6 +151,12 @@ func (c *Commit) appendText(b []byte) []byte {
 	}
 	for _, r := range c.Condemned {
 		b = appendRow(b, r)
+	}
+	for _, r := range c.Deleted {
+		b = appendRow(b, r)
+	}
+	if len(c.Forgotten) > 0 {
+		b = appendRow(b, ForgetRow(c.Forgotten))
 	}
 	for _, r := range c.Inodes {
 		b = appendRow(b, r)
@@ -277,6 +304,15 @@ func (c *Commit) addLine(text []byte) error {
 		c.Puts = append(c.Puts, r)
 	case CondemnRow:
 		c.Condemned = append(c.Condemned, r)
+	case DeletedRow:
+		c.Deleted = append(c.Deleted, r)
+	case ForgetRow:
+		if c.Forgotten == nil {
+			c.Forgotten = map[string][]Span{}
+		}
+		for device, spans := range r {
+			c.Forgotten[device] = append(c.Forgotten[device], spans...)
+		}
 	case InodeRow:
 		c.Inodes = append(c.Inodes, r)
 	case NameRow:

@@ -129,7 +129,7 @@ func TestCommitRoundTrip(t *testing.T) {
 		c.Inodes = rapid.SliceOfN(genInodeRow, 0, 5).Draw(t, "inodes")
 		c.Names = rapid.SliceOfN(genNameRow, 0, 5).Draw(t, "names")
 		for _, row := range c.Puts {
-			c.Condemned = append(c.Condemned, CondemnRow{row.Name, row.Size, genName.Filter(validText).Draw(t, "why")})
+			c.Condemned = append(c.Condemned, CondemnRow{Name: row.Name, Size: row.Size, Why: genName.Filter(validText).Draw(t, "why")})
 		}
 		if rapid.Bool().Draw(t, "checkpoint") {
 			c.Kind, c.Heads, c.Rows = CheckpointCommit, genHeads.Draw(t, "heads"), []BlobRef{{genID.Draw(t, "id"), 5}}
@@ -277,7 +277,7 @@ func FuzzCommit(f *testing.F) {
 		{Name: objectName("meta", [32]byte{1}), Size: 500, Kind: Tags, Frames: []Frame{{9, []BlobRef{{ID{3}, 7}}}}},
 		{Name: objectName("audio", [32]byte{2}), Size: sealedSize(padTo), Kind: Audio, Raw: []BlobRef{{ID{3}, 7}}},
 	}
-	c.Condemned = []CondemnRow{{c.Puts[0].Name, 5, "old"}}
+	c.Condemned = []CondemnRow{{Name: c.Puts[0].Name, Size: 5, Why: "old"}}
 	row := track(7, one(Tags, BlobRef{ID{4}, 9}), Part{Kind: Audio, Size: 5}, Part{Data, 15, []Slice{{ID{4}, 2, 0}, {ID{5}, 3, 70}, {ID{}, 10, 0}}})
 	row.Xattrs = map[string][]byte{"user.x": {1}, "user.\xff": {2}}
 	c.Inodes = []InodeRow{row, {Inode: 3, Gone: true}, {Inode: 4, Type: "symlink", Target: "\xff"}, {Inode: 5, Type: "dir", In: 1, Name: "d"}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,7 +16,8 @@ type line struct {
 	seen map[string]bool // fields there
 
 	object    ObjectRow
-	why       string
+	condemned CondemnRow // without Name and Size
+	forget    ForgetRow
 	inode     InodeRow
 	header    Commit
 	version   int64
@@ -42,7 +44,7 @@ func parseLine(text []byte) (*line, error) {
 func (l *line) objectField(s *scanner, name string) bool {
 	o := &l.object
 	switch name {
-	case "put", "condemn":
+	case "put", "condemn", "deleted":
 		o.Name = s.str()
 		if err := checkObjectName(o.Name); err != nil && s.err == nil {
 			s.fail("%w", err)
@@ -60,11 +62,50 @@ func (l *line) objectField(s *scanner, name string) bool {
 	case "frames":
 		s.array(func() { o.Frames = append(o.Frames, s.frame()) })
 	case "why":
-		l.why = s.str()
+		l.condemned.Why = s.str()
+	case "by":
+		s.by(&l.condemned)
+	case "forget":
+		l.forget = s.forget()
 	default:
 		return false
 	}
 	return true
+}
+
+// by takes "<device>:<seq>".
+func (s *scanner) by(r *CondemnRow) {
+	text := s.str()
+	device, seq, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(seq, 10, 63)
+	if s.err == nil && (err != nil || n == 0 || !isHex(device, 16)) {
+		s.fail("commit %.40q", text)
+	}
+	r.Device, r.Seq = device, n
+}
+
+// forget takes {device:[first,last,…],…}.
+func (s *scanner) forget() ForgetRow {
+	r := ForgetRow{}
+	s.object(func(device string) {
+		spans := []Span{}
+		n := 0
+		s.array(func() {
+			if n++; n%2 == 1 {
+				spans = append(spans, Span{First: uint64(s.length(math.MaxInt64))})
+				return
+			}
+			last := &spans[len(spans)-1]
+			if last.Last = uint64(s.length(math.MaxInt64)); last.Last < last.First && s.err == nil {
+				s.fail("commits %d to %d", last.First, last.Last)
+			}
+		})
+		if s.err == nil && (n%2 == 1 || !isHex(device, 16)) {
+			s.fail("commits of device %.40q", device)
+		}
+		r[device] = spans
+	})
+	return r
 }
 
 // frame takes [z,"id",n,…].
@@ -324,7 +365,11 @@ func (l *line) row() (Row, error) {
 	case has("put"):
 		return l.object, l.object.validate()
 	case has("condemn"):
-		return CondemnRow{l.object.Name, l.object.Size, l.why}, nil
+		return CondemnRow{l.object.Name, l.object.Size, l.condemned.Why, l.condemned.Device, l.condemned.Seq}, nil
+	case has("deleted"):
+		return DeletedRow{l.object.Name, l.object.Size}, nil
+	case has("forget"):
+		return l.forget, nil
 	case has("inode") && (has("type") || has("gone")):
 		l.inode.defaults()
 		return l.inode, l.inode.validate()

@@ -34,6 +34,14 @@ func appendRow(b []byte, row Row) []byte {
 		b = appendIntField(b, "size", r.Size)
 		b = appendField(b, "why")
 		b = appendString(b, strings.ToValidUTF8(r.Why, "?"))
+		if r.Device != "" {
+			b = appendStringField(b, "by", fmt.Sprintf("%s:%d", r.Device, r.Seq))
+		}
+	case DeletedRow:
+		b = appendStringField(b, "deleted", r.Name)
+		b = appendIntField(b, "size", r.Size)
+	case ForgetRow:
+		b = appendForget(b, r)
 	case InodeRow:
 		b = appendInode(b, &r)
 	case NameRow:
@@ -259,6 +267,23 @@ func appendHeads(b []byte, field string, heads map[string]Head) []byte {
 		b = append(appendField(b, device), '[')
 		b = strconv.AppendUint(b, heads[device].Seq, 10)
 		b = append(appendString(append(b, ','), heads[device].SHA), ']')
+	}
+	return append(b, '}')
+}
+
+// appendForget appends device:[first,last,…] for each device.
+func appendForget(b []byte, r ForgetRow) []byte {
+	b = append(appendField(b, "forget"), '{')
+	for _, device := range slices.Sorted(maps.Keys(r)) {
+		b = append(appendField(b, device), '[')
+		for i, s := range r[device] {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendUint(b, s.First, 10)
+			b = strconv.AppendUint(append(b, ','), s.Last, 10)
+		}
+		b = append(b, ']')
 	}
 	return append(b, '}')
 }

@@ -90,7 +90,7 @@ func seenAndGone(l *library) string {
 
 // condemnNeeded condemns what a file needs, and deletes it.
 func condemnNeeded(l *library) string {
-	l.commit(&Commit{Condemned: []CondemnRow{{l.audio.Name, l.audio.Size, "by mistake"}}})
+	l.commit(&Commit{Condemned: []CondemnRow{{Name: l.audio.Name, Size: l.audio.Size, Why: "by mistake"}}})
 	l.st.Delete(l.t.Context(), l.audio.Name)
 	return l.audio.Name
 }
@@ -148,7 +148,7 @@ func TestWhoDeleted(t *testing.T) {
 	l = newLibrary(t)
 	extra := l.pack(Tags, []byte("extra"))
 	l.commit(&Commit{})
-	l.commit(&Commit{Condemned: []CondemnRow{{extra.Name, extra.Size, "kept for 90 days"}}})
+	l.commit(&Commit{Condemned: []CondemnRow{{Name: extra.Name, Size: extra.Size, Why: "kept for 90 days"}}})
 	if findings, _ := l.check(false); named(findings, KindDiscarded, extra.Name) == nil || !findings[0].Harmless {
 		t.Errorf("before it is deleted: %+v", findings)
 	}

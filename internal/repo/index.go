@@ -38,6 +38,7 @@ type Index struct {
 	acks    *acks
 	headers map[string][]byte // by object, not yet in db
 	failed  error             // why nothing more is taken in
+	applied uint64            // calls of Apply
 }
 
 // Placement is where a blob lies.
@@ -86,7 +87,7 @@ func OpenIndex(path string) (*Index, error) {
 	}
 	x.db = mapped.New(db)
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{objectsBucket, namesBucket, blobsBucket, headersBucket, headsBucket, totalsBucket} {
+		for _, name := range [][]byte{objectsBucket, namesBucket, blobsBucket, headersBucket, headsBucket, totalsBucket, condemnedBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -159,8 +160,14 @@ func (x *Index) Close() error {
 }
 
 // Lookup tells where the blob lies; false if neither a commit nor an
-// acknowledged object has it.
+// acknowledged object has it, or only one that is condemned: it must be uploaded
+// to be used.
 func (x *Index) Lookup(id ID) (p Placement, ok bool, err error) {
+	return x.lookup(id, false)
+}
+
+// lookup finds the blob in a condemned object, too, if it is in no other.
+func (x *Index) lookup(id ID, condemned bool) (p Placement, ok bool, err error) {
 	x.mu.RLock()
 	p, ok = x.acks.blobs[id]
 	x.mu.RUnlock()
@@ -168,16 +175,17 @@ func (x *Index) Lookup(id ID) (p Placement, ok bool, err error) {
 		return p, true, nil
 	}
 	err = x.db.View(func(tx *bolt.Tx) error {
-		p, ok, err = lookup(tx, id, "")
+		p, ok, err = lookup(tx, id, "", condemned)
 		return err
 	})
 	return p, ok, err
 }
 
-// lookup finds the newest object that has the blob, of the kind if given.
-func lookup(tx *bolt.Tx, id ID, kind string) (Placement, bool, error) {
+// lookup finds the newest object that has the blob, of the kind if given. One that
+// is condemned is found only if asked for, and if there is no other.
+func lookup(tx *bolt.Tx, id ID, kind string, condemned bool) (Placement, bool, error) {
 	var p Placement
-	found := false
+	found, good := false, false
 	c := tx.Bucket(blobsBucket).Cursor()
 	for key, value := c.Seek(id[:]); len(key) == 20 && ID(key[:16]) == id; key, value = c.Next() {
 		o, err := decodeObjectHead(tx.Bucket(objectsBucket).Get(key[16:]))
@@ -187,6 +195,11 @@ func lookup(tx *bolt.Tx, id ID, kind string) (Placement, bool, error) {
 		if kind != "" && o.Kind != kind {
 			continue
 		}
+		doomed := isCondemned(tx.Bucket(condemnedBucket), nameKey(o.Name))
+		if doomed && (good || !condemned) {
+			continue
+		}
+		good = !doomed
 		p = Placement{Object: o.Name, ObjectSize: o.Size, Head: o.Head, Kind: o.Kind}
 		if err := p.decode(value); err != nil {
 			return p, false, err
@@ -221,7 +234,7 @@ func (x *Index) Object(name string) (row ObjectRow, ok bool, err error) {
 func (x *Index) ObjectOf(id ID, kind string) (row ObjectRow, ok bool, err error) {
 	err = x.db.View(func(tx *bolt.Tx) error {
 		var p Placement
-		if p, ok, err = lookup(tx, id, kind); err != nil || !ok {
+		if p, ok, err = lookup(tx, id, kind, false); err != nil || !ok {
 			return err
 		}
 		row, err = decodeObject(tx.Bucket(objectsBucket).Get(tx.Bucket(namesBucket).Get(nameKey(p.Object))))
@@ -230,8 +243,8 @@ func (x *Index) ObjectOf(id ID, kind string) (row ObjectRow, ok bool, err error)
 	return row, ok, err
 }
 
-// Objects yields the objects that commits place, by name. Changes made
-// meanwhile may be seen or not.
+// Objects yields the objects that commits place, by name, those condemned and not
+// deleted too. Changes made meanwhile may be seen or not.
 func (x *Index) Objects() iter.Seq2[ObjectRow, error] {
 	return func(yield func(ObjectRow, error) bool) {
 		var after []byte
@@ -350,6 +363,9 @@ func (x *Index) Header(object string) (header []byte, err error) {
 	})
 	return header, err
 }
+
+// nameKeySize is the length of a nameKey.
+const nameKeySize = 33
 
 // nameKey is the object's key in the names bucket: sorted as the names are.
 func nameKey(name string) []byte {

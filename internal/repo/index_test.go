@@ -75,7 +75,7 @@ func TestIndexLookup(t *testing.T) {
 	}
 
 	// Condemning one of two objects with a blob leaves the other place.
-	e.commit(&Commit{Condemned: []CondemnRow{{pack.Name, pack.Size, "test"}}})
+	e.commit(&Commit{Condemned: []CondemnRow{{Name: pack.Name, Size: pack.Size, Why: "test"}}})
 	if p, ok := e.placed(c); !ok || p.Object != sound.Name || p.Off != 1000 || p.FrameLen != 0 {
 		t.Errorf("%+v %v, want a place in %s", p, ok, sound.Name)
 	}

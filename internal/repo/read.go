@@ -101,7 +101,7 @@ func (r *Reader) Blob(ctx context.Context, id ID) ([]byte, error) {
 }
 
 func (r *Reader) lookup(id ID) (*Placement, error) {
-	p, ok, err := r.x.Lookup(id)
+	p, ok, err := r.x.lookup(id, true)
 	if err != nil {
 		return nil, err
 	}

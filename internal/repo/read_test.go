@@ -376,7 +376,7 @@ func TestLyingRow(t *testing.T) {
 			}
 		}
 		wantErr(t, err, ErrCorrupt, o.Name)
-		if err := x.Apply(&Commit{Condemned: []CondemnRow{{Name: o.Name}}}); err != nil {
+		if err := x.Apply(&Commit{Deleted: []DeletedRow{{Name: o.Name}}}); err != nil {
 			t.Fatal(err)
 		}
 		r.Close()
