@@ -34,6 +34,9 @@ type rig struct {
 	server *realserver.Server
 	proxy  *s3proxy.Proxy
 
+	backup     *exec.Cmd // of the library, under way
+	said       bytes.Buffer
+	ended      func() error  // waits for it
 	slowestEnd time.Duration // from SIGTERM to the end of the program
 	sleeps     int           // of the machine
 }

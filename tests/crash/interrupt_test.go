@@ -2,8 +2,10 @@ package crash
 
 import (
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
+	gosync "sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,8 +17,8 @@ import (
 
 // Figures of the line of an interrupted backup: an object takes seconds.
 const (
-	interruptedLine  = 240_000 // bytes a second
-	interruptedAlbum = 1.8     // megabytes, six tracks; one for four interruptions
+	interruptedLine  = 150_000 // bytes a second
+	interruptedAlbum = 3       // megabytes, six tracks; one for four interruptions
 	interruptedPause = 2 * time.Second
 	answerUnderWay   = 150 * time.Millisecond
 	longSleep        = 80 * time.Second // longer than any exchange may stand still
@@ -40,14 +42,13 @@ func TestInterruptions(t *testing.T) {
 	albums := count / 4
 	r := newRig(t, albums, float64(albums)*interruptedAlbum)
 	r.proxy.Set(s3proxy.Faults{UpRate: interruptedLine})
-	r.Mount(settle)
-	r.copyAll()
+	r.backUp()
 	ways := []func(*rig, *rand.Rand) interruption{kill9, sigterm, cutLine, stopped}
 	var all []interruption
 	how := map[string]int{}
 	for len(all) < count {
-		if r.Status().Safe() {
-			t.Fatalf("all was safe after %d interruptions", len(all))
+		if !drive.Alive(r.backup.Process.Pid) {
+			t.Fatalf("the backup ended after %d interruptions:\n%s", len(all), r.said.Bytes())
 		}
 		pause := interruptedPause
 		if rng.IntN(4) == 0 { // time for a pack of tags, too
@@ -58,7 +59,9 @@ func TestInterruptions(t *testing.T) {
 		how[i.what]++
 		all = append(all, i)
 	}
-	r.mustBecomeSafe()
+	if err := r.ended(); err != nil {
+		t.Fatalf("the backup that was let be: %v\n%s", err, r.said.Bytes())
+	}
 	r.judge(all, how)
 	if t.Failed() {
 		for _, i := range all {
@@ -71,16 +74,31 @@ func TestInterruptions(t *testing.T) {
 		}
 	}
 	r.proxy.Set(s3proxy.Faults{})
-	tools.SameTree(t, r.lib, r.fromBucketAlone().At)
+	r.Run("check", "--read")
+	cold, out := drive.New(t, r.server), filepath.Join(t.TempDir(), "out")
+	cold.Adopt(r.proxy.URL, r.Lose())
+	cold.Run("restore", "/", out)
+	drive.SamePlace(t, r.lib, filepath.Join(out, filepath.Base(r.lib)))
+}
+
+// backUp begins a backup of the library, or goes on with it.
+func (r *rig) backUp() {
+	r.t.Helper()
+	r.said.Reset()
+	r.backup = r.Command("backup", r.lib)
+	r.backup.Stdout, r.backup.Stderr = &r.said, &r.said
+	if err := r.backup.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.ended = gosync.OnceValue(r.backup.Wait)
 }
 
 func kill9(r *rig, _ *rand.Rand) interruption {
-	pid := r.Pid()
 	i := interruption{what: "kill -9", begin: time.Now()}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	r.AwaitEnd(pid)
+	_ = r.backup.Process.Kill()
+	_ = r.ended()
 	i.end = time.Now()
-	r.Mount(settle)
+	r.backUp()
 	return i
 }
 
@@ -88,18 +106,17 @@ func kill9(r *rig, _ *rand.Rand) interruption {
 // object that needs minutes.
 func sigterm(r *rig, _ *rand.Rand) interruption {
 	r.t.Helper()
-	pid := r.Pid()
 	i := interruption{what: "SIGTERM", begin: time.Now()}
-	_ = syscall.Kill(pid, syscall.SIGTERM)
-	for drive.Alive(pid) {
-		if time.Since(i.begin) > endPatience {
-			r.t.Fatalf("SIGTERM did not end the program in %v", endPatience)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	_ = r.backup.Process.Signal(syscall.SIGTERM)
+	timer := time.AfterFunc(endPatience, func() {
+		r.t.Errorf("SIGTERM did not end the program in %v", endPatience)
+		_ = r.backup.Process.Kill()
+	})
+	_ = r.ended()
+	timer.Stop()
 	i.end = time.Now()
 	r.slowestEnd = max(r.slowestEnd, i.end.Sub(i.begin))
-	r.Mount(settle)
+	r.backUp()
 	return i
 }
 
@@ -115,7 +132,7 @@ func cutLine(r *rig, rng *rand.Rand) interruption {
 // stopped is a machine that sleeps: nothing of the program runs, and meanwhile
 // its connections end.
 func stopped(r *rig, rng *rand.Rand) interruption {
-	pid := r.Pid()
+	pid := r.backup.Process.Pid
 	i := interruption{what: "sleep", begin: time.Now()}
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	length := time.Duration(rng.Int64N(int64(time.Second)))

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
-	"github.com/tunesafe/tunesafe/sync/library"
 	"github.com/tunesafe/tunesafe/tests/drive"
 	"github.com/tunesafe/tunesafe/tests/musiclib"
 	"github.com/tunesafe/tunesafe/tests/s3proxy"
@@ -233,8 +232,7 @@ func (n *night) compare(round int) {
 	cold.Adopt(n.proxy.URL, kept)
 	out := filepath.Join(n.t.TempDir(), "out")
 	cold.Run("restore", placeName, out)
-	n.dropPlaylists(filepath.Join(out, placeName))
-	tools.SameTree(n.t, n.dir, filepath.Join(out, placeName))
+	drive.SamePlace(n.t, n.dir, filepath.Join(out, placeName))
 	sameOwners(n.t, n.dir, filepath.Join(out, placeName))
 	for _, dir := range []string{out, cold.Dir} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -242,21 +240,6 @@ func (n *night) compare(round int) {
 		}
 	}
 	n.t.Logf("round %d: %s", round, strings.TrimSpace(stdout))
-}
-
-// dropPlaylists takes away what the backup made of the library file, and no folder had.
-func (n *night) dropPlaylists(restored string) {
-	n.t.Helper()
-	info, err := os.Stat(restored)
-	if err == nil {
-		err = os.RemoveAll(filepath.Join(restored, library.Folder))
-	}
-	if err == nil {
-		err = os.Chtimes(restored, info.ModTime(), info.ModTime())
-	}
-	if err != nil {
-		n.t.Fatal(err)
-	}
 }
 
 // sameOwners compares what [tools.SameTree] leaves out, and only root can give.
