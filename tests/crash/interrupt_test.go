@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/tests/drive"
+	"github.com/tunesafe/tunesafe/tests/place"
 	"github.com/tunesafe/tunesafe/tests/s3proxy"
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
@@ -78,7 +79,7 @@ func TestInterruptions(t *testing.T) {
 	cold, out := drive.New(t, r.server), filepath.Join(t.TempDir(), "out")
 	cold.Adopt(r.proxy.URL, r.Lose())
 	cold.Run("restore", "/", out)
-	drive.SamePlace(t, r.lib, filepath.Join(out, filepath.Base(r.lib)))
+	place.Same(t, r.lib, filepath.Join(out, filepath.Base(r.lib)))
 }
 
 // backUp begins a backup of the library, or goes on with it.

@@ -17,6 +17,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
 	"github.com/tunesafe/tunesafe/tests/drive"
 	"github.com/tunesafe/tunesafe/tests/musiclib"
+	"github.com/tunesafe/tunesafe/tests/place"
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
@@ -185,7 +186,7 @@ func sameFiles(t testing.TB, out, want string) {
 	must(t, err)
 	must(t, os.Chtimes(out, info.ModTime(), info.ModTime()))
 	must(t, os.Chmod(out, info.Mode()))
-	drive.SamePlace(t, want, out)
+	place.Same(t, want, out)
 }
 
 var busyDays = []struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
 	"github.com/tunesafe/tunesafe/tests/drive"
 	"github.com/tunesafe/tunesafe/tests/musiclib"
+	"github.com/tunesafe/tunesafe/tests/place"
 	"github.com/tunesafe/tunesafe/tests/s3proxy"
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
@@ -232,7 +233,7 @@ func (n *night) compare(round int) {
 	cold.Adopt(n.proxy.URL, kept)
 	out := filepath.Join(n.t.TempDir(), "out")
 	cold.Run("restore", placeName, out)
-	drive.SamePlace(n.t, n.dir, filepath.Join(out, placeName))
+	place.Same(n.t, n.dir, filepath.Join(out, placeName))
 	sameOwners(n.t, n.dir, filepath.Join(out, placeName))
 	for _, dir := range []string{out, cold.Dir} {
 		if err := os.RemoveAll(dir); err != nil {

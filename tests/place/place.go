@@ -1,4 +1,5 @@
-package drive
+// Package place compares a folder that is backed up with what came back of it.
+package place
 
 import (
 	"errors"
@@ -10,10 +11,10 @@ import (
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
-// SamePlace compares a place that was restored with the folder that feeds it, by
+// Same compares a place that was restored with the folder that feeds it, by
 // [tools.SameTree]. It takes away first what a backup makes of a library file and
 // no folder has.
-func SamePlace(t testing.TB, folder, restored string) {
+func Same(t testing.TB, folder, restored string) {
 	t.Helper()
 	info, err := os.Stat(restored)
 	if err == nil {
