@@ -165,6 +165,7 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 		return err
 	}
 	crashpoint.At("commit.taken")
+	w.o.Committed(c)
 	w.mu.Lock()
 	w.last = c.Time
 	w.mu.Unlock()

@@ -116,7 +116,7 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 		case repo.CondemnRow:
 			condemned = append(condemned, r)
 		case repo.InodeRow:
-			p.rows = append(p.rows, fromRepo(r))
+			p.rows = append(p.rows, FromRepo(r))
 		case repo.NameRow:
 			p.names = append(p.names, cache.NameRow{Parent: r.In, Name: r.Name, Ino: r.Inode})
 		}
@@ -156,7 +156,7 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 			}
 		}
 		for _, r := range c.Inodes {
-			p.rows = append(p.rows, fromRepo(r))
+			p.rows = append(p.rows, FromRepo(r))
 		}
 		for _, r := range c.Names {
 			p.names = append(p.names, cache.NameRow{Parent: r.In, Name: r.Name, Ino: r.Inode})
@@ -168,7 +168,11 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		if err := p.w.cache.SyncRows(); err != nil { // what the index knows is not read again
 			return err
 		}
-		return errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time), p.w.noteHead(c))
+		if err := errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time), p.w.noteHead(c)); err != nil {
+			return err
+		}
+		p.w.o.Committed(c)
+		return nil
 	})
 }
 

@@ -69,8 +69,8 @@ func cacheRuns(runs []repo.Run) []cache.Run {
 	return out
 }
 
-// fromRepo makes a row for the cache.
-func fromRepo(r repo.InodeRow) cache.Row {
+// FromRepo makes a row for the cache.
+func FromRepo(r repo.InodeRow) cache.Row {
 	row := cache.Row{Ino: r.Inode, Mode: typeBits[r.Type] | r.Mode, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Mtime: r.Mtime,
 		Xattrs: r.Xattrs, Target: r.Target, Parent: r.In, Name: r.Name, TakenOpen: r.TakenOpen, Base: r.Base,
 		Succeeds: r.Succeeds, Fed: r.Fed, Gone: r.Gone}
@@ -92,3 +92,6 @@ func fromRepo(r repo.InodeRow) cache.Row {
 	row.Recipe = rec
 	return row
 }
+
+// TypeBits are those of st_mode for a type as FORMAT.md §5 names it.
+func TypeBits(name string) uint32 { return typeBits[name] }

@@ -128,7 +128,7 @@ func (p *puller) meet(ctx context.Context, was string) error {
 	one := map[string]repo.Certificate{was: cert}
 	err = repo.ReadLog(ctx, w.o.Store, w.o.Keys, one, map[string]repo.Head{was: heads[was]}, func(c *repo.Commit) error {
 		for _, r := range c.Inodes {
-			rows = append(rows, fromRepo(r))
+			rows = append(rows, FromRepo(r))
 		}
 		for _, r := range c.Names {
 			names = append(names, cache.NameRow{Parent: r.In, Name: r.Name, Ino: r.Inode})

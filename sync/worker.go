@@ -79,6 +79,10 @@ type Options struct {
 	HoursPerDay func() float64
 
 	Hint func(error) string // says what a person can do about an error; "" for nothing
+
+	// Committed is told of each commit, of this device or another, once it was
+	// taken in.
+	Committed func(*repo.Commit)
 }
 
 // The schedule's figures.
@@ -161,6 +165,9 @@ func New(o Options) *Worker {
 	}
 	if o.Hint == nil {
 		o.Hint = func(error) string { return "" }
+	}
+	if o.Committed == nil {
+		o.Committed = func(*repo.Commit) {}
 	}
 	if o.HoursPerDay == nil {
 		o.HoursPerDay = func() float64 { return 24 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	tsync "github.com/tunesafe/tunesafe/sync"
+	"github.com/tunesafe/tunesafe/sync/past"
 )
 
 // This file is where the words of the worker, the filesystem and the repository
@@ -68,7 +69,7 @@ func newWorker(d *drive, o driveOptions) *tsync.Worker {
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
 		Dir: d.home.StateDir(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
 		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
-		Hint: func(err error) string { return explain(err).Hint },
+		Hint: func(err error) string { return explain(err).Hint }, Committed: d.past.Committed,
 	})
 }
 
@@ -128,6 +129,27 @@ func timedOut(err error) error {
 		text += ", as " + explain(w.Err).Text
 	}
 	return fmt.Errorf("%s: %w", text, errTimeout)
+}
+
+// pastOf is the past as the filesystem shows it.
+type pastOf struct{ *past.Past }
+
+func (p pastOf) At(ctx context.Context, t time.Time) (fs.Tree, error) {
+	tree, err := p.Past.At(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return treeOf{tree}, nil
+}
+
+type treeOf struct{ *past.Tree }
+
+func (t treeOf) Open(ctx context.Context, ino cache.Ino) (fs.TreeFile, error) {
+	f, err := t.Tree.Open(ctx, ino)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // mountDrive mounts, with the errors of the message table.

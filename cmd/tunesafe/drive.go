@@ -22,6 +22,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 	tsync "github.com/tunesafe/tunesafe/sync"
+	"github.com/tunesafe/tunesafe/sync/past"
 )
 
 // localWord is what safe is called where the store is on the same machine.
@@ -56,6 +57,7 @@ type drive struct {
 	index   *repo.Index
 	reader  *repo.Reader
 	cache   *cache.Cache
+	past    *past.Past
 	worker  *tsync.Worker
 
 	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
@@ -140,6 +142,8 @@ func (d *drive) openState(o driveOptions) (err error) {
 	}
 	d.onClose(d.index.Close)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{})
+	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index, Fetcher: tsync.NewFetcher(d.reader), Log: d.log})
+	d.onClose(d.past.Close)
 	options, err := d.cacheOptions(o)
 	if err != nil {
 		return err

@@ -41,6 +41,7 @@ type mountOptions struct {
 	allowOther    bool
 	readOnly      bool
 	noPassthrough bool
+	showSnapshots bool
 	debug         bool
 	cacheSize     string
 	settle        time.Duration
@@ -55,6 +56,7 @@ func bindMount(f *pflag.FlagSet) action {
 	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml, else 10GiB or a tenth of the disk, the smaller)")
 	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file must be left alone before it is uploaded, such as 10s (default 3s)")
 	f.BoolVar(&o.noPassthrough, "no-passthrough", false, "have every read and write pass through tunesafe, for inspection")
+	f.BoolVar(&o.showSnapshots, "show-snapshots", false, "list the folder .snapshots, so that programs which walk the drive walk through its past, too")
 	f.BoolVar(&o.debug, "debug", false, "log every request of the kernel and to the store")
 	f.IntVar(&o.readyFD, readyFlag, -1, "")
 	_ = f.MarkHidden(readyFlag)
@@ -106,7 +108,7 @@ func (o mountOptions) again(h home.Home, path string) []string {
 	args := []string{"mount", "--home", string(h),
 		fmt.Sprintf("--%s=%d", readyFlag, readyDescriptor), fmt.Sprintf("--allow-other=%t", o.allowOther)}
 	for name, set := range map[string]bool{
-		"--read-only": o.readOnly, "--no-passthrough": o.noPassthrough, "--debug": o.debug,
+		"--read-only": o.readOnly, "--no-passthrough": o.noPassthrough, "--show-snapshots": o.showSnapshots, "--debug": o.debug,
 	} {
 		if set {
 			args = append(args, name)
@@ -313,6 +315,7 @@ func (o *owner) mountAt(dir string, opts mountOptions) error {
 	m, err := mountDrive(p.path, o.cache, fs.Options{
 		ID: o.config.Repository, AllowOther: opts.allowOther, ReadOnly: opts.readOnly,
 		Passthrough: !opts.noPassthrough, Debug: opts.debug, Log: o.log,
+		Past: pastOf{o.past}, ShowSnapshots: opts.showSnapshots,
 	})
 	if err != nil {
 		return errors.Join(err, p.restore())

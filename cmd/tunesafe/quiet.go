@@ -245,7 +245,7 @@ func (o *owner) Mount(_ context.Context, r control.MountRequest) error {
 	if err := checkFUSE(r.AllowOther); err != nil {
 		return err
 	}
-	_, err := o.show(o.life, string(r.Dir), mountOptions{allowOther: r.AllowOther, readOnly: r.ReadOnly})
+	_, err := o.show(o.life, string(r.Dir), mountOptions{allowOther: r.AllowOther, readOnly: r.ReadOnly, showSnapshots: r.Snapshots})
 	if err == nil {
 		if yerr := machine.Yield(machine.Serving); yerr != nil {
 			o.log.Warn("the drive is served at the priority of an agent", "err", yerr)
@@ -273,7 +273,7 @@ func mountByAgent(ctx context.Context, e *env, o mountOptions, path string) (don
 		return true, err
 	}
 	p.Close()
-	if err := client.Mount(ctx, control.MountRequest{Dir: []byte(path), ReadOnly: o.readOnly, AllowOther: o.allowOther}); err != nil {
+	if err := client.Mount(ctx, control.MountRequest{Dir: []byte(path), ReadOnly: o.readOnly, AllowOther: o.allowOther, Snapshots: o.showSnapshots}); err != nil {
 		return true, err
 	}
 	fmt.Fprintf(e.stdout, "the drive is at %s\n", path)

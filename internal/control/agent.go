@@ -32,6 +32,7 @@ type MountRequest struct {
 	Dir        []byte `json:"dir"` // absolute
 	ReadOnly   bool   `json:"read_only,omitempty"`
 	AllowOther bool   `json:"allow_other,omitempty"`
+	Snapshots  bool   `json:"show_snapshots,omitempty"` // list the folder of them
 }
 
 // AgentStatus tells when the owner works by itself.

@@ -7,7 +7,8 @@
 //	repository.key     opens the repository's data (not its root)
 //	recovery.key       opens the repository from nothing; only in the home that made it
 //	device.json        who this home is in the repository
-//	state/             namespace, journal, index: cannot be rebuilt while something waits
+//	state/             namespace, journal, index: cannot be rebuilt while something waits;
+//	                   and the history, which can be
 //	cache/             contents and packs; holds what waits to be uploaded, too
 //	run/               lock and socket of the process that owns the home
 //	log/               what that process had to say
@@ -83,6 +84,7 @@ func (h Home) RecoveryFile() string    { return h.in("recovery.key") }
 func (h Home) DeviceFile() string      { return h.in("device.json") }
 func (h Home) StateDir() string        { return h.in("state") }
 func (h Home) IndexFile() string       { return h.in("state", "index.db") }
+func (h Home) HistoryFile() string     { return h.in("state", "history.db") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }
 func (h Home) RunDir() string          { return h.in("run") }

@@ -1,0 +1,149 @@
+package past
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/history"
+	"github.com/tunesafe/tunesafe/internal/repo"
+	tsync "github.com/tunesafe/tunesafe/sync"
+)
+
+// Tree is the drive at one moment. Numbers of inodes are those of then. What is not there
+// is [cache.ErrNotExist].
+type Tree struct {
+	p *Past
+	v *history.View
+}
+
+// Tree makes the tree of a view.
+func (p *Past) Tree(v *history.View) *Tree { return &Tree{p, v} }
+
+// Moment is the time of the commit that the tree is of.
+func (t *Tree) Moment() time.Time { return t.v.Rev().Time() }
+
+// Attr tells of an inode what the log has of it.
+func (t *Tree) Attr(ino cache.Ino) (cache.Attr, error) {
+	row, _, err := t.v.Inode(ino)
+	if err != nil {
+		if ino == cache.Root { // before the first commit that had a row of it
+			return cache.Attr{Ino: cache.Root, Mode: 0o040755, Nlink: 1, Mtime: t.Moment(), Ctime: t.Moment(), Atime: t.Moment()}, nil
+		}
+		return cache.Attr{}, notExist(err)
+	}
+	links := 1
+	if row.Type == "file" {
+		names, err := t.v.Names(ino)
+		if err != nil {
+			return cache.Attr{}, err
+		}
+		links = max(1, len(names))
+	}
+	return attrOf(&row, uint32(links)), nil
+}
+
+func attrOf(row *repo.InodeRow, links uint32) cache.Attr {
+	r := tsync.FromRepo(*row)
+	a := cache.Attr{Ino: r.Ino, Mode: r.Mode, Nlink: links, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Size: row.Size,
+		Atime: r.Mtime, Mtime: r.Mtime, Ctime: r.Mtime}
+	if row.Type == "symlink" {
+		a.Size = int64(len(row.Target))
+	}
+	a.Blocks = (a.Size + 4095) / 4096 * 8
+	return a
+}
+
+// Lookup finds a name in a folder.
+func (t *Tree) Lookup(dir cache.Ino, name string) (cache.Attr, error) {
+	e, err := t.v.Lookup(dir, name)
+	if err != nil {
+		return cache.Attr{}, notExist(err)
+	}
+	return t.Attr(e.Inode)
+}
+
+// List gives the names in a folder, sorted.
+func (t *Tree) List(dir cache.Ino) ([]cache.DirEntry, error) {
+	entries, err := t.v.List(dir)
+	list := make([]cache.DirEntry, len(entries))
+	for i, e := range entries {
+		list[i] = cache.DirEntry{Name: e.Name, Ino: e.Inode, Mode: tsync.TypeBits(e.Type)}
+	}
+	return list, err
+}
+
+// Readlink gives the target of a symbolic link.
+func (t *Tree) Readlink(ino cache.Ino) (string, error) {
+	row, _, err := t.v.Inode(ino)
+	return row.Target, notExist(err)
+}
+
+// Xattrs gives the extended attributes of an inode.
+func (t *Tree) Xattrs(ino cache.Ino) (map[string][]byte, error) {
+	row, _, err := t.v.Inode(ino)
+	return row.Xattrs, notExist(err)
+}
+
+// Open opens a file for reading.
+func (t *Tree) Open(_ context.Context, ino cache.Ino) (*File, error) {
+	row, _, err := t.v.Inode(ino)
+	if err != nil {
+		return nil, notExist(err)
+	}
+	if row.Type != "file" {
+		return nil, fmt.Errorf("inode %x: %w", ino, cache.ErrInvalid)
+	}
+	db, err := t.p.DB()
+	if err != nil {
+		return nil, err
+	}
+	if err := paid(db, &row); err != nil {
+		return nil, err
+	}
+	return t.p.open(row), nil
+}
+
+// paid completes a version that was committed while sound of it was still on its way:
+// by the version behind it that is the same file, with the sound in the bucket.
+func paid(db *history.DB, row *repo.InodeRow) error {
+	owes := false
+	for _, p := range row.Parts {
+		owes = owes || p.Owed()
+	}
+	if !owes {
+		return nil
+	}
+	all, err := db.Versions(row.Inode)
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		if sameBut(row, &v.Row) {
+			for i := range row.Parts {
+				if row.Parts[i].Owed() {
+					row.Parts[i].Blobs = v.Row.Parts[i].Blobs
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// sameBut reports whether two versions are one file, but for what the first owes.
+func sameBut(owing, r *repo.InodeRow) bool {
+	if owing.Size != r.Size || !owing.Mtime.Equal(r.Mtime) || len(owing.Parts) != len(r.Parts) {
+		return false
+	}
+	for i, p := range owing.Parts {
+		q := r.Parts[i]
+		if p.Kind != q.Kind || p.Size != q.Size || !p.Owed() && !sameSlices(p.Blobs, q.Blobs) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameSlices(a, b []repo.Slice) bool { return slices.Equal(a, b) }
