@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/health"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/line"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -59,6 +61,9 @@ type drive struct {
 	cache   *cache.Cache
 	past    *past.Past
 	worker  *tsync.Worker
+
+	healthMu sync.Mutex
+	health   *health.DB // nil until it is asked for
 
 	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew
@@ -141,6 +146,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 		return err
 	}
 	d.onClose(d.index.Close)
+	d.onClose(d.closeHealth)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{})
 	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index, Fetcher: tsync.NewFetcher(d.reader), Log: d.log})
 	d.onClose(d.past.Close)
@@ -298,6 +304,7 @@ func (d *drive) status() control.Status {
 		Unsaved: d.unsaved(), Places: d.places(),
 	}
 	fillStatus(&s, d.worker.Status())
+	s.Health = d.healthStatus()
 	return s
 }
 

@@ -31,6 +31,9 @@ func needsOfDrive(s control.Status) (needs []agent.Need) {
 	if s.DiskError != nil {
 		needs = append(needs, agent.Need{Key: "disk", Text: "the disk of " + s.Home + ": " + s.DiskError.Text, Hint: s.DiskError.Hint})
 	}
+	if h := s.Health; h != nil && h.Damaged > 0 {
+		needs = append(needs, agent.Need{Key: "damaged", Text: damagedText(*h), Hint: damagedHint})
+	}
 	for _, p := range s.Places {
 		for _, h := range p.Held {
 			if h.Decision == "" {

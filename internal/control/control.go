@@ -54,6 +54,7 @@ type Owner interface {
 
 	Backupper
 	Working
+	Healthy
 }
 
 // Fault is an error made ready for people: what happened to what, what to do
@@ -114,6 +115,7 @@ type Status struct {
 	Agent       *AgentStatus  `json:"agent,omitempty"`
 	Needs       []Fault       `json:"needs_person"`         // what will not pass by itself
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
+	Health      *Health       `json:"health,omitempty"`     // none: nothing was read yet to see whether it is whole
 }
 
 // Safe tells whether nothing waits.

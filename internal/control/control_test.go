@@ -49,6 +49,11 @@ func (o *testOwner) List(_ context.Context, r ListRequest, entry func(Entry)) er
 	return nil
 }
 
+func (o *testOwner) Health(_ context.Context, r HealthRequest, file func(FileHealth)) (HealthReport, error) {
+	file(FileHealth{Path: r.Path})
+	return HealthReport{Files: 7}, nil
+}
+
 func (o *testOwner) Picture(_ context.Context, r PictureRequest) (Picture, error) {
 	return Picture{Where: string(r.Path), Tracks: 7}, nil
 }

@@ -24,6 +24,9 @@ type CheckOptions struct {
 	// Progress is called now and then, never twice at once, with the objects
 	// and bytes read of those to be read. It may be nil.
 	Progress func(objects, ofObjects, bytes, ofBytes int64)
+	// Verified is told of every object that was read, never twice at once: err is
+	// what is wrong with it. It may be nil.
+	Verified func(object string, err error)
 }
 
 // Summary is what [Check] went through.

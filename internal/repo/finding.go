@@ -117,3 +117,13 @@ func (c *checker) sorted() []Finding {
 	})
 	return c.findings
 }
+
+// KindOf gives the word for an error that [IsFinding].
+func KindOf(err error) Kind {
+	for _, k := range kindsOf {
+		if errors.Is(err, k.err) {
+			return k.kind
+		}
+	}
+	return KindDamaged
+}
