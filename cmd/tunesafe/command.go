@@ -43,6 +43,7 @@ func commands() []*command {
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, repairCommand, recoveryKeyCommand,
+		keysCommand, devicesCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}

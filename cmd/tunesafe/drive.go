@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"filippo.io/age"
 	"github.com/dustin/go-humanize"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -36,7 +35,7 @@ type driveOptions struct {
 	settle    time.Duration
 	plain     bool // no passthrough
 	log       *slog.Logger
-	recovery  age.Identity // enrols the home anew where that is needed
+	recovery  *secret // enrols the home anew where that is needed
 
 	hoursPerDay func() float64 // in which uploads go on; nil is all
 	quiet       bool           // keep to limits, and give way to others on the line
@@ -65,7 +64,7 @@ type drive struct {
 	healthMu sync.Mutex
 	health   *health.DB // nil until it is asked for
 
-	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
+	recovery *secret        // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew
 	closers  []func() error // what Close undoes, from the last to the first
 }

@@ -15,7 +15,7 @@ import (
 // lasting are the troubles that do not pass by themselves.
 var lasting = []error{
 	store.ErrDenied, store.ErrNoBucket, store.ErrFull, store.ErrClock,
-	repo.ErrWrongKey, repo.ErrNoRepository, repo.ErrNewerFormat, repo.ErrFork, repo.ErrChain, repo.ErrSignature, repo.ErrCorrupt,
+	repo.ErrWrongKey, repo.ErrNoRepository, repo.ErrNewerFormat, repo.ErrFork, repo.ErrChain, repo.ErrSignature, repo.ErrCorrupt, repo.ErrRetired,
 	tsync.ErrCloned, errNeedsKey,
 }
 

@@ -136,8 +136,12 @@ func (o *owner) waitEnded(ctx context.Context, err error) error {
 	return timedOut(err)
 }
 
-// work runs the worker until stop, which returns when it has ended.
+// work runs the worker until stop, which returns when it has ended. In a home
+// that is read-only there is nothing for it to do.
 func (o *owner) work(ctx context.Context) (stop func()) {
+	if o.config.ReadOnly {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

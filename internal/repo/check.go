@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -128,20 +127,37 @@ func (c *checker) checkKeys(ctx context.Context) (err error) {
 	} else if err != nil && c.findError(repoFile, err) != nil {
 		return err
 	}
-	for _, name := range []string{recoveryFile, rootFile} {
-		body, err := getAll(ctx, c.st, name, maxSmall)
-		if errors.Is(err, store.ErrNotExist) {
-			c.find(KindMissing, name, ErrMissing, "missing from the bucket: the recovery key opens nothing without it")
-			continue
-		}
-		if err != nil {
+	infos, bad, err := ListKeys(ctx, c.st, c.k)
+	if err != nil {
+		return err
+	}
+	for _, file := range keyFiles(infos) {
+		if err := c.checkKeyFile(ctx, file.name, file.says); err != nil {
 			return err
 		}
-		if _, err := age.ExtractHeader(strings.NewReader(string(body))); err != nil {
-			c.find(KindDamaged, name, ErrCorrupt, "not an age file")
+	}
+	for _, err := range bad {
+		name, _, _ := strings.Cut(err.Error(), ":")
+		if err := c.findError(name, err); err != nil {
+			return err
 		}
 	}
 	return c.checkDevices(ctx)
+}
+
+func (c *checker) checkKeyFile(ctx context.Context, name, missing string) error {
+	body, err := getAll(ctx, c.st, name, maxSmall)
+	if errors.Is(err, store.ErrNotExist) {
+		c.find(KindMissing, name, ErrMissing, "missing from the bucket: %s", missing)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := age.ExtractHeader(strings.NewReader(string(body))); err != nil {
+		c.find(KindDamaged, name, ErrCorrupt, "not an age file")
+	}
+	return nil
 }
 
 func (c *checker) checkDevices(ctx context.Context) error {
@@ -152,8 +168,8 @@ func (c *checker) checkDevices(ctx context.Context) error {
 	c.certs, c.badCerts = certs, map[string]bool{}
 	for _, err := range bad {
 		name, _, _ := strings.Cut(err.Error(), ":")
-		if !isHex(strings.TrimSuffix(path.Base(name), ".age"), 16) {
-			continue // no certificate; found by listBucket
+		if !isDeviceFile(name) {
+			continue // found by listBucket
 		}
 		c.badCerts[name] = true
 		if err := c.findError(name, err); err != nil {

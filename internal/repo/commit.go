@@ -216,6 +216,9 @@ func DecodeCommit(k *Keys, certs map[string]Certificate, name string, body []byt
 	if !ok {
 		return nil, fmt.Errorf("%s: %w: no certificate", name, ErrSignature)
 	}
+	if err := cert.refuses(head); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	signed, err := verifyText(cert.Key, text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
