@@ -47,11 +47,12 @@ tunesafe mount would start.
 ` + agentText + `
 
 Each night, once everything is safe, it reads a part of the store, what was read the
-longest ago, to see whether it is still whole: one thirtieth, or what --check says.
+longest ago, to see whether it is still whole: one thirtieth, or what --check says. Once a
+month it rehearses a restore: see tunesafe help rehearse.
 
 It tells a person, by the desktop or else by its log, only what needs one, once: that
 nothing was backed up for a week, that something looks like a disaster and is held,
-that something in the store is damaged, or that the bucket refuses. tunesafe pause, resume and run-now steer it. What is not given
+that something in the store is damaged or a rehearsal failed, or that the bucket refuses. tunesafe pause, resume and run-now steer it. What is not given
 here is as tunesafe install left it in the home's config.toml. It stays in the
 background until it is told to end (SIGTERM).`,
 	bind: bindAgent,
@@ -78,6 +79,8 @@ const (
 	defaultWarnDays  = 7
 	defaultCheckPart = 30 // one such part a night
 	never            = "never"
+
+	defaultRehearseDays = 30
 )
 
 // agentFlags binds the flags that agent and install share; the function returned
@@ -94,6 +97,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 	f.StringVar(&a.AfterChange, "after-change", "", "back up a folder that was left alone for a `TIME` (default 30s)")
 	f.IntVar(&a.WarnAfterDays, "warn-after-days", 0, "tell when nothing was backed up for so many `DAYS`; below 0 never (default 7)")
 	f.StringVar(&a.Check, "check", "", "read so much of the store each night, as `PART`, size or money: 1/30, 500MB, 0.05USD, never (default 1/30)")
+	f.IntVar(&a.RehearseDays, "rehearse-days", 0, "rehearse a restore every so many `DAYS`; below 0 never (default 30)")
 	return func(old home.Agent) home.Agent {
 		for name, take := range map[string]func(){
 			"mount":           func() { old.Mount = a.Mount },
@@ -106,6 +110,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 			"after-change":    func() { old.AfterChange = a.AfterChange },
 			"warn-after-days": func() { old.WarnAfterDays = a.WarnAfterDays },
 			"check":           func() { old.Check = a.Check },
+			"rehearse-days":   func() { old.RehearseDays = a.RehearseDays },
 		} {
 			if f.Changed(name) {
 				take()

@@ -21,7 +21,27 @@ func (o *owner) duties() (list []agent.Duty) {
 	if o.plan.check != nil {
 		list = append(list, agent.Duty{Name: "check", Every: nightly, Do: o.checkNightly})
 	}
+	if days := o.plan.RehearseDays; days >= 0 {
+		if days == 0 {
+			days = defaultRehearseDays
+		}
+		list = append(list, agent.Duty{Name: "rehearse", Every: time.Duration(days) * 24 * time.Hour, Do: o.rehearseMonthly})
+	}
 	return list
+}
+
+// rehearseMonthly rehearses a restore. What went wrong is told by the status, as
+// something that needs a person.
+func (o *owner) rehearseMonthly(ctx context.Context) error {
+	r, err := o.Rehearse(ctx, control.RehearseRequest{Files: rehearsedFiles, Bytes: rehearsedBudget}, func(control.RehearseProgress) {})
+	for _, p := range r.Problems {
+		o.log.Error("rehearsal of a restore", "problem", p)
+	}
+	o.log.Info("a restore was rehearsed", "files", r.Files, "whole", r.Whole, "compared", r.Like, "bytes", r.Bytes)
+	if err != nil {
+		return fmt.Errorf("rehearsal of a restore: %w", err)
+	}
+	return nil
 }
 
 // checkNightly reads a part of the store. What it finds is told by the status, as

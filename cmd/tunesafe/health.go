@@ -215,17 +215,21 @@ func (d *drive) healthStatus() *control.Health {
 		return nil
 	}
 	run, ok, err := db.LastRun(health.Check)
+	rehearsal, rehearsed, rerr := db.LastRun(health.Rehearsal)
 	bad, berr := db.Bad()
-	if err := errors.Join(err, berr); err != nil {
+	if err := errors.Join(err, rerr, berr); err != nil {
 		d.log.Error("health", "err", err)
 		return nil
 	}
-	if !ok && len(bad) == 0 {
+	if !ok && !rehearsed && len(bad) == 0 {
 		return nil
 	}
 	h := &control.Health{Damaged: int64(len(bad)), Checked: run.Objects}
 	if ok {
 		h.LastCheck = &run.Ended
+	}
+	if rehearsed {
+		h.Rehearsed = rehearsalOf(rehearsal)
 	}
 	for _, b := range bad[:min(len(bad), shownDamaged)] {
 		h.Sample = append(h.Sample, b.Object+": "+b.Problem)
@@ -250,4 +254,12 @@ func checkedText(h *control.Health, now time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf("%s, %s", humanize.RelTime(*h.LastCheck, now, "ago", "from now"), count(h.Checked, "object"))
+}
+
+func rehearsalOf(r health.Run) *control.Rehearsal {
+	out := &control.Rehearsal{Time: r.Ended, Files: r.Files, Whole: r.Files - r.Bad, Like: r.Like, Bytes: r.Bytes}
+	if r.Text != "" {
+		out.Problems = []string{r.Text}
+	}
+	return out
 }

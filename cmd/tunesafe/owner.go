@@ -45,7 +45,8 @@ type owner struct {
 	plan  *agentPlan   // nil: the process ends with its mount
 	agent *agent.Agent // nil in a command that does not serve
 
-	feeding sync.Mutex // held by a backup of folders, from its beginning to its end
+	feeding    sync.Mutex // held by a backup of folders, from its beginning to its end
+	rehearsing sync.Mutex // held by a rehearsal
 }
 
 var _ control.Owner = (*owner)(nil)

@@ -139,6 +139,9 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if text := checkedText(s.Health, now); text != "" {
 		row("store read", "%s", text)
 	}
+	if s.Health != nil && s.Health.Rehearsed != nil {
+		row("restore", "%s", rehearsedText(*s.Health.Rehearsed))
+	}
 	if s.Phase != "" && s.PID != 0 && !s.Safe() {
 		row("now", "%s", s.Phase)
 	}
@@ -160,6 +163,9 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	}
 	if s.Health != nil && s.Health.Damaged > 0 {
 		fmt.Fprintf(&b, "\n%s\nhint: %s\n", damagedText(*s.Health), damagedHint)
+	}
+	if h := s.Health; h != nil && h.Rehearsed != nil && len(h.Rehearsed.Problems) > 0 {
+		fmt.Fprintf(&b, "\nin the rehearsal of a restore: %s\nhint: %s\n", h.Rehearsed.Problems[0], rehearsalHint)
 	}
 	if s.Trouble != nil {
 		fmt.Fprintf(&b, "\nuploads wait: %s\n", s.Trouble.Text)

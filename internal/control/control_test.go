@@ -54,6 +54,10 @@ func (o *testOwner) Health(_ context.Context, r HealthRequest, file func(FileHea
 	return HealthReport{Files: 7}, nil
 }
 
+func (o *testOwner) Rehearse(_ context.Context, r RehearseRequest, _ func(RehearseProgress)) (Rehearsal, error) {
+	return Rehearsal{Files: int64(r.Files)}, nil
+}
+
 func (o *testOwner) Picture(_ context.Context, r PictureRequest) (Picture, error) {
 	return Picture{Where: string(r.Path), Tracks: 7}, nil
 }

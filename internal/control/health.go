@@ -11,6 +11,8 @@ type Healthy interface {
 	// Health tells of files below a path when what they are made of was last read in
 	// the bucket, and what was found. It never waits for the network.
 	Health(ctx context.Context, r HealthRequest, file func(FileHealth)) (HealthReport, error)
+	// Rehearse restores a few files from the store alone.
+	Rehearse(ctx context.Context, r RehearseRequest, progress func(RehearseProgress)) (Rehearsal, error)
 }
 
 // Health is what the status says of it.
@@ -19,6 +21,33 @@ type Health struct {
 	Checked   int64      `json:"checked"`              // objects, then
 	Damaged   int64      `json:"damaged"`              // objects that are damaged or missing, as far as is known
 	Sample    []string   `json:"sample,omitempty"`     // of them, with what is wrong
+	Rehearsed *Rehearsal `json:"rehearsed,omitempty"`  // last; none: never
+}
+
+// RehearseRequest asks to restore a few files from the store alone.
+type RehearseRequest struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"` // of them, at most
+}
+
+// RehearseProgress says what is being done.
+type RehearseProgress struct {
+	Phase string `json:"phase"`
+}
+
+// Rehearsal is how it went.
+type Rehearsal struct {
+	Time     time.Time `json:"time"`
+	Files    int64     `json:"files"` // that were tried
+	Whole    int64     `json:"whole"`
+	Like     int64     `json:"like"` // compared with what this computer has
+	Bytes    int64     `json:"bytes"`
+	Problems []string  `json:"problems,omitempty"`
+}
+
+// Rehearse implements [Owner].
+func (c *Client) Rehearse(ctx context.Context, r RehearseRequest, progress func(RehearseProgress)) (Rehearsal, error) {
+	return call[Rehearsal](ctx, c, "rehearse", r, progress)
 }
 
 // HealthRequest asks for the health of what lies at and below a path.

@@ -44,6 +44,7 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/work", handler(s, s.work))
 	mux.Handle("POST /v1/mount", handler(s, s.mount))
 	mux.Handle("POST /v1/health", handler(s, o.Health))
+	mux.Handle("POST /v1/rehearse", handler(s, o.Rehearse))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	s.http.BaseContext = func(net.Listener) context.Context { return s.closing }
 	return s
