@@ -49,6 +49,10 @@ type Owner interface {
 	List(ctx context.Context, r ListRequest, entry func(Entry)) error
 	// Check examines the repository in the bucket.
 	Check(ctx context.Context, r CheckRequest, progress func(CheckProgress)) (CheckReport, error)
+	// Log gives the commits of all devices, oldest first.
+	Log(ctx context.Context, r LogRequest, commit func(LogCommit)) (LogReport, error)
+	// ExportLog writes the log out for others to verify.
+	ExportLog(ctx context.Context, r ExportRequest, progress func(LogReport)) (ExportReport, error)
 	// Picture tells what a library is made of. It never waits for the network.
 	Picture(ctx context.Context, r PictureRequest) (Picture, error)
 

@@ -75,6 +75,14 @@ func (o *testOwner) Decide(_ context.Context, r DecideRequest) (DecideReport, er
 	return DecideReport{Held: []Held{{Place: r.Name}}}, nil
 }
 
+func (*testOwner) Log(context.Context, LogRequest, func(LogCommit)) (LogReport, error) {
+	return LogReport{}, nil
+}
+
+func (*testOwner) ExportLog(context.Context, ExportRequest, func(LogReport)) (ExportReport, error) {
+	return ExportReport{}, nil
+}
+
 func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (CheckReport, error) {
 	panic(http.ErrAbortHandler)
 }

@@ -49,7 +49,8 @@ type Commit struct {
 	Heads map[string]Head
 	Rows  []BlobRef
 
-	Name string // of the object; set by [EncodeCommit] and [DecodeCommit]
+	Name string // of the object; set by [EncodeCommit] and [DecodeCommit], as is
+	Size int64  // its size in the bucket
 }
 
 // CondemnRow says that an object is no longer used and will be deleted. Device and
@@ -136,7 +137,7 @@ func EncodeCommit(k *Keys, d *Device, c *Commit) (*Sealed, error) {
 		return nil, fmt.Errorf("commit %d: %w", c.Seq, err)
 	}
 	s.Name = commitName(d.ID, Head{c.Seq, hex.EncodeToString(s.sum[:])})
-	c.Name = s.Name
+	c.Name, c.Size = s.Name, int64(len(s.Body))
 	return s, nil
 }
 
@@ -230,7 +231,7 @@ func DecodeCommit(k *Keys, certs map[string]Certificate, name string, body []byt
 	if c.Device != device || c.Seq != head.Seq {
 		return nil, fmt.Errorf("%s: %w: its header says device %.40q, number %d", name, ErrCorrupt, c.Device, c.Seq)
 	}
-	c.Name = name
+	c.Name, c.Size = name, int64(len(body))
 	return c, nil
 }
 

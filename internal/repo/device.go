@@ -29,6 +29,7 @@ type Certificate struct {
 	Key      ed25519.PublicKey
 	Enrolled time.Time
 	Retired  *Retirement // nil if it is not
+	Sig      []byte      // the root key's, over what FORMAT.md §3 says
 }
 
 // certificate is devices/<device>.age.
@@ -178,7 +179,7 @@ func (k *Keys) parseCertificate(name string, text []byte, err error) (Certificat
 	case !ed25519.Verify(k.root, c.signed(), sig):
 		return Certificate{}, fmt.Errorf("%s: certificate %w: not the root key's signature", name, ErrSignature)
 	}
-	return Certificate{Device: c.Device, Name: c.Name, Key: key, Enrolled: enrolled}, nil
+	return Certificate{Device: c.Device, Name: c.Name, Key: key, Enrolled: enrolled, Sig: sig}, nil
 }
 
 // deviceFile is how a home keeps its [Device].
