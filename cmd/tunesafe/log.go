@@ -19,8 +19,8 @@ var logCommand = &command{
 	args:    "[verify | export FILE | OBJECT… | PATH…]",
 	summary: "tell what was written and deleted in the store: when, by which device, and why",
 	text: `Prints the log that the repository keeps of itself, oldest first: a line for each
-commit, with its time, the device, its number, what it put into the store and what it
-condemned, which is then deleted. --objects names each object. With an OBJECT (a name,
+commit, with its time, the device, its number, what it put into the store, what it
+condemned, and why, and what of the condemned was deleted. --objects names each object. With an OBJECT (a name,
 or at least 8 digits of its SHA-256) or a PATH (on the drive, from its top, with the
 slash) only commits about these are printed. Every line was signed by the device; the
 reading ends at the first that is not in order.
@@ -33,7 +33,7 @@ printed as tunesafe check prints it, and the exit status is 7 if there is anythi
 notes. A missing object comes with the commit that put it: if none condemned it, neither
 you nor Tunesafe deleted it.
 
-tunesafe log export FILE writes the log, a line for each object put and condemned, and
+tunesafe log export FILE writes the log, a line for each object put, condemned and deleted, and
 FILE.note, which signs it. Both can be verified without Tunesafe (FORMAT.md, 10), by
 somebody who has the root key that is printed; they hold names, sizes and times, and
 nothing of the content.`,
@@ -119,7 +119,7 @@ func printLog(ctx context.Context, e *env, l logFlags, names []string) error {
 func writeCommit(w io.Writer, c control.LogCommit) {
 	fmt.Fprintf(w, "%s  %s %s  %d  %s\n", c.Time.Local().Format(time.DateTime), oneLine(c.Name), c.Device, c.Seq, commitText(c))
 	for _, o := range c.Objects {
-		fmt.Fprintf(w, "    %-7s  %s  %d  %s\n", o.Did, o.Object, o.Size, o.What)
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("    %-7s  %s  %d  %s", o.Did, o.Object, o.Size, o.What), " "))
 	}
 }
 
@@ -133,6 +133,9 @@ func commitText(c control.LogCommit) string {
 	}
 	if len(c.Condemn) > 0 {
 		said = append(said, "condemned "+sumsText(c.Condemn, ": "))
+	}
+	for _, s := range c.Delete {
+		said = append(said, fmt.Sprintf("deleted %s (%s)", count(s.Objects, "object"), size(s.Bytes)))
 	}
 	if n := c.Files - c.Gone; n > 0 {
 		said = append(said, "changed "+count(n, "file"))

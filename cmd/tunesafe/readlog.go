@@ -99,7 +99,7 @@ func chosenDevices(all map[string]repo.Certificate, device string) (map[string]r
 func (l *logReader) tell(c *repo.Commit) (control.LogCommit, bool) {
 	out := control.LogCommit{
 		Time: c.Time, Device: c.Device, Name: l.certs[c.Device].Name, Seq: c.Seq, Kind: c.Kind, Object: c.Name, Size: c.Size,
-		Put: []control.LogSum{}, Condemn: []control.LogSum{}, Names: int64(len(c.Names)),
+		Put: []control.LogSum{}, Condemn: []control.LogSum{}, Delete: []control.LogSum{}, Names: int64(len(c.Names)),
 	}
 	about := len(l.wanted)+len(l.inodes) == 0 || l.wants(c.Name)
 	add := func(sums *[]control.LogSum, o control.LogObject) {
@@ -114,6 +114,9 @@ func (l *logReader) tell(c *repo.Commit) (control.LogCommit, bool) {
 	}
 	for _, row := range c.Condemned {
 		add(&out.Condemn, control.LogObject{Did: "condemn", Object: row.Name, Size: row.Size, What: oneLine(row.Why)})
+	}
+	for _, row := range c.Deleted {
+		add(&out.Delete, control.LogObject{Did: "delete", Object: row.Name, Size: row.Size})
 	}
 	for _, row := range c.Inodes {
 		out.Files++

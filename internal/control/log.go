@@ -10,7 +10,7 @@ type LogRequest struct {
 	Names   []string  `json:"names,omitempty"`   // only commits about these: objects, or files as /PATH
 }
 
-// LogCommit is one commit. What it put and condemned is summed up by kind and by
+// LogCommit is one commit. What it put, condemned and deleted is summed up by kind and by
 // reason; Objects has each, if asked for, or those that were.
 type LogCommit struct {
 	Time    time.Time   `json:"time"`
@@ -22,6 +22,7 @@ type LogCommit struct {
 	Size    int64       `json:"size"`   // of that
 	Put     []LogSum    `json:"put"`
 	Condemn []LogSum    `json:"condemned"`
+	Delete  []LogSum    `json:"deleted"`
 	Files   int64       `json:"files"` // inodes that it changed
 	Gone    int64       `json:"gone"`  // inodes that lost their last name
 	Names   int64       `json:"names"` // names that it changed
@@ -37,7 +38,7 @@ type LogSum struct {
 
 // LogObject is one object that a commit put or condemned.
 type LogObject struct {
-	Did    string `json:"did"` // put or condemn
+	Did    string `json:"did"` // put, condemn or delete
 	Object string `json:"object"`
 	Size   int64  `json:"size"`
 	What   string `json:"what"` // its kind, or why it was condemned

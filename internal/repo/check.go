@@ -51,7 +51,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 	c := &checker{
 		st: st, k: k, opts: opts, now: time.Now(),
 		heads: map[string][]Head{}, commits: map[string]*Origin{}, listedCommits: map[string]bool{},
-		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, condemners: map[string]map[string]*checkedObject{}, acked: map[string]bool{},
+		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, condemners: map[string]map[string]*checkedObject{}, acked: map[string]bool{}, deleted: map[string]*Origin{},
 		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{},
 	}
 	for _, step := range []func(context.Context) error{
@@ -91,6 +91,7 @@ type checker struct {
 	condemned     map[string]*checkedObject
 	condemners    map[string]map[string]*checkedObject // by name and device, while the log is read
 	acked         map[string]bool                      // objects of the index that no commit places yet
+	deleted       map[string]*Origin                   // who says that an object was deleted
 	inodes        map[uint64]checkedInode
 	placed        map[ID][]*checkedObject
 	ends          map[ID]int64 // of blobs that are used in slices: where the last ends
@@ -256,6 +257,10 @@ func (c *checker) lostBlob(inode uint64, id ID, was *checkedObject) {
 		f.Inodes = []uint64{inode}
 		return
 	}
-	f := c.find(KindCondemned, was.row.Name, ErrMissing, "file %016x needs blob %s of it; it was condemned by %s: %s", inode, id, was.condemned, was.condemned.Why)
+	kind, how := KindMissing, "no commit says that it was deleted: the store lost it, or it was deleted just now"
+	if by := c.deleted[was.row.Name]; by != nil {
+		kind, how = KindCondemned, "deleted by "+by.String()
+	}
+	f := c.find(kind, was.row.Name, ErrMissing, "file %016x needs blob %s of it; it was condemned by %s (%s); %s", inode, id, was.condemned, was.condemned.Why, how)
 	f.Inodes, f.Put, f.Condemned = []uint64{inode}, was.put, was.condemned
 }

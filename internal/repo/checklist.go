@@ -32,9 +32,7 @@ func (c *checker) listBucket(ctx context.Context) error {
 		c.sum.Objects++
 		c.sum.Bytes += o.row.Size
 		if !there[name] {
-			f := c.find(KindMissing, name, ErrMissing,
-				"missing from the bucket: put by %s, and no commit condemned it: the store lost it, or somebody removed it who can write to the bucket", o.put)
-			f.Put = o.put
+			c.missing(name, o)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.acked)) {
@@ -43,6 +41,16 @@ func (c *checker) listBucket(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// missing finds an object that is needed by the log and not there.
+func (c *checker) missing(name string, o *checkedObject) {
+	kind, why := KindMissing, "no commit condemned it: the store lost it, or somebody removed it who can write to the bucket"
+	if by := c.deleted[name]; by != nil {
+		kind, why = KindCondemned, "deleted by "+by.String()+", though no commit condemned it"
+	}
+	f := c.find(kind, name, ErrMissing, "missing from the bucket: put by %s, and %s", o.put, why)
+	f.Put = o.put
 }
 
 // listed judges one object of the bucket.
@@ -128,7 +136,11 @@ func (c *checker) listedObject(info store.Info) {
 	case gone != nil:
 		c.sum.Discarded++
 		gone.good = info.Size == gone.row.Size
-		f := c.find(KindDiscarded, info.Key, nil, "condemned by %s (%s), and not deleted yet", gone.condemned, gone.condemned.Why)
+		state := "not deleted yet"
+		if by := c.deleted[info.Key]; by != nil {
+			state = "still there, though " + by.String() + " says that it was deleted"
+		}
+		f := c.find(KindDiscarded, info.Key, nil, "condemned by %s (%s), and %s", gone.condemned, gone.condemned.Why, state)
 		f.Put, f.Condemned = gone.put, gone.condemned
 	case c.acked[info.Key]:
 	default:

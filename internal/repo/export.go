@@ -29,7 +29,7 @@ type Exported struct {
 }
 
 // ExportLog writes to w, a line each, every commit of every device and every
-// object that they put or condemned: names, sizes and times, nothing of the
+// object that they put, condemned or deleted: names, sizes and times, nothing of the
 // content. The device d signs a note of it, which anybody can check who has the root
 // key's public half (FORMAT.md §10). It ends at the first fault of the log.
 func ExportLog(ctx context.Context, st store.Store, k *Keys, d *Device, now time.Time, w io.Writer) (*Exported, error) {
@@ -72,6 +72,11 @@ func (x *exporter) commit(c *Commit) error {
 	}
 	for _, row := range c.Condemned {
 		if err := x.write(c, "condemn", row.Name, row.Size, row.Why); err != nil {
+			return err
+		}
+	}
+	for _, row := range c.Deleted {
+		if err := x.write(c, "delete", row.Name, row.Size, "-"); err != nil {
 			return err
 		}
 	}

@@ -75,7 +75,9 @@ func TestExport(t *testing.T) {
 	l := newLibrary(t)
 	another(l, &Commit{Time: l.clock})
 	l.checkpoint(stateOf(5)) // names the objects of the first again
-	l.commit(&Commit{Condemned: []CondemnRow{{l.art.Name, l.art.Size, "two\nlines, and \"quotes\""}}})
+	l.commit(&Commit{Condemned: []CondemnRow{{Name: l.art.Name, Size: l.art.Size, Why: "two\nlines, and \"quotes\""}}})
+	l.st.Delete(t.Context(), l.tags.Name)
+	l.commit(&Commit{Deleted: []DeletedRow{{l.tags.Name, l.tags.Size}}})
 	lines, x := export(t, l)
 	wantLines(t, l, lines, x)
 
@@ -122,6 +124,9 @@ func wantLines(t *testing.T, l *library, lines []byte, x *Exported) {
 		}
 		last = f[0]
 		told[f[3]+" "+f[4]]++
+		if f[4] == l.tags.Name {
+			continue
+		}
 		if f[3] != "condemn" && fmt.Sprint(len(l.body(f[4]))) != f[5] {
 			t.Errorf("%q: its object has %d bytes", line, len(l.body(f[4])))
 		}
@@ -129,7 +134,10 @@ func wantLines(t *testing.T, l *library, lines []byte, x *Exported) {
 			t.Errorf("%q: why %q", line, f[6])
 		}
 	}
-	want := 1 // condemned
+	want := 3 // condemned; put and deleted
+	if told["put "+l.tags.Name] != 1 || told["delete "+l.tags.Name] != 1 {
+		t.Errorf("of what is deleted: %v", told)
+	}
 	for info, err := range l.st.List(t.Context(), "", "") {
 		what := map[string]string{"log": "commit", "audio": "put", "meta": "put"}[strings.Split(info.Key, "/")[0]]
 		if what == "" {
