@@ -18,8 +18,8 @@ func HeadsBefore(ctx context.Context, st store.Store, k *Keys, certs map[string]
 	if since.IsZero() {
 		return heads, nil
 	}
-	for device := range certs {
-		infos, err := listLog(ctx, st, device, Head{})
+	for device, cert := range certs {
+		infos, _, err := listLog(ctx, st, device, Head{}, cert.Retired)
 		if err != nil {
 			return nil, err
 		}
