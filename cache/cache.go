@@ -63,6 +63,10 @@ type Ino = uint64
 // Root is the inode of the drive's top directory.
 const Root Ino = 1
 
+// Reserved is a name in Root that nothing gets: package fs shows the drive there as it
+// was. A home from before may have something there.
+const Reserved = ".snapshots"
+
 // Fetcher brings bytes that are not here. Package sync implements it.
 type Fetcher interface {
 	// Open streams length bytes of the part from offset. What it yields has

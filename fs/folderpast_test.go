@@ -51,6 +51,7 @@ func (p folderPast) At(ctx context.Context, t time.Time) (Tree, error) {
 		}
 		if path == root {
 			tree.inos[st.Ino] = cache.Root
+			tree.age = uint64(st.Mtim.Nano())
 		} else {
 			tree.inos[st.Ino] = st.Ino
 		}
@@ -66,11 +67,15 @@ var soundAsked, otherAsked atomic.Int64
 // gone are in no store any more.
 type folderTree struct {
 	t     time.Time
+	age   uint64
 	paths map[cache.Ino]string
 	inos  map[cache.Ino]cache.Ino // by those of the disk
 }
 
 func (f *folderTree) Moment() time.Time { return f.t }
+
+// Edition is the age that the moment's folder had.
+func (f *folderTree) Edition() uint64 { return f.age }
 
 func (f *folderTree) stat(path string) (a cache.Attr, err error) {
 	var st unix.Stat_t

@@ -9,7 +9,7 @@ import (
 
 // SnapshotsDir is the name in the root of the drive below which the drive is
 // shown as it was.
-const SnapshotsDir = ".snapshots"
+const SnapshotsDir = cache.Reserved
 
 // SnapshotName is how a snapshot is named by its moment, in UTC, for
 // [time.Time.Format]. Of several moments in one second the last counts.
@@ -26,12 +26,17 @@ type Past interface {
 	At(ctx context.Context, t time.Time) (Tree, error)
 }
 
-// Tree is the drive at one moment. It never changes; its methods may be called at
+// Tree is the drive at one moment. It does not change within its edition; its methods may be called at
 // once, and each costs what it is asked about. Inodes have the numbers that they
 // had, the root is cache.Root; Attr.Nlink is the number of names then. What is not
 // there is cache.ErrNotExist.
 type Tree interface {
 	Moment() time.Time
+
+	// Edition is another number once more is known of the moment, as when a commit of
+	// another device came late. Nothing that was told before need hold then.
+	Edition() uint64
+
 	Attr(ino cache.Ino) (cache.Attr, error)
 	Lookup(dir cache.Ino, name string) (cache.Attr, error)
 	List(dir cache.Ino) ([]cache.DirEntry, error)

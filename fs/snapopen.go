@@ -101,11 +101,13 @@ type pastDir struct {
 
 // opendir lets the kernel keep the listing of a directory in a snapshot: no name
 // in it ever goes, so it does not matter how long it is.
-func (s *snapshots) opendir(id uint64, out *fuse.OpenOut) syscall.Errno {
+func (s *snapshots) opendir(ctx *fuse.Context, id uint64, out *fuse.OpenOut) syscall.Errno {
 	h := &pastDir{s: s}
 	var err error
 	if id == snapshotsNode {
-		if h.names, err = s.list(); err != nil {
+		p := newPatience(ctx)
+		defer p.end()
+		if h.names, err = s.list(p); err != nil {
 			return s.failed("opendir", "", err)
 		}
 		h.dots(snapshotsNode, cache.Root)

@@ -59,7 +59,7 @@ func (w *withPast) Forget(id, lookups uint64) {
 func (w *withPast) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	switch {
 	case isPast(in.NodeId):
-		return fuse.Status(w.s.lookup(in.NodeId, name, out))
+		return fuse.Status(w.s.lookup(&fuse.Context{Caller: in.Caller, Cancel: cancel}, in.NodeId, name, out))
 	case w.atTop(in.NodeId, name):
 		return fuse.Status(w.s.lookupTop(out))
 	}
@@ -237,7 +237,7 @@ func (w *withPast) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeI
 
 func (w *withPast) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	if isPast(in.NodeId) {
-		return fuse.Status(w.s.opendir(in.NodeId, out))
+		return fuse.Status(w.s.opendir(&fuse.Context{Caller: in.Caller, Cancel: cancel}, in.NodeId, out))
 	}
 	return w.drive.OpenDir(cancel, in, out)
 }

@@ -102,12 +102,12 @@ func parseMoment(name string) (second int64, ok bool) {
 
 // at opens the snapshot of a name. A time that is no moment has none, though the
 // drive had a state then: a name that is not listed is not there.
-func (s *snapshots) at(name string) (*moment, error) {
+func (s *snapshots) at(ctx context.Context, name string) (*moment, error) {
 	second, ok := parseMoment(name)
 	if !ok {
 		return nil, cache.ErrNotExist
 	}
-	tree, err := s.past.At(context.Background(), time.Unix(second, 1e9-1))
+	tree, err := s.past.At(ctx, time.Unix(second, 1e9-1))
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *snapshots) at(name string) (*moment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.moments[second]
-	if m == nil || !m.tree.Moment().Equal(tree.Moment()) { // a later one in the same second
+	if m == nil || !m.tree.Moment().Equal(tree.Moment()) || m.tree.Edition() != tree.Edition() {
 		m = &moment{name: name, tree: tree, salt: salt(second)}
 		s.moments[second] = m
 	}
@@ -258,8 +258,8 @@ func absent(out *fuse.EntryOut, believe time.Duration) syscall.Errno {
 
 // enter looks up a snapshot. Its name may go, and the last of them may become
 // another while its second lasts.
-func (s *snapshots) enter(name string, out *fuse.EntryOut) syscall.Errno {
-	m, err := s.at(name)
+func (s *snapshots) enter(ctx context.Context, name string, out *fuse.EntryOut) syscall.Errno {
+	m, err := s.at(ctx, name)
 	if errors.Is(err, cache.ErrNotExist) {
 		return absent(out, brief)
 	}
@@ -286,12 +286,14 @@ func (s *snapshots) failed(op, name string, err error) syscall.Errno {
 
 // lookup looks up a name in a directory of a snapshot. What is there and what is
 // not stays so.
-func (s *snapshots) lookup(id uint64, name string, out *fuse.EntryOut) syscall.Errno {
+func (s *snapshots) lookup(ctx *fuse.Context, id uint64, name string, out *fuse.EntryOut) syscall.Errno {
 	if len(name) > maxName {
 		return syscall.ENAMETOOLONG
 	}
 	if id == snapshotsNode {
-		return s.enter(name, out)
+		p := newPatience(ctx)
+		defer p.end()
+		return s.enter(p, name, out)
 	}
 	n := s.node(id)
 	a, err := n.m.tree.Lookup(n.ino, name)
@@ -348,30 +350,18 @@ func (s *snapshots) getattr(id uint64, out *fuse.AttrOut) syscall.Errno {
 	return 0
 }
 
-// top is the folder of all snapshots. It belongs to whom the drive belongs to, and
-// is as old as the last snapshot.
+// top is the folder of all snapshots. It belongs to whom the drive belongs to. The past
+// is not asked, which may take a while: the root could not be changed meanwhile.
 func (s *snapshots) top() (cache.Attr, error) {
 	root, err := s.d.c.Attr(cache.Root)
-	if err != nil {
-		return root, err
-	}
-	a := cache.Attr{Ino: snapshotsNode, Mode: syscall.S_IFDIR | 0o555, Nlink: 2, UID: root.UID, GID: root.GID}
-	last, err := s.past.At(context.Background(), time.Unix(1<<40, 0))
-	switch {
-	case err == nil:
-		a.Mtime = last.Moment().Truncate(time.Second)
-	case errors.Is(err, cache.ErrNotExist):
-		a.Mtime = root.Mtime
-	default:
-		return a, err
-	}
-	a.Atime, a.Ctime = a.Mtime, a.Mtime
-	return a, nil
+	a := cache.Attr{Ino: snapshotsNode, Mode: syscall.S_IFDIR | 0o555, Nlink: 2, UID: root.UID, GID: root.GID,
+		Atime: root.Mtime, Mtime: root.Mtime, Ctime: root.Mtime}
+	return a, err
 }
 
 // list lists the snapshots, oldest first.
-func (s *snapshots) list() ([]place, error) {
-	moments, err := s.past.Moments(context.Background())
+func (s *snapshots) list(ctx context.Context) ([]place, error) {
+	moments, err := s.past.Moments(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -42,8 +42,7 @@ func commands() []*command {
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
-		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
-		keysCommand, devicesCommand,
+		restoreCommand, lsCommand, pictureCommand, checkCommand, repairCommand, recoveryKeyCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}

@@ -8,14 +8,13 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
-	"sync"
 	"time"
 
+	"filippo.io/age"
 	"github.com/dustin/go-humanize"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
-	"github.com/tunesafe/tunesafe/internal/health"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/line"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -35,7 +34,7 @@ type driveOptions struct {
 	settle    time.Duration
 	plain     bool // no passthrough
 	log       *slog.Logger
-	recovery  *secret // enrols the home anew where that is needed
+	recovery  age.Identity // enrols the home anew where that is needed
 
 	hoursPerDay func() float64 // in which uploads go on; nil is all
 	quiet       bool           // keep to limits, and give way to others on the line
@@ -61,10 +60,7 @@ type drive struct {
 	past    *past.Past
 	worker  *tsync.Worker
 
-	healthMu sync.Mutex
-	health   *health.DB // nil until it is asked for
-
-	recovery *secret        // given on the command line; nil: the home's own, if it has one
+	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew
 	closers  []func() error // what Close undoes, from the last to the first
 }
@@ -145,10 +141,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 		return err
 	}
 	d.onClose(d.index.Close)
-	d.onClose(d.closeHealth)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{})
-	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index, Fetcher: tsync.NewFetcher(d.reader), Log: d.log})
-	d.onClose(d.past.Close)
 	options, err := d.cacheOptions(o)
 	if err != nil {
 		return err
@@ -157,6 +150,9 @@ func (d *drive) openState(o driveOptions) (err error) {
 		return fmt.Errorf("%s: %w", d.home.StateDir(), err)
 	}
 	d.onClose(d.cache.Close)
+	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index,
+		Fetcher: tsync.NewFetcher(d.reader), Cache: d.cache, Log: d.log})
+	d.onClose(d.past.Close)
 	if err := d.home.SetOpened(); err != nil && !room.Lacks(err) {
 		return err
 	}
@@ -303,7 +299,6 @@ func (d *drive) status() control.Status {
 		Unsaved: d.unsaved(), Places: d.places(),
 	}
 	fillStatus(&s, d.worker.Status())
-	s.Health = d.healthStatus()
 	return s
 }
 

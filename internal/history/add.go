@@ -37,15 +37,27 @@ func (d *DB) Add(commits ...*repo.Commit) error {
 	if d.bad {
 		return ErrDamaged
 	}
-	return d.update(func(tx *bolt.Tx) error {
+	late := false
+	err := d.update(func(tx *bolt.Tx) error {
 		for _, c := range commits {
+			newest, _ := tx.Bucket(momentsBucket).Cursor().Last()
+			rev := RevOf(c)
+			late = late || bytes.Compare(rev[:], newest) < 0
 			if err := add(tx, c); err != nil {
 				return fmt.Errorf("history: %s: %w", c.Name, err)
 			}
 		}
 		return nil
 	})
+	if late {
+		d.late.Add(1)
+	}
+	return err
 }
+
+// Late is another number each time that commits were taken in which apply before some
+// that were here: what was read before of moments behind them may not hold.
+func (d *DB) Late() uint64 { return d.late.Load() }
 
 // update changes the database. Where the disk failed to take a change, it is unknown
 // what is on it: the database is made anew. d.mu is held.

@@ -41,6 +41,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -81,6 +82,8 @@ var (
 type DB struct {
 	db   *mapped.DB
 	path string
+
+	late atomic.Uint64
 
 	mu  sync.Mutex // held by who adds
 	bad bool       // to be made anew; of mu

@@ -116,8 +116,14 @@ func TestLate(t *testing.T) {
 	if got := at(t, d, noon.Add(time.Hour), "x"); got != 10 {
 		t.Fatalf("x was %d", got)
 	}
+	if d.Late() != 0 {
+		t.Error("commits in their order are said to be late")
+	}
 	b.commit(1, noon.Add(time.Hour), "x", 11)
 	b.catchUp(d)
+	if d.Late() == 0 {
+		t.Error("a late commit is not said to be")
+	}
 	for i, want := range []uint64{10, 11, 12} {
 		if got := at(t, d, noon.Add(time.Duration(i)*time.Hour), "x"); got != want {
 			t.Errorf("after %d hours x was %d, want %d", i, got, want)

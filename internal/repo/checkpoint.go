@@ -197,7 +197,7 @@ func LatestCheckpoint(ctx context.Context, st store.Store, k *Keys, certs map[st
 		switch {
 		case err == nil && c.Kind == CheckpointCommit && c.Heads != nil:
 			return c, nil
-		case err == nil, errors.Is(err, ErrCorrupt), errors.Is(err, ErrMissing), errors.Is(err, ErrSignature), errors.Is(err, ErrRetired):
+		case err == nil, errors.Is(err, ErrCorrupt), errors.Is(err, ErrMissing), errors.Is(err, ErrSignature):
 			continue // a hint that leads nowhere
 		default:
 			return nil, err

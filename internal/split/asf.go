@@ -46,62 +46,62 @@ func cutASF(c *cutter, lo, hi int64) bool {
 		if !ok {
 			break
 		}
-		switch o.Kind {
+		switch o.kind {
 		case asfHeader:
-			a.header(Box{Off: o.Off, Body: o.Off + asfHeaderBody, End: o.End})
+			a.header(box{off: o.off, body: o.off + asfHeaderBody, end: o.end})
 		case asfIndex, asfNewIndex:
-			a.upto(Tags, o.Off)
-			a.upto(Index, o.End)
+			a.upto(Tags, o.off)
+			a.upto(Index, o.end)
 		case asfData:
-			if o.End > o.Off+asfDataBody {
+			if o.end > o.off+asfDataBody {
 				found = true
-				a.upto(Tags, o.Off+asfDataBody)
-				a.upto(Audio, o.End)
+				a.upto(Tags, o.off+asfDataBody)
+				a.upto(Audio, o.end)
 			}
 		}
-		at = o.End
+		at = o.end
 	}
 	a.leftover(at, hi)
 	return found
 }
 
 // object reads the object header at off, §2.1.
-func (a *asfCutter) object(off, hi int64) (Box, bool) {
+func (a *asfCutter) object(off, hi int64) (box, bool) {
 	a.steps--
 	b := a.f.bytes(off, asfObject)
 	if a.steps < 0 || len(b) < asfObject || off+asfObject > hi {
-		return Box{}, false
+		return box{}, false
 	}
-	o := Box{Kind: string(b[:16]), Off: off, Body: off + asfObject}
+	o := box{kind: string(b[:16]), off: off, body: off + asfObject}
 	size := binary.LittleEndian.Uint64(b[16:])
-	if size == 0 && o.Kind == asfData {
+	if size == 0 && o.kind == asfData {
 		size = uint64(hi - off)
 	}
 	if size < asfObject {
-		return Box{}, false
+		return box{}, false
 	}
-	o.End = off + int64(min(size, uint64(hi-off)))
+	o.end = off + int64(min(size, uint64(hi-off)))
 	return o, true
 }
 
 // header finds the pictures in the header object, or in its extension.
-func (a *asfCutter) header(in Box) {
-	for at := in.Body; at < in.End; {
-		o, ok := a.object(at, in.End)
+func (a *asfCutter) header(in box) {
+	for at := in.body; at < in.end; {
+		o, ok := a.object(at, in.end)
 		if !ok {
 			return
 		}
-		switch o.Kind {
+		switch o.kind {
 		case asfExtension:
-			if in.Kind == "" { // once
-				a.header(Box{Kind: o.Kind, Off: o.Off, Body: o.Off + asfExtBody, End: o.End})
+			if in.kind == "" { // once
+				a.header(box{kind: o.kind, off: o.off, body: o.off + asfExtBody, end: o.end})
 			}
 		case asfContent:
 			a.attributes(o, a.content)
 		case asfLibrary:
 			a.attributes(o, a.library)
 		}
-		at = o.End
+		at = o.end
 	}
 }
 
@@ -114,12 +114,12 @@ type attribute struct {
 }
 
 // attributes finds the pictures among the attributes of an object.
-func (a *asfCutter) attributes(o Box, parse func(off int64) (attribute, bool)) {
-	at := o.Body + 2 // their number
-	for at < o.End && a.steps > 0 {
+func (a *asfCutter) attributes(o box, parse func(off int64) (attribute, bool)) {
+	at := o.body + 2 // their number
+	for at < o.end && a.steps > 0 {
 		a.steps--
 		t, ok := parse(at)
-		if !ok || t.next <= at || t.next > o.End {
+		if !ok || t.next <= at || t.next > o.end {
 			return
 		}
 		if t.nameLength == asfPictureName && t.end-t.value >= minArt && a.isPicture(t.name) {

@@ -26,13 +26,13 @@ func cutMusepack(c *cutter, lo, hi int64) bool {
 		if !ok {
 			break
 		}
-		if p.Kind == "AP" && p.End > p.Body {
+		if p.kind == "AP" && p.end > p.body {
 			found = true
-			c.upto(Tags, p.Off)
-			c.upto(Index, p.Body)
-			c.upto(Audio, p.End)
+			c.upto(Tags, p.off)
+			c.upto(Index, p.body)
+			c.upto(Audio, p.end)
 		}
-		at = p.End
+		at = p.end
 	}
 	c.leftover(at, hi)
 	return found
@@ -41,22 +41,22 @@ func cutMusepack(c *cutter, lo, hi int64) bool {
 // mpcPacket reads the packet header at off: two capital letters, and a size that
 // counts them and itself, seven bits a byte. It reads no byte more, as behind it
 // is sound.
-func (c *cutter) mpcPacket(off, hi int64) (Box, bool) {
+func (c *cutter) mpcPacket(off, hi int64) (box, bool) {
 	var size int64
 	for n := 3; n < 12; n++ {
 		b := c.f.bytes(off, n)
 		if len(b) < n || off+int64(n) > hi || !isCapital(b[0]) || !isCapital(b[1]) {
-			return Box{}, false
+			return box{}, false
 		}
 		size = size<<7 | int64(b[n-1]&127)
 		if b[n-1]&128 != 0 {
 			continue
 		}
-		p := Box{Kind: string(b[:2]), Off: off, Body: off + int64(n)}
-		p.End = off + min(size, hi-off)
-		return p, p.End >= p.Body
+		p := box{kind: string(b[:2]), off: off, body: off + int64(n)}
+		p.end = off + min(size, hi-off)
+		return p, p.end >= p.body
 	}
-	return Box{}, false
+	return box{}, false
 }
 
 func isCapital(b byte) bool { return b >= 'A' && b <= 'Z' }

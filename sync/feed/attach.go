@@ -79,6 +79,9 @@ func (o *Settings) name() (string, error) {
 	if name == "/" || name == "." {
 		return "", fmt.Errorf("%s %w", o.Root, ErrNoName)
 	}
+	if name == cache.Reserved {
+		return "", fmt.Errorf("%s: %w", name, ErrNameTaken)
+	}
 	return name, nil
 }
 

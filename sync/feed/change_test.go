@@ -431,6 +431,9 @@ func TestAttach(t *testing.T) {
 		t.Error(w)
 	}
 	other := t.TempDir()
+	if _, err := Attach(r.cache, Settings{Root: other, Name: ".snapshots"}); !errors.Is(err, ErrNameTaken) {
+		t.Errorf("a reserved name: %v", err)
+	}
 	if _, err := Attach(r.cache, Settings{Root: other, Name: placeName}); !errors.Is(err, ErrNameTaken) {
 		t.Error(err)
 	}

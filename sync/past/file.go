@@ -19,19 +19,23 @@ const (
 	// wholePart is the size in bytes up to which a part is read whole, and kept
 	// while the file is open: tags, pictures, probes.
 	wholePart = 1 << 20
-	// streamed is how much of a longer part is asked for at once, in bytes. Who
-	// reads on reads from the same answer.
-	streamed = 8 << 20
+	// How much of a longer part is asked for at once, in bytes: little for who looks here
+	// and there, as scanners do, and twice as much each time for who reads on. He reads
+	// from the same answer.
+	firstStreamed = 256 << 10
+	maxStreamed   = 8 << 20
 )
 
 // File is an open file of the past. ReadAt may be called at once.
 type File struct {
 	fetcher cache.Fetcher
 	recipe  *cache.Recipe
+	now     *cache.Now
 	ctx     context.Context //nolint:containedctx // of streams that outlive a call; ends with Close
 	cancel  context.CancelFunc
 
 	mu     gosync.Mutex
+	ended  stream      // the last one
 	runs   []placedRun // nil until they are needed
 	slices [][]int64   // where each slice of a part begins in it
 	small  map[int][]byte
@@ -48,12 +52,14 @@ type placedRun struct {
 type stream struct {
 	part   int
 	off    int64 // in the part, of the next byte
+	window int64
 	body   io.ReadCloser
 	cancel context.CancelFunc
 }
 
 func (p *Past) open(row repo.InodeRow) *File {
 	f := &File{fetcher: p.o.Fetcher, recipe: tsync.FromRepo(row).Recipe, small: map[int][]byte{}}
+	f.now = p.o.Cache.Now(row.Inode, f.recipe.Parts)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -61,10 +67,10 @@ func (p *Past) open(row repo.InodeRow) *File {
 // Size is that of the file, in bytes.
 func (f *File) Size() int64 { return f.recipe.Size }
 
-// Sound reports whether the file has parts that are long enough to be worth not being
+// Sound reports whether the file has sound, or parts long enough to be worth not being
 // fetched ahead.
 func (f *File) Sound() bool {
-	return slices.ContainsFunc(f.recipe.Parts, func(p cache.Part) bool { return p.Size > wholePart })
+	return slices.ContainsFunc(f.recipe.Parts, func(p cache.Part) bool { return p.Kind == "audio" || p.Size > wholePart })
 }
 
 // Close ends what is being read.
@@ -154,8 +160,19 @@ func (f *File) at(off int64) (r placedRun, in int64) {
 	return f.runs[i], off - f.runs[i].off
 }
 
-// readPart fills p from a part. f.mu is held.
+// readPart fills p from a part, where the file of now has that and it is here from there.
+// f.mu is held.
 func (f *File) readPart(ctx context.Context, part int, off int64, p []byte) error {
+	for len(p) > 0 {
+		n := f.now.ReadAt(part, p, off)
+		if n == 0 {
+			break
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	if len(p) == 0 {
+		return nil
+	}
 	if f.recipe.Parts[part].Size <= wholePart {
 		whole, ok := f.small[part]
 		if !ok {
@@ -220,14 +237,18 @@ func (f *File) readOn(ctx context.Context, part int, off int64, p []byte) (int, 
 
 func (f *File) begin(part int, off int64) error {
 	f.endStream()
+	window := int64(firstStreamed)
+	if f.ended.part == part && f.ended.off == off {
+		window = min(max(2*f.ended.window, firstStreamed), maxStreamed)
+	}
 	p := f.recipe.Parts[part]
 	ctx, cancel := context.WithCancel(f.ctx)
-	body, err := f.fetcher.Open(ctx, p, off, min(streamed, p.Size-off))
+	body, err := f.fetcher.Open(ctx, p, off, min(window, p.Size-off))
 	if err != nil {
 		cancel()
 		return err
 	}
-	f.stream = &stream{part, off, body, cancel}
+	f.stream = &stream{part, off, window, body, cancel}
 	return nil
 }
 
@@ -235,6 +256,7 @@ func (f *File) endStream() error {
 	if f.stream == nil {
 		return nil
 	}
+	f.ended = *f.stream
 	f.stream.cancel()
 	err := f.stream.body.Close()
 	f.stream = nil

@@ -2,7 +2,9 @@
 // bytes, and what changed between two moments, in words; and it puts back what was.
 //
 // What there was is told by package history, from the log. Bytes come from the bucket by
-// the recipe of the version, verified like any other; nothing of it is kept here.
+// the recipe of the version, verified like any other; nothing of it is kept here. What
+// the file of now has as well, and on this machine, is read there: a track that was
+// retagged is played from before without fetching its sound.
 // A part that a version says of that it is in the bucket, and that is not there any more,
 // was removed by a prune: that is [ErrPruned], never zeros.
 package past
@@ -33,6 +35,7 @@ type Options struct {
 	Keys    *repo.Keys
 	Index   *repo.Index
 	Fetcher cache.Fetcher
+	Cache   *cache.Cache // whose contents have parts of older versions, too
 	Log     *slog.Logger
 }
 
@@ -180,11 +183,12 @@ func (p *Past) At(ctx context.Context, t time.Time) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	late := db.Late() // before it is read
 	v, err := db.AtTime(t)
 	if err != nil {
 		return nil, notExist(err)
 	}
-	return p.Tree(v), nil
+	return &Tree{p: p, v: v, late: late}, nil
 }
 
 // notExist puts an error of the history into the cache's words.

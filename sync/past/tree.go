@@ -15,15 +15,20 @@ import (
 // Tree is the drive at one moment. Numbers of inodes are those of then. What is not there
 // is [cache.ErrNotExist].
 type Tree struct {
-	p *Past
-	v *history.View
+	p    *Past
+	v    *history.View
+	late uint64
 }
 
 // Tree makes the tree of a view.
-func (p *Past) Tree(v *history.View) *Tree { return &Tree{p, v} }
+func (p *Past) Tree(v *history.View) *Tree { return &Tree{p: p, v: v} }
 
 // Moment is the time of the commit that the tree is of.
 func (t *Tree) Moment() time.Time { return t.v.Rev().Time() }
+
+// Edition is another number once a commit of another device became known that applied
+// before one that was known: what the tree told before may not hold.
+func (t *Tree) Edition() uint64 { return t.late }
 
 // Attr tells of an inode what the log has of it.
 func (t *Tree) Attr(ino cache.Ino) (cache.Attr, error) {
@@ -35,7 +40,7 @@ func (t *Tree) Attr(ino cache.Ino) (cache.Attr, error) {
 		return cache.Attr{}, notExist(err)
 	}
 	links := 1
-	if row.Type == "file" {
+	if row.Type != "dir" {
 		names, err := t.v.Names(ino)
 		if err != nil {
 			return cache.Attr{}, err
