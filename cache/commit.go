@@ -193,6 +193,23 @@ func (g *gather) gone() error {
 	return nil
 }
 
+// EachRecipe yields what every file here is made of as last cut, also of files that
+// changed since, and of those without a name that are in use. Files made meanwhile may
+// be left out.
+func (c *Cache) EachRecipe(fn func(*Recipe) error) error {
+	inos, err := c.keys(bRecipe)
+	for _, ino := range inos {
+		var r *Recipe
+		if r, err = c.recipe(ino); err == nil {
+			err = fn(r)
+		}
+		if err != nil {
+			break
+		}
+	}
+	return err
+}
+
 // Each yields every row as the bucket knows it, inodes by number, then names by
 // directory and name. It is the committed state only while [Cache.Idle] is true
 // and Version does not move.

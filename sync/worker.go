@@ -126,6 +126,7 @@ type Worker struct {
 	pace    pace
 	dirLost error // see syncDir; of the goroutine that commits
 	gate    gate
+	turn    gosync.Mutex // held by a pass and by a prune
 
 	mu      gosync.Mutex
 	cond    gosync.Cond // the state below changed
@@ -284,6 +285,8 @@ func (w *Worker) setPhase(p string) {
 // pass does all that can be done now; next is when to look again, zero for not
 // before something changes.
 func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	w.bucket.forget()
 	if err := w.resend(ctx); err != nil {
 		return next, err
@@ -322,6 +325,8 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 				return next, err
 			}
 		}
+		w.turn.Unlock() // nothing is on its way here: a prune that waits has its turn
+		w.turn.Lock()
 	}
 	if !next.IsZero() && !w.urgent() && !w.overdue() {
 		return next, nil

@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	"cmd/tunesafe":                        {"cache", "fs", "sync", "sync/feed", "sync/library", "sync/past", "internal/"},
 	"fs":                                  {"cache"},
 	"cache":                               {"internal/kv", "internal/crashpoint", "internal/room"},
-	"sync":                                {"cache", "internal/label", "internal/split", "internal/repo", "internal/store", "internal/crashpoint", "internal/room"},
+	"sync":                                {"cache", "internal/history", "internal/retain", "internal/label", "internal/split", "internal/repo", "internal/store", "internal/crashpoint", "internal/room"},
 	"sync/feed":                           {"cache", "sync", "internal/folder", "internal/itunes", "internal/label", "internal/repo", "internal/split"},
 	"sync/past":                           {"cache", "sync", "internal/history", "internal/label", "internal/repo", "internal/split", "internal/store"},
 	"sync/library":                        {"cache", "internal/itunes"},

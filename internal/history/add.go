@@ -93,6 +93,9 @@ func add(tx *bolt.Tx, c *repo.Commit) error {
 	if err := a.finish(len(c.Inodes)+len(c.Names) > 0); err != nil {
 		return err
 	}
+	if err := forget(tx, c.Forgotten); err != nil {
+		return err
+	}
 	return heads.Put([]byte(c.Device), encodeHead(c.Head()))
 }
 
@@ -165,7 +168,7 @@ func (a *adder) finish(changed bool) error {
 			}
 		}
 	}
-	if !changed {
+	if !changed || isForgotten(a.tx, a.m.Rev) {
 		return nil
 	}
 	return a.tx.Bucket(momentsBucket).Put(a.m.Rev[:], a.m.encode())

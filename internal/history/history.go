@@ -23,6 +23,7 @@
 //	names   dir, name, 0, rev   -> what the name got: an inode, a directory, or nothing
 //	given   ino, rev, dir, name    the names that an inode got; not of directories
 //	moments rev                 -> what changed
+//	forgotten device, first     -> last: the moments of these commits are shown no more
 //	heads   device              -> the newest commit taken in
 //	meta    schema, repository, whether the whole log was taken in once
 //
@@ -52,7 +53,7 @@ import (
 )
 
 // schema is that of the database; one of another is made anew.
-const schema = 1
+const schema = 2
 
 var (
 	inodesBucket  = []byte("inodes")
@@ -129,7 +130,7 @@ func prepare(tx *bolt.Tx, repository string) error {
 		}
 		return nil
 	}
-	for _, name := range [][]byte{inodesBucket, namesBucket, givenBucket, momentsBucket, headsBucket, metaBucket} {
+	for _, name := range [][]byte{inodesBucket, namesBucket, givenBucket, momentsBucket, forgottenBucket, headsBucket, metaBucket} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

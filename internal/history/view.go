@@ -38,7 +38,8 @@ type Place struct {
 	Name string
 }
 
-// Moments lists the commits that changed something, oldest first.
+// Moments lists the commits that changed something, oldest first, but for those that a
+// prune had forgotten.
 func (d *DB) Moments() (all []Moment, err error) {
 	err = d.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(momentsBucket).ForEach(func(k, v []byte) error {

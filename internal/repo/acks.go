@@ -175,3 +175,12 @@ func (x *Index) Unplaced() []ObjectRow {
 	}
 	return rows
 }
+
+// UnplacedBlob tells whether an acknowledged object that no commit places yet has the
+// blob.
+func (x *Index) UnplacedBlob(id ID) (Placement, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	p, ok := x.acks.blobs[id]
+	return p, ok
+}

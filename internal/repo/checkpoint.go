@@ -181,18 +181,13 @@ func (b *checkpointBuilder) finish() error {
 // verifies; nil if none. It follows hints, which anybody who can write the
 // bucket can make, so it believes the commit alone.
 func LatestCheckpoint(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate) (*Commit, error) {
-	var names []string
-	for info, err := range st.List(ctx, "checkpoints/", "") {
-		if err != nil {
-			return nil, err
-		}
-		if name, err := parseHint(info.Key); err == nil {
-			names = append(names, name)
-		}
+	hints, err := Hints(ctx, st)
+	if err != nil {
+		return nil, err
 	}
-	for len(names) > 0 {
-		name := names[len(names)-1]
-		names = names[:len(names)-1]
+	for len(hints) > 0 {
+		name := hints[len(hints)-1].Commit
+		hints = hints[:len(hints)-1]
 		c, err := getCommit(ctx, st, k, certs, name)
 		switch {
 		case err == nil && c.Kind == CheckpointCommit && c.Heads != nil:

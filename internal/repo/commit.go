@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/tunesafe/tunesafe/internal/store"
 )
 
 // Kinds of commit.
@@ -96,6 +99,9 @@ func (c *Commit) Head() Head {
 }
 
 func logPrefix(device string) string { return "log/" + device + "/" }
+
+// CommitName is the name of the commit h of device.
+func CommitName(device string, h Head) string { return commitName(device, h) }
 
 // commitName is the name of the commit h of device.
 func commitName(device string, h Head) string {
@@ -324,6 +330,22 @@ func (c *Commit) addLine(text []byte) error {
 // HintName is the name of the hint that tells where a checkpoint commit is.
 func HintName(c *Commit) string {
 	return fmt.Sprintf("checkpoints/%016d-%s-%016d-%s", c.Time.UnixMilli(), c.Device, c.Seq, c.Head().SHA)
+}
+
+// Hint is a name in checkpoints/ and the commit that it leads to.
+type Hint struct{ Object, Commit string }
+
+// Hints lists the hints, the newest last. Anybody who can write the bucket can make one.
+func Hints(ctx context.Context, st store.Store) (hints []Hint, err error) {
+	for info, err := range st.List(ctx, "checkpoints/", "") {
+		if err != nil {
+			return nil, err
+		}
+		if name, err := parseHint(info.Key); err == nil {
+			hints = append(hints, Hint{info.Key, name})
+		}
+	}
+	return hints, nil
 }
 
 // parseHint gives the name of the commit that a hint leads to.

@@ -229,6 +229,15 @@ func (x *Index) Object(name string) (row ObjectRow, ok bool, err error) {
 	return row, ok, err
 }
 
+// Has tells whether a commit places the object.
+func (x *Index) Has(name string) (has bool, err error) {
+	err = x.db.View(func(tx *bolt.Tx) error {
+		has = tx.Bucket(namesBucket).Get(nameKey(name)) != nil
+		return nil
+	})
+	return has, err
+}
+
 // ObjectOf gives the newest committed object of that kind that has the blob, as
 // [BuildCheckpoint] asks for.
 func (x *Index) ObjectOf(id ID, kind string) (row ObjectRow, ok bool, err error) {

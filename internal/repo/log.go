@@ -191,6 +191,11 @@ func (c *chain) advance(ctx context.Context) error {
 	return nil
 }
 
+// GetCommit reads and verifies the commit of that name.
+func GetCommit(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, name string) (*Commit, error) {
+	return getCommit(ctx, st, k, certs, name)
+}
+
 // getCommit reads and verifies one commit.
 func getCommit(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, name string) (*Commit, error) {
 	body, err := getAll(ctx, st, name, maxSealed)

@@ -212,6 +212,9 @@ func objectName(prefix string, sum [32]byte) string {
 	return prefix + "/" + s[:2] + "/" + s + ".age"
 }
 
+// IsObject tells whether a name is that of an audio object or a pack.
+func IsObject(name string) bool { return checkObjectName(name) == nil }
+
 // checkObjectName holds names of audio objects and packs to the layout.
 func checkObjectName(name string) error {
 	sum, err := nameSum(name)
