@@ -244,7 +244,7 @@ func (c *Cache) syncLoop() {
 			said = err.Error()
 			c.log.Error("making changes durable", "err", err)
 		}
-		c.shrink()
+		c.shrink(time.Now())
 		c.watchSpace()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sys/unix"
@@ -106,8 +107,17 @@ func (c *Cache) forget(ino Ino) (held int64) {
 	return held
 }
 
-// shrink evicts the contents least recently used until the cap is kept.
-func (c *Cache) shrink() {
+// lookedAt is how long a content that has to stay is left alone for having been
+// looked at: a hundred times what the look costs. A library that was copied here
+// and is larger than the cap waits for weeks, over a slow line.
+const lookedAt = time.Millisecond
+
+// shrink evicts the contents least recently used until the cap is kept. It returns
+// how many it looked at in vain.
+func (c *Cache) shrink(now time.Time) (vain int) {
+	if now.Before(c.shrinkFrom) {
+		return 0
+	}
 	c.fmu.Lock()
 	over := c.lruSum - c.cacheSize()
 	var inos []Ino
@@ -117,15 +127,20 @@ func (c *Cache) shrink() {
 	c.fmu.Unlock()
 	for _, ino := range inos {
 		if over <= 0 {
-			return
+			break
 		}
 		freed, err := c.evict(ino)
 		if err != nil {
 			c.log.Error("evicting a content", "ino", ino, "err", err)
-			return
+			break
+		}
+		if freed == 0 {
+			vain++
 		}
 		over -= freed
 	}
+	c.shrinkFrom = now.Add(time.Duration(vain) * lookedAt)
+	return vain
 }
 
 // evict removes a content that the bucket has whole; it returns the bytes freed,

@@ -3,8 +3,10 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
+	"time"
 )
 
 // What was fetched of a file counts as long as it is here, though the rest never
@@ -43,5 +45,40 @@ func TestPartlyFetchedIsEvicted(t *testing.T) {
 	}
 	if _, err := os.Stat(c.contentPath(100)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the content is still here: %v", err)
+	}
+}
+
+// While all that is here has to stay, it is not gone through once a second: a
+// library larger than the cap waits for weeks over a slow line.
+func TestLooksForWhatMayGoAreRare(t *testing.T) {
+	b, dir := newBucket(), t.TempDir()
+	c := openCache(t, dir, b)
+	const files = 3000
+	for i := range files {
+		_, h, err := c.Create(Root, fmt.Sprint(i), 0o644, Owner{}, OpenFlags{Write: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.WriteAt([]byte("waits"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = openCache(t, dir, b)
+	defer c.Close()
+	c.opt.CacheSize = 1
+	looks := 0
+	now := time.Now()
+	for range 60 {
+		looks += c.shrink(now)
+		now = now.Add(time.Second)
+	}
+	if looks < files || looks > 60*1000 {
+		t.Errorf("%d files that wait were looked at %d times in a minute", files, looks)
 	}
 }

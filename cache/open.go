@@ -39,6 +39,7 @@ type Cache struct {
 	db  *kv.DB
 
 	migrations []migration
+	shrinkFrom time.Time // when to look for contents to evict again; of syncLoop alone
 
 	mu   sync.RWMutex // the namespace: held for writing by every change of it
 	next uint64       // low bits of the last inode number given out

@@ -54,13 +54,8 @@ func (p *puller) pull(ctx context.Context) error {
 	if err := w.resend(ctx); err != nil {
 		return err
 	}
-	var bad []error
-	var err error
-	if p.certs, bad, err = repo.Devices(ctx, w.o.Store, w.o.Keys); err != nil {
+	if err := p.meetDevices(ctx); err != nil {
 		return err
-	}
-	for _, e := range bad {
-		w.report(e)
 	}
 	if err := p.settle(ctx); err != nil {
 		return err
@@ -95,6 +90,35 @@ func (p *puller) pull(ctx context.Context) error {
 	crashpoint.At("pull.done")
 	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
 	return w.cache.SyncRows()
+}
+
+// meetDevices reads who may commit, and takes the key epochs begun since.
+func (p *puller) meetDevices(ctx context.Context) error {
+	w := p.w
+	epoch := w.o.Keys.Epoch()
+	certs, bad, err := repo.DevicesFor(ctx, w.o.Store, w.o.Keys, w.o.Device)
+	if err != nil {
+		return err
+	}
+	p.certs = certs
+	if w.o.Keys.Epoch() > epoch && w.o.KeepKeys != nil {
+		if err := w.o.KeepKeys(); err != nil {
+			return err
+		}
+	}
+	for _, e := range bad {
+		w.report(e)
+	}
+	for id, c := range certs {
+		names, err := repo.Refused(ctx, w.o.Store, c)
+		if err != nil {
+			return err
+		}
+		if len(names) > 0 {
+			w.report(fmt.Errorf("%s: %d commits of device %s (%s) are not taken in: %w", names[0], len(names), id, c.Name, repo.ErrRetired))
+		}
+	}
+	return nil
 }
 
 // checkpoint takes in the newest checkpoint and returns the heads that it stands for.

@@ -64,6 +64,8 @@ type Options struct {
 	// Enrol makes a new device of this home and keeps it there. It is called
 	// when the home proves to be a copy of another, or an old copy of itself.
 	Enrol func(context.Context) (*repo.Device, error)
+	// KeepKeys writes Keys to the home. It is called when a key epoch was taken.
+	KeepKeys func() error
 	// InoBase gives the high bits of a device's inode numbers.
 	InoBase func(*repo.Device) uint64
 

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Restore a whole Tunesafe repository without Tunesafe.
 
-    restore.py BUCKETDIR RECOVERY.KEY DEST
-    restore.py --list BUCKETDIR RECOVERY.KEY
+    restore.py BUCKETDIR KEY DEST
+    restore.py --list BUCKETDIR KEY
 
 BUCKETDIR is a copy of the objects below the repository's prefix, DEST a new or
-empty folder. It needs the programs age and zstd, and is written from FORMAT.md
+empty folder. KEY is a file with the recovery key, or with any other that was
+added; for one with a passphrase it is BUCKETDIR/keys/NAME.identity.age. It needs the programs age and zstd, and is written from FORMAT.md
 alone, to keep that text honest; § are its sections. It verifies all but the
 ed25519 signatures, which Python's library cannot: forging takes the keys.
 
@@ -47,12 +48,11 @@ def blobs_in(put):
 
 
 class Repository:
-    def __init__(self, bucket, recovery_key, scratch):
+    def __init__(self, bucket, key, scratch):
         self.bucket, self.scratch, self.status = Path(bucket).resolve(), scratch, 0
         about = json.loads((self.bucket / "repo.json").read_bytes())
         check(about["format"] == 1, "format", about["format"], "is not known here")
-        self.keys = Path(recovery_key).read_bytes()
-        self.keys = self.unseal("keys/recovery.age").read()
+        self.keys = self.open_keys(Path(key)).read()
         said = dict(re.findall(r"^# ([a-z-]+): (\S+)$", self.keys.decode(), re.M))
         check(said["repository"] == about["id"], "repo.json and the keys are of different repositories")
         self.hash_key = base64.urlsafe_b64decode(said["hash-key"] + "==")
@@ -60,6 +60,24 @@ class Repository:
     def report(self, *what, status=1):
         self.status = 1 if self.status == 1 else status
         print("restore.py:", *what, file=sys.stderr)
+
+    def open_keys(self, key):
+        """Open the repository keys by whichever of keys/ the key given opens (§3)."""
+        text = key.read_bytes()
+        names = sorted((path.name for path in self.bucket.glob("keys/*.age")), key=lambda name: name != "recovery.age")
+        names = [name for name in names if name.count(".") == 1 and name != "root.age"]
+        if key.name.endswith(".identity.age"):  # age asks for the passphrase
+            plain = tempfile.TemporaryFile(dir=self.scratch)
+            subprocess.run(["age", "-d", key], stdout=plain, check=True)
+            plain.seek(0)
+            text, names = plain.read(), [key.name.replace(".identity", "")]
+        for name in names[:-1]:
+            out = subprocess.run(["age", "-d", "-i", "-", self.bucket / "keys" / name], input=text, capture_output=True)
+            if out.returncode == 0:
+                names = [name]
+                break
+        self.keys = text
+        return self.unseal("keys/" + names[-1])
 
     def unseal(self, name, unpack=False):
         """Open an age file, verified by the SHA-256 in its name, into a temporary file (§3)."""
@@ -139,6 +157,14 @@ class Repository:
         """The commits of a device after one, as (place in the order, file of the lines after the header)."""
         names = sorted(path.name for path in self.bucket.glob(f"log/{device}/{'[0-9]' * 16}-*.age"))
         names, time = [name for name in names if int(name[:16]) > seq], ""
+        statement = f"devices/{device}-retired.age"
+        if (self.bucket / statement).exists():  # what came later is not the device's own (§3)
+            last = json.load(self.unseal(statement))
+            check(last["device"] == device, device, "has the statement of another device")
+            late = [name for name in names if int(name[:16]) >= max(last["seq"], 1) and name[17:81] != last["sha256"]]
+            names = [name for name in names if name not in late]
+            if late:
+                self.report("device", device, "was retired:", len(late), "commits after that are refused", status=self.status)
         for seq, name in enumerate(names, seq + 1):
             check(int(name[:16]) == seq, "commit", seq, "of", device, "is missing, or there are two of the one before")
             lines = self.unseal(f"log/{device}/{name}", unpack=True)
@@ -250,12 +276,12 @@ class Repository:
                 self.report(shown(path), "is not restored as it was:", error)
 
 
-def main(bucket, recovery_key, dest=None):
+def main(bucket, key, dest=None):
     os.umask(0o077)
     if dest:
         os.makedirs(dest, exist_ok=True)
         check(not os.listdir(dest), dest, "is not empty")
-    repo = Repository(bucket, recovery_key, dest and os.path.abspath(dest))
+    repo = Repository(bucket, key, dest and os.path.abspath(dest))
     repo.load_newest()
     os.chdir(dest or ".")
     if dest:

@@ -68,7 +68,7 @@ func newWorker(d *drive, o driveOptions) *tsync.Worker {
 	return tsync.New(tsync.Options{
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
 		Dir: d.home.StateDir(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
-		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
+		Enrol: d.enrol, KeepKeys: func() error { return d.home.SetKeys(d.keys) }, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
 		Hint: func(err error) string { return explain(err).Hint }, Committed: d.past.Committed,
 	})
 }
@@ -76,8 +76,8 @@ func newWorker(d *drive, o driveOptions) *tsync.Worker {
 // enrol makes a new device of a home that proved to be a copy, by the recovery
 // key that was given, or the one in the home.
 func (d *drive) enrol(ctx context.Context) (*repo.Device, error) {
-	key := d.recovery
-	if key == nil {
+	given := d.recovery
+	if given == nil {
 		own, err := d.home.RecoveryKey()
 		if errors.Is(err, iofs.ErrNotExist) {
 			return nil, errNeedsKey
@@ -85,7 +85,11 @@ func (d *drive) enrol(ctx context.Context) (*repo.Device, error) {
 		if err != nil {
 			return nil, err
 		}
-		key = own
+		given = &secret{identity: own}
+	}
+	key, err := given.key(ctx, d.counted)
+	if err != nil {
+		return nil, err
 	}
 	k, root, err := repo.Unlock(ctx, d.counted, key)
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -45,9 +46,13 @@ tunesafe mount would start.
 
 ` + agentText + `
 
+Each night, once everything is safe, it reads a part of the store, what was read the
+longest ago, to see whether it is still whole: one thirtieth, or what --check says. Once a
+month it rehearses a restore: see tunesafe help rehearse.
+
 It tells a person, by the desktop or else by its log, only what needs one, once: that
-nothing was backed up for a week, that something looks like a disaster and is held, or
-that the bucket refuses. tunesafe pause, resume and run-now steer it. What is not given
+nothing was backed up for a week, that something looks like a disaster and is held,
+that something in the store is damaged or a rehearsal failed, or that the bucket refuses. tunesafe pause, resume and run-now steer it. What is not given
 here is as tunesafe install left it in the home's config.toml. It stays in the
 background until it is told to end (SIGTERM).`,
 	bind: bindAgent,
@@ -57,6 +62,7 @@ background until it is told to end (SIGTERM).`,
 type agentPlan struct {
 	home.Agent
 	settings agent.Settings
+	check    *control.CheckPart // of the store, each night; nil: never
 }
 
 // hoursPerDay is in how many hours it uploads; a process without a plan always does.
@@ -71,6 +77,10 @@ func (p *agentPlan) hoursPerDay() float64 {
 const (
 	defaultScanEvery = 24 * time.Hour
 	defaultWarnDays  = 7
+	defaultCheckPart = 30 // one such part a night
+	never            = "never"
+
+	defaultRehearseDays = 30
 )
 
 // agentFlags binds the flags that agent and install share; the function returned
@@ -86,6 +96,8 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 	f.StringVar(&a.ScanEvery, "scan-every", "", "scan all folders so often, such as 12h (default 24h)")
 	f.StringVar(&a.AfterChange, "after-change", "", "back up a folder that was left alone for a `TIME` (default 30s)")
 	f.IntVar(&a.WarnAfterDays, "warn-after-days", 0, "tell when nothing was backed up for so many `DAYS`; below 0 never (default 7)")
+	f.StringVar(&a.Check, "check", "", "read so much of the store each night, as `PART`, size or money: 1/30, 500MB, 0.05USD, never (default 1/30)")
+	f.IntVar(&a.RehearseDays, "rehearse-days", 0, "rehearse a restore every so many `DAYS`; below 0 never (default 30)")
 	return func(old home.Agent) home.Agent {
 		for name, take := range map[string]func(){
 			"mount":           func() { old.Mount = a.Mount },
@@ -97,6 +109,8 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 			"scan-every":      func() { old.ScanEvery = a.ScanEvery },
 			"after-change":    func() { old.AfterChange = a.AfterChange },
 			"warn-after-days": func() { old.WarnAfterDays = a.WarnAfterDays },
+			"check":           func() { old.Check = a.Check },
+			"rehearse-days":   func() { old.RehearseDays = a.RehearseDays },
 		} {
 			if f.Changed(name) {
 				take()
@@ -141,6 +155,9 @@ func planOf(a home.Agent) (*agentPlan, error) {
 			return nil, misuse("%s %q is no time; write it as 12h", span.flag, span.text)
 		}
 	}
+	if p.check, err = parseCheck(a.Check); err != nil {
+		return nil, err
+	}
 	switch days := a.WarnAfterDays; {
 	case days == 0:
 		s.WarnAfter = defaultWarnDays * 24 * time.Hour
@@ -148,6 +165,23 @@ func planOf(a home.Agent) (*agentPlan, error) {
 		s.WarnAfter = time.Duration(days) * 24 * time.Hour
 	}
 	return p, nil
+}
+
+// parseCheck reads how much of the store an agent reads each night.
+func parseCheck(text string) (*control.CheckPart, error) {
+	p := &control.CheckPart{Part: defaultCheckPart}
+	var err error
+	switch {
+	case text == "":
+	case text == never:
+		return nil, nil
+	case strings.Contains(text, "/"):
+		p.Part, err = parsePart(text)
+	default:
+		p.Part = 0
+		err = parseBudget(text, p)
+	}
+	return p, err
 }
 
 // slowestLimit in bytes a second: at less, some connections at once are so slow

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -20,32 +21,67 @@ Each line names what was found by a word, then the object: missing, resized, dam
 rolled-back, broken, forked, backdated, unsigned, foreign, exchanged, newer, archived,
 or needed, which was condemned and should not have been. Notes harm nothing. The exit
 status is 7 if there is anything but notes, and 1 if the check could not be done.
-tunesafe log verify does the same of the log, and takes a head from the recovery kit.`,
+tunesafe log verify does the same of the log, and takes a head from the recovery kit.
+
+With --read-part 1/30 that share of the bytes is fetched: what was read the longest ago,
+or was never read and is there the longest. So thirty such checks read everything, what
+was added meanwhile too; an interrupted one goes on with the next. --read-budget 500MB
+or 0.05USD reads no more than that; money is counted with the prices that tunesafe
+estimate --prices prints, of the supplier if his endpoint is known and else of the dearest,
+as if nothing was free. tunesafe health tells when each file was read.`,
 	bind: bindCheck,
 }
 
 func bindCheck(f *pflag.FlagSet) action {
 	read := f.Bool("read", false, "fetch and verify every byte")
+	part := f.String("read-part", "", "fetch and verify a `PART` of the bytes, such as 1/30: what was read the longest ago")
+	budget := f.String("read-budget", "", "read no more than a `SIZE` or a sum of money, such as 500MB or 0.05USD")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 0, ""); err != nil {
 			return err
 		}
-		return check(ctx, e, *read)
+		r := control.CheckRequest{Read: *read}
+		if *part != "" || *budget != "" {
+			r.Part = &control.CheckPart{}
+		}
+		var err error
+		if *part != "" {
+			if r.Part.Part, err = parsePart(*part); err != nil {
+				return err
+			}
+		}
+		if *budget != "" {
+			if err := parseBudget(*budget, r.Part); err != nil {
+				return err
+			}
+		}
+		if *read && r.Part != nil {
+			return misuse("--read reads everything: leave out --read-part and --read-budget")
+		}
+		return check(ctx, e, r)
 	}
 }
 
-func check(ctx context.Context, e *env, read bool) error {
+func check(ctx context.Context, e *env, asked control.CheckRequest) error {
 	p := newProgress(e.stderr)
 	return withOwner(ctx, e, func(o control.Owner) error {
-		r, err := o.Check(ctx, control.CheckRequest{Read: read}, func(now control.CheckProgress) { p.draw(checkLine(now)) })
+		r, err := o.Check(ctx, asked, func(now control.CheckProgress) { p.draw(checkLine(now)) })
 		p.clear()
 		writeFindings(e.stdout, r.Findings, false)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(e.stdout, "checked %s, %s, %s (%s)", count(r.Files, "file"), count(r.Commits, "commit"), count(r.Objects, "object"), size(r.Bytes))
-		if read {
+		if asked.Read || asked.Part != nil {
 			fmt.Fprintf(e.stdout, "; read %s whole", count(r.Read, "object"))
+		}
+		if asked.Part != nil {
+			fmt.Fprintf(e.stdout, " (%s)", size(r.ReadBytes))
+		}
+		if r.Never > 0 {
+			fmt.Fprintf(e.stdout, "; %s never read yet", count(r.Never, "object"))
+		} else if r.Oldest != nil {
+			fmt.Fprintf(e.stdout, "; all were read since %s", r.Oldest.Local().Format(time.DateTime))
 		}
 		if r.Unreferenced > 0 {
 			fmt.Fprintf(e.stdout, "; nothing names %s", count(r.Unreferenced, "object"))

@@ -42,7 +42,8 @@ func commands() []*command {
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
-		restoreCommand, lsCommand, pictureCommand, checkCommand, repairCommand, recoveryKeyCommand,
+		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
+		keysCommand, devicesCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}

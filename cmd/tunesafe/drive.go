@@ -8,13 +8,14 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
-	"filippo.io/age"
 	"github.com/dustin/go-humanize"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/health"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/line"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -34,7 +35,7 @@ type driveOptions struct {
 	settle    time.Duration
 	plain     bool // no passthrough
 	log       *slog.Logger
-	recovery  age.Identity // enrols the home anew where that is needed
+	recovery  *secret // enrols the home anew where that is needed
 
 	hoursPerDay func() float64 // in which uploads go on; nil is all
 	quiet       bool           // keep to limits, and give way to others on the line
@@ -60,7 +61,10 @@ type drive struct {
 	past    *past.Past
 	worker  *tsync.Worker
 
-	recovery age.Identity   // given on the command line; nil: the home's own, if it has one
+	healthMu sync.Mutex
+	health   *health.DB // nil until it is asked for
+
+	recovery *secret        // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew
 	closers  []func() error // what Close undoes, from the last to the first
 }
@@ -141,6 +145,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 		return err
 	}
 	d.onClose(d.index.Close)
+	d.onClose(d.closeHealth)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{})
 	options, err := d.cacheOptions(o)
 	if err != nil {
@@ -299,6 +304,7 @@ func (d *drive) status() control.Status {
 		Unsaved: d.unsaved(), Places: d.places(),
 	}
 	fillStatus(&s, d.worker.Status())
+	s.Health = d.healthStatus()
 	return s
 }
 

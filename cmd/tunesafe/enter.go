@@ -21,7 +21,7 @@ import (
 // entry is the way that init found into a repository.
 type entry struct {
 	keys       *repo.Keys
-	root       ed25519.PrivateKey // enrols the device, then is forgotten
+	root       ed25519.PrivateKey // enrols the device, then is forgotten; nil: the home is read-only
 	device     *repo.Device
 	recovery   *age.X25519Identity // nil if the repository was there before
 	madeBucket bool
@@ -34,7 +34,9 @@ type entry struct {
 // The recovery key is written before the repository is made: one made with a
 // key that is lost would be in the way for ever. An init that was cut short in
 // between is taken up again with the key it left.
-func enter(ctx context.Context, h home.Home, st store.Store, given age.Identity, where home.Store) (*entry, error) {
+//
+// A repository that is there is opened with what is typed, if nothing is given.
+func enter(ctx context.Context, e *env, st store.Store, given *secret, where home.Store) (*entry, error) {
 	there, err := repo.Exists(ctx, st)
 	if err != nil {
 		return nil, err
@@ -45,9 +47,17 @@ func enter(ctx context.Context, h home.Home, st store.Store, given age.Identity,
 	case given != nil:
 		return unlock(ctx, st, given)
 	case there:
-		return resume(ctx, h, st, where)
+		in, err := resume(ctx, e.home, st, where)
+		if !errors.Is(err, errRepoHere) || !canAsk(e) {
+			return in, err
+		}
+		fmt.Fprintf(e.stdout, "%s holds a repository; what opens it?\n", where)
+		if given, err = askSecret(e); err != nil {
+			return nil, err
+		}
+		return unlock(ctx, st, given)
 	}
-	key, err := h.NewRecoveryKey()
+	key, err := e.home.NewRecoveryKey()
 	if err != nil {
 		return nil, err
 	}
@@ -56,13 +66,14 @@ func enter(ctx context.Context, h home.Home, st store.Store, given age.Identity,
 	return &entry{keys: k, root: root, recovery: key}, err
 }
 
-func unlock(ctx context.Context, st store.Store, key age.Identity) (*entry, error) {
-	k, root, err := repo.Unlock(ctx, st, key)
+func unlock(ctx context.Context, st store.Store, s *secret) (*entry, error) {
+	key, err := s.key(ctx, st)
 	if err != nil {
 		return nil, err
 	}
-	if root == nil {
-		return nil, errNoRoot
+	k, root, err := repo.Unlock(ctx, st, key)
+	if err != nil {
+		return nil, err
 	}
 	return &entry{keys: k, root: root}, nil
 }
@@ -77,7 +88,7 @@ func resume(ctx context.Context, h home.Home, st store.Store, where home.Store) 
 	if err != nil {
 		return nil, err
 	}
-	in, err := unlock(ctx, st, key)
+	in, err := unlock(ctx, st, &secret{identity: key})
 	if errors.Is(err, repo.ErrWrongKey) {
 		return nil, fmt.Errorf("%s %w", where, errRepoHere)
 	}
@@ -93,6 +104,10 @@ func (in *entry) enrol(ctx context.Context, st store.Store, name string) (err er
 		if name, err = os.Hostname(); err != nil {
 			name = "unnamed"
 		}
+	}
+	if in.root == nil {
+		in.device, err = repo.NewDevice(name)
+		return err
 	}
 	in.device, err = repo.Enrol(ctx, st, in.keys, in.root, name)
 	return err
@@ -116,6 +131,7 @@ func (in *entry) save(h home.Home, where home.Store) error {
 		Repository:       in.keys.RepoID(),
 		Created:          time.Now().UTC().Truncate(time.Second),
 		RecoveryKeySaved: in.recovery == nil,
+		ReadOnly:         in.root == nil,
 		Store:            where,
 	})
 }
@@ -129,6 +145,9 @@ func (in *entry) tell(w io.Writer, h home.Home, where home.Store) {
 		fmt.Fprintf(w, "opened repository %s in %s\n", in.keys.RepoID(), where)
 	} else {
 		fmt.Fprintf(w, "created repository %s in %s\n", in.keys.RepoID(), where)
+	}
+	if in.root == nil {
+		fmt.Fprintf(w, "the key opens the data and enrols no machine: this home is read-only\n")
 	}
 	if where.Local() {
 		fmt.Fprintf(w, "this store is on the same machine: a copy, and not yet a backup (a bucket elsewhere is given with --store)\n")

@@ -19,6 +19,9 @@ func (o *owner) Backup(ctx context.Context, r control.BackupRequest, progress fu
 	o.feeding.Lock()
 	defer o.feeding.Unlock()
 	report.SafeWord = o.safeWord()
+	if o.config.ReadOnly {
+		return report, errReadOnlyHome
+	}
 	if err := o.learn(ctx, false); err != nil {
 		return report, err
 	}
@@ -212,6 +215,9 @@ func (o *owner) noteStale(report *control.BackupReport) error {
 func (o *owner) Detach(ctx context.Context, r control.DetachRequest) error {
 	o.feeding.Lock()
 	defer o.feeding.Unlock()
+	if o.config.ReadOnly {
+		return errReadOnlyHome
+	}
 	if err := o.learn(ctx, false); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -9,6 +10,9 @@ import (
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
+
+// checkAtOnce is how many objects are read at once where somebody waits for it.
+const checkAtOnce = 3
 
 // shownFiles are the files that a finding names.
 const shownFiles = 10
@@ -19,15 +23,24 @@ func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, prog
 	if err != nil {
 		return control.CheckReport{}, err
 	}
+	if r.Part != nil && r.Quick {
+		report := control.CheckReport{}
+		return report, checkPart(ctx, d, *r.Part, 1, progress, &report)
+	}
+	verified, done, err := d.noteReadings(r.Read)
+	if err != nil {
+		return control.CheckReport{}, err
+	}
 	findings, sum, err := repo.Check(ctx, d.counted, d.keys, d.index, repo.CheckOptions{
-		Read: r.Read, Marks: marks,
+		Read: r.Read, Marks: marks, Verified: verified,
 		Progress: func(objects, of, bytes, all int64) {
 			progress(control.CheckProgress{Objects: objects, TotalObjects: of, Bytes: bytes, TotalBytes: all})
 		},
 	})
+	err = errors.Join(err, done(err == nil))
 	report := control.CheckReport{
 		Commits: int64(sum.Commits), Devices: int64(sum.Devices), Heads: []string{}, Objects: sum.Objects, Bytes: sum.Bytes,
-		Files: sum.Files, Owed: sum.Owed, Unreferenced: sum.Unreferenced, Discarded: sum.Discarded, Read: sum.Read, Findings: []control.Finding{},
+		Files: sum.Files, Owed: sum.Owed, Unreferenced: sum.Unreferenced, Discarded: sum.Discarded, Read: sum.Read, ReadBytes: sum.ReadBytes, Findings: []control.Finding{},
 	}
 	for _, m := range sum.Heads {
 		report.Heads = append(report.Heads, m.String())
@@ -40,6 +53,9 @@ func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, prog
 	}
 	if err == nil {
 		err = nameFiles(d.cache, findings, report.Findings)
+	}
+	if r.Part != nil && err == nil {
+		err = checkPart(ctx, d, *r.Part, checkAtOnce, progress, &report)
 	}
 	return report, err
 }

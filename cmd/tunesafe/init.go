@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 
-	"filippo.io/age"
 	"github.com/spf13/pflag"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
@@ -27,8 +26,10 @@ var initCommand = &command{
 not exist is created where the credentials allow it. The recovery key is shown
 and kept in the home: copy it to a place that this machine's end would not touch.
 
-With --recovery-key the repository that is in the store already is opened, as a
-second machine does, or this one after its disk was lost.
+With --recovery-key or --passphrase-file the repository that is in the store already
+is opened, as a second machine does, or this one after its disk was lost; on a terminal
+it is asked for. A key that only reads (tunesafe keys add --read-only) makes a home
+that is read-only.
 
 Credentials are found as by every AWS tool: AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN), ~/.aws, single sign-on, or the
@@ -52,11 +53,11 @@ broken disk takes both.`,
 
 // initOptions are the flags of init.
 type initOptions struct {
-	store         string
-	endpoint      string
-	region        string
-	storeDir      string
-	recoveryKey   string
+	store    string
+	endpoint string
+	region   string
+	storeDir string
+	opener
 	name          string
 	noCredentials bool
 	addressing    string
@@ -73,7 +74,7 @@ func bindInit(f *pflag.FlagSet) action {
 	f.StringVar(&o.class, "storage-class", "", "the storage `CLASS` of the audio")
 	f.StringVar(&o.packClass, "pack-storage-class", "", "the storage `CLASS` of tags and pictures")
 	f.StringVar(&o.storeDir, "store-dir", "", "keep the repository in the folder `DIR` of this machine (default ~/.local/share/tunesafe-store)")
-	f.StringVar(&o.recoveryKey, "recovery-key", "", "open an existing repository with the recovery key in `FILE`")
+	o.opener.bind(f, "", "open an existing repository with")
 	f.StringVar(&o.name, "name", "", "the `NAME` to give this machine (default that of the host)")
 	f.BoolVar(&o.noCredentials, "no-save-credentials", false, "do not keep the store's credentials in the home")
 	return func(ctx context.Context, e *env, args []string) error {
@@ -140,7 +141,7 @@ func (o *initOptions) local(h home.Home) (home.Store, error) {
 	if within(dir, string(h)) {
 		return home.Store{}, fmt.Errorf("store folder %s %w", dir, errInHome)
 	}
-	if _, err := os.Stat(dir); o.recoveryKey != "" && errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(dir); (o.keyFile != "" || o.passphraseFile != "") && errors.Is(err, fs.ErrNotExist) {
 		return home.Store{}, fmt.Errorf("store folder %s: %w", dir, errNoStoreDir)
 	}
 	return home.Store{Kind: home.KindLocal, Dir: dir}, nil
@@ -158,7 +159,7 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	if err := h.Check(); err == nil {
 		return fmt.Errorf("%s is %w", h, home.ErrExists)
 	}
-	given, err := o.readKey()
+	given, err := o.read()
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	if err != nil {
 		return err
 	}
-	in, err := enter(ctx, h, st, given, where)
+	in, err := enter(ctx, e, st, given, where)
 	if err != nil {
 		return err
 	}
@@ -209,13 +210,6 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	}
 	in.tell(e.stdout, h, where)
 	return nil
-}
-
-func (o *initOptions) readKey() (age.Identity, error) {
-	if o.recoveryKey == "" {
-		return nil, nil
-	}
-	return home.ReadRecoveryKey(o.recoveryKey)
 }
 
 // discard removes a home that init began and could not finish, unless there is

@@ -26,46 +26,53 @@ import (
 
 // Mistakes that only the command line can see.
 var (
-	errNoHomeDir     = errors.New("no home folder can be told")
-	errInHome        = errors.New("lies inside the home, which may be deleted")
-	errNoBucketRight = errors.New("no such bucket, and no right to create it")
-	errRepoHere      = errors.New("holds a repository already")
-	errNoRepoHere    = errors.New("holds no repository")
-	errNoStoreDir    = errors.New("no such folder")
-	errNoRoot        = errors.New("the key opens the repository's data but cannot enrol a new device")
-	errNoMountPoint  = errors.New("no such folder")
-	errNotFolder     = errors.New("is no folder")
-	errNotEmpty      = errors.New("the folder is not empty")
-	errMounted       = errors.New("something is mounted there already")
-	errMountDenied   = errors.New("the folder may not be written to")
-	errNotMounted    = errors.New("this home is not mounted there")
-	errInUse         = errors.New("in use")
-	errNoFUSE        = errors.New("FUSE is not available")
-	errFUSEDenied    = errors.New("this user may not use FUSE")
-	errAllowOther    = errors.New("--allow-other is not allowed for users other than root")
-	errStarting      = errors.New("the process that serves this home is still starting")
-	errDied          = errors.New("the background process ended before the drive was ready")
-	errTimeout       = errors.New("not everything is safe yet")
-	errNotOnDrive    = errors.New("not on the drive")
-	errOnDrive       = errors.New("lies on the drive itself")
-	errCopied        = errors.New("this home is a copy of another, or was restored: it goes on as a device of its own")
-	errNeedsKey      = errors.New("to go on as a device of its own it needs the recovery key")
-	errOtherDevice   = errors.New("another device wrote within the last day")
-	errProblems      = errors.New("the repository has problems")
-	errNoRecoveryKey = errors.New("this home holds no recovery key")
-	errManyPaths     = errors.New("two paths would be restored under one name")
-	errOwnDrive      = errors.New("is on the drive itself")
-	errOwnStore      = errors.New("lies in the folder of the store")
-	errNoPlaces      = errors.New("no folder is backed up yet")
-	errPartly        = errors.New("could not be read and stay in the backup as they were")
-	errHeld          = errors.New("held, as what happened to them looks like a disaster; the backup keeps them as they were")
-	errNothingHeld   = errors.New("nothing is held")
-	errNoAgent       = errors.New("no agent serves this home")
-	errAgentRuns     = errors.New("an agent serves this home already")
-	errShown         = errors.New("the drive is mounted there already")
-	errNeeded        = errors.New("something needs you")
-	errOtherHome     = errors.New("is not of this home")
-	errNoService     = errors.New("no service manager of this user could be reached")
+	errNoHomeDir       = errors.New("no home folder can be told")
+	errInHome          = errors.New("lies inside the home, which may be deleted")
+	errNoBucketRight   = errors.New("no such bucket, and no right to create it")
+	errRepoHere        = errors.New("holds a repository already")
+	errNoRepoHere      = errors.New("holds no repository")
+	errNoStoreDir      = errors.New("no such folder")
+	errNoRoot          = errors.New("the key opens the repository's data but cannot enrol a new device")
+	errNoMountPoint    = errors.New("no such folder")
+	errNotFolder       = errors.New("is no folder")
+	errNotEmpty        = errors.New("the folder is not empty")
+	errMounted         = errors.New("something is mounted there already")
+	errMountDenied     = errors.New("the folder may not be written to")
+	errNotMounted      = errors.New("this home is not mounted there")
+	errInUse           = errors.New("in use")
+	errNoFUSE          = errors.New("FUSE is not available")
+	errFUSEDenied      = errors.New("this user may not use FUSE")
+	errAllowOther      = errors.New("--allow-other is not allowed for users other than root")
+	errStarting        = errors.New("the process that serves this home is still starting")
+	errDied            = errors.New("the background process ended before the drive was ready")
+	errTimeout         = errors.New("not everything is safe yet")
+	errNotOnDrive      = errors.New("not on the drive")
+	errOnDrive         = errors.New("lies on the drive itself")
+	errCopied          = errors.New("this home is a copy of another, or was restored: it goes on as a device of its own")
+	errNeedsKey        = errors.New("to go on as a device of its own it needs the recovery key")
+	errOtherDevice     = errors.New("another device wrote within the last day")
+	errProblems        = errors.New("the repository has problems")
+	errNoRecoveryKey   = errors.New("this home holds no recovery key")
+	errManyPaths       = errors.New("two paths would be restored under one name")
+	errOwnDrive        = errors.New("is on the drive itself")
+	errOwnStore        = errors.New("lies in the folder of the store")
+	errNoPlaces        = errors.New("no folder is backed up yet")
+	errPartly          = errors.New("could not be read and stay in the backup as they were")
+	errHeld            = errors.New("held, as what happened to them looks like a disaster; the backup keeps them as they were")
+	errNothingHeld     = errors.New("nothing is held")
+	errNoAgent         = errors.New("no agent serves this home")
+	errAgentRuns       = errors.New("an agent serves this home already")
+	errShown           = errors.New("the drive is mounted there already")
+	errNeeded          = errors.New("something needs you")
+	errOtherHome       = errors.New("is not of this home")
+	errNoTerminal      = errors.New("a secret is needed, and nobody is there to type it")
+	errNotTheSame      = errors.New("the two passphrases are not the same")
+	errShortPassphrase = errors.New("the passphrase is too short")
+	errReadOnlyHome    = errors.New("this home was made with a key that only reads: it can change nothing in the backup")
+	errNoDevice        = errors.New("no machine of the repository has that name or id")
+	errManyDevices     = errors.New("several machines have that name")
+	errOwnDevice       = errors.New("is this home itself")
+	errNoService       = errors.New("no service manager of this user could be reached")
 )
 
 // message says what to do about an error, and how it is put.
@@ -80,10 +87,17 @@ var messages = []message{
 	{is: errNoHomeDir, hint: "give --home DIR"},
 	{is: errInHome, hint: "choose a folder outside it"},
 	{is: errNoBucketRight, hint: "check the bucket's name, or create it with your provider, or use credentials that may"},
-	{is: errRepoHere, hint: "to open it give --recovery-key FILE; to make another choose another prefix or folder"},
+	{is: errRepoHere, hint: "to open it give --recovery-key FILE or --passphrase-file FILE; to make another choose another prefix or folder"},
 	{is: errNoRepoHere, hint: "check bucket and prefix, or the folder; to make a new repository leave out --recovery-key"},
 	{is: errNoStoreDir, hint: "check the folder's name; a store elsewhere is named with --store s3://bucket/prefix"},
-	{is: errNoRoot, hint: "use the recovery key that was shown when the repository was created"},
+	{is: errNoRoot, hint: "use the recovery key that was shown when the repository was created, or another that opens everything: tunesafe keys list"},
+	{is: errNoTerminal, hint: "run it in a terminal, or give --recovery-key FILE or the passphrase in a file; see tunesafe help of the command"},
+	{is: errNoDevice, hint: "tunesafe devices lists them"},
+	{is: errManyDevices, hint: "give the id; tunesafe devices lists them"},
+	{is: errOwnDevice, hint: "retire it from another machine"},
+	{is: errNotTheSame, hint: "type it again"},
+	{is: errShortPassphrase, hint: "five words that nobody would put together are good: whoever has a copy of the bucket can try passphrases at leisure"},
+	{is: errReadOnlyHome, hint: "make a home with a key that opens everything: tunesafe init --home DIR --recovery-key FILE"},
 	{is: errNoMountPoint, hint: "create it: mkdir -p DIR"},
 	{is: errNotFolder, hint: "name an empty folder"},
 	{is: errNotEmpty, hint: "name an empty folder; what is in this one would be hidden by the drive"},
@@ -134,6 +148,11 @@ var messages = []message{
 	{is: home.ErrKeyFile, hint: "put the file back from a copy of the home; or make another home with tunesafe init --home DIR --recovery-key FILE, and leave this one as it is: what was not uploaded lies in its folder cache/content"},
 	{is: home.ErrRecoveryFile, hint: "put it back from your copy; the file needs a line that begins with AGE-SECRET-KEY-1"},
 
+	{is: repo.ErrPassphrase, hint: "tunesafe keys list, on a machine that has a home, names the keys"},
+	{is: repo.ErrLastKey, hint: "add another first: tunesafe keys add"},
+	{is: repo.ErrKeyExists, hint: "tunesafe keys remove it first, or choose another name"},
+	{is: repo.ErrNoKey, hint: "tunesafe keys list names them"},
+	{is: repo.ErrRetired, hint: "if this is that machine: make a new home with tunesafe init --home DIR --recovery-key FILE; what was not uploaded lies in the old one, in cache/content"},
 	{is: repo.ErrWrongKey, hint: "give the recovery key that was shown when this repository was created"},
 	{is: repo.ErrNewerFormat, hint: "install a newer version of tunesafe"},
 	{is: repo.ErrExists, hint: "to open it give --recovery-key FILE; to make another choose another prefix"},

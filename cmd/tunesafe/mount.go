@@ -304,6 +304,7 @@ func copied(p tsync.Pulled) error {
 
 // mountAt mounts the drive.
 func (o *owner) mountAt(dir string, opts mountOptions) error {
+	opts.readOnly = opts.readOnly || o.config.ReadOnly
 	p, err := openMountPoint(dir, o.home)
 	if err != nil {
 		return err

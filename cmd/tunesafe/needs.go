@@ -15,9 +15,12 @@ import (
 // lasting are the troubles that do not pass by themselves.
 var lasting = []error{
 	store.ErrDenied, store.ErrNoBucket, store.ErrFull, store.ErrClock,
-	repo.ErrWrongKey, repo.ErrNoRepository, repo.ErrNewerFormat, repo.ErrFork, repo.ErrChain, repo.ErrSignature, repo.ErrCorrupt,
+	repo.ErrWrongKey, repo.ErrNoRepository, repo.ErrNewerFormat, repo.ErrFork, repo.ErrChain, repo.ErrSignature, repo.ErrCorrupt, repo.ErrRetired,
 	tsync.ErrCloned, errNeedsKey,
 }
+
+// rehearsalHint is what to do about a rehearsal that went wrong.
+const rehearsalHint = "tunesafe check --read says what is damaged in the store, tunesafe repair puts back what this computer has; then tunesafe rehearse"
 
 func needsPerson(err error) bool {
 	return slices.ContainsFunc(lasting, func(l error) bool { return errors.Is(err, l) })
@@ -30,6 +33,12 @@ func needsOfDrive(s control.Status) (needs []agent.Need) {
 	}
 	if s.DiskError != nil {
 		needs = append(needs, agent.Need{Key: "disk", Text: "the disk of " + s.Home + ": " + s.DiskError.Text, Hint: s.DiskError.Hint})
+	}
+	if h := s.Health; h != nil && h.Damaged > 0 {
+		needs = append(needs, agent.Need{Key: "damaged", Text: damagedText(*h), Hint: damagedHint})
+	}
+	if h := s.Health; h != nil && h.Rehearsed != nil && len(h.Rehearsed.Problems) > 0 {
+		needs = append(needs, agent.Need{Key: "rehearsal", Text: rehearsedText(*h.Rehearsed) + ": " + h.Rehearsed.Problems[0], Hint: rehearsalHint})
 	}
 	for _, p := range s.Places {
 		for _, h := range p.Held {

@@ -45,7 +45,8 @@ type owner struct {
 	plan  *agentPlan   // nil: the process ends with its mount
 	agent *agent.Agent // nil in a command that does not serve
 
-	feeding sync.Mutex // held by a backup of folders, from its beginning to its end
+	feeding    sync.Mutex // held by a backup of folders, from its beginning to its end
+	rehearsing sync.Mutex // held by a rehearsal
 }
 
 var _ control.Owner = (*owner)(nil)
@@ -136,8 +137,12 @@ func (o *owner) waitEnded(ctx context.Context, err error) error {
 	return timedOut(err)
 }
 
-// work runs the worker until stop, which returns when it has ended.
+// work runs the worker until stop, which returns when it has ended. In a home
+// that is read-only there is nothing for it to do.
 func (o *owner) work(ctx context.Context) (stop func()) {
+	if o.config.ReadOnly {
+		return func() {}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

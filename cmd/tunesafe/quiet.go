@@ -28,7 +28,7 @@ func (o *owner) employ(plan *agentPlan) (err error) {
 	}
 	o.agent, err = agent.New(agent.Options{
 		Settings: settings, Drive: quietDrive{o}, Machine: &realMachine{}, Log: o.log,
-		Store: agent.StateFile(o.home.AgentFile()), Beat: o.beat,
+		Store: agent.StateFile(o.home.AgentFile()), Beat: o.beat, Duties: o.duties(),
 	})
 	return err
 }
@@ -193,7 +193,7 @@ func (o *owner) agentStatus() *control.AgentStatus {
 		Runs: o.plan != nil, Working: s.Work, Why: s.Why, Next: when(s.Next),
 		Paused: s.State.Paused, PausedUntil: when(s.State.Until), RunNow: s.RunNow,
 		Scanning: s.Scanning, LastScan: when(s.State.LastRun.Ended), LastFault: s.State.LastRun.Text, NextScan: when(s.NextScan),
-		Watched: s.Watched, Blind: s.Blind,
+		Watched: s.Watched, Blind: s.Blind, Duty: s.Duty,
 	}
 	if o.plan != nil {
 		a.Windows = o.plan.Windows

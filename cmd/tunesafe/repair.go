@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"filippo.io/age"
 	"github.com/spf13/pflag"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -28,23 +27,21 @@ holds none, which is the case on every machine but the first.`,
 }
 
 func bindRepair(f *pflag.FlagSet) action {
-	file := f.String("recovery-key", "", "the recovery key in `FILE`")
+	var o opener
+	o.bind(f, "", "open the repository with")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 0, ""); err != nil {
 			return err
 		}
-		var key age.Identity
-		if *file != "" {
-			var err error
-			if key, err = home.ReadRecoveryKey(*file); err != nil {
-				return err
-			}
+		key, err := o.read()
+		if err != nil {
+			return err
 		}
 		return repair(ctx, e, key)
 	}
 }
 
-func repair(ctx context.Context, e *env, key age.Identity) error {
+func repair(ctx context.Context, e *env, key *secret) error {
 	d, err := openToRepair(ctx, e.home, key)
 	if errors.Is(err, cache.ErrDamaged) {
 		d, err = setAside(ctx, e, key, err)
@@ -55,7 +52,7 @@ func repair(ctx context.Context, e *env, key age.Identity) error {
 	return errors.Join(d.repair(ctx, e), d.Close())
 }
 
-func openToRepair(ctx context.Context, h home.Home, key age.Identity) (*drive, error) {
+func openToRepair(ctx context.Context, h home.Home, key *secret) (*drive, error) {
 	lock, err := h.LockWithin(ctx, lockPatience)
 	if err != nil {
 		return nil, err
@@ -64,7 +61,7 @@ func openToRepair(ctx context.Context, h home.Home, key age.Identity) (*drive, e
 }
 
 // setAside opens the home with an empty database in place of the damaged one.
-func setAside(ctx context.Context, e *env, key age.Identity, why error) (*drive, error) {
+func setAside(ctx context.Context, e *env, key *secret, why error) (*drive, error) {
 	fmt.Fprintf(e.stdout, "%s\n", oneLine(why.Error()))
 	lock, err := e.home.LockWithin(ctx, lockPatience)
 	if err != nil {

@@ -55,6 +55,11 @@ func setup(e *testscript.Env) error {
 	if err := os.Mkdir(user, 0o700); err != nil {
 		return err
 	}
+	restore, err := filepath.Abs("../../tests/restore.py")
+	if err != nil {
+		return err
+	}
+	e.Setenv("RESTORE", restore)
 	e.Setenv("HOME", user)
 	e.Setenv("XDG_DATA_HOME", filepath.Join(e.WorkDir, "data"))
 	e.Setenv("TUNESAFE_HOME", filepath.Join(e.WorkDir, "home"))

@@ -26,7 +26,7 @@ computer", as that is not safe.
 
 With --check it is for programs that watch over this: it prints only what needs a
 person, and the exit status is 6 if anything does: the store refuses, the disk of the
-home fails, or nothing was backed up for a week.
+home fails, something in the store is damaged, or nothing was backed up for a week.
 
 With --json one object is printed, with at least pid (of the process that serves
 the drive, 0 if there is none), safe_files, waiting_files, waiting_bytes,
@@ -136,6 +136,12 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if text := scanText(s.Agent, now); text != "" {
 		row("last scan", "%s", text)
 	}
+	if text := checkedText(s.Health, now); text != "" {
+		row("store read", "%s", text)
+	}
+	if s.Health != nil && s.Health.Rehearsed != nil {
+		row("restore", "%s", rehearsedText(*s.Health.Rehearsed))
+	}
 	if s.Phase != "" && s.PID != 0 && !s.Safe() {
 		row("now", "%s", s.Phase)
 	}
@@ -154,6 +160,12 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	}
 	if s.DiskError != nil {
 		fmt.Fprintf(&b, "\nthe disk of %s: %s\nhint: %s\n", s.Home, s.DiskError.Text, s.DiskError.Hint)
+	}
+	if s.Health != nil && s.Health.Damaged > 0 {
+		fmt.Fprintf(&b, "\n%s\nhint: %s\n", damagedText(*s.Health), damagedHint)
+	}
+	if h := s.Health; h != nil && h.Rehearsed != nil && len(h.Rehearsed.Problems) > 0 {
+		fmt.Fprintf(&b, "\nin the rehearsal of a restore: %s\nhint: %s\n", h.Rehearsed.Problems[0], rehearsalHint)
 	}
 	if s.Trouble != nil {
 		fmt.Fprintf(&b, "\nuploads wait: %s\n", s.Trouble.Text)

@@ -14,6 +14,10 @@
 //
 // A pause outlives the process: it is in [State], which is written before the
 // command is answered. run-now holds until all is safe, and not over a restart.
+//
+// # What else there is to do
+//
+// A [Duty] is done beside the backups, each so often.
 package agent
 
 import (
@@ -63,7 +67,7 @@ type Machine interface {
 	Slept(now time.Time) bool
 }
 
-// Options are what an Agent works with; all are needed but Beat.
+// Options are what an Agent works with; all are needed but Beat and Duties.
 type Options struct {
 	Settings Settings
 	Drive    Drive
@@ -71,6 +75,7 @@ type Options struct {
 	Store    StateFile
 	Log      *slog.Logger
 	Beat     func(Status) // called with every turn, at least every beat
+	Duties   []Duty       // beside the backups; may be none
 }
 
 // The agent's figures.
@@ -93,6 +98,7 @@ type Agent struct {
 	demanded []string // places of run-now; nil is all
 	verdict  Verdict
 	scanning bool
+	duty     string    // that is being done
 	next     time.Time // scan on the schedule
 }
 
@@ -113,6 +119,8 @@ type turn struct {
 	full    time.Time       // not before this the next scan on the schedule; zero: none
 	scan    *scan
 	holdOff time.Time // no scan before
+	duty    *dutyRun
+	dutyOff map[string]time.Time // no duty before, by name
 }
 
 // scan is one that runs.
@@ -131,7 +139,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.watch = newWatch(a.o.Log, a.poke)
 		defer a.watch.close()
 	}
-	t := &turn{first: true, due: map[string]bool{}}
+	t := &turn{first: true, due: map[string]bool{}, dutyOff: map[string]time.Time{}}
 	if a.o.Settings.ScanEvery > 0 {
 		t.due[allPlaces] = true
 	}
@@ -140,6 +148,10 @@ func (a *Agent) Run(ctx context.Context) error {
 			t.scan.cancel()
 			<-t.scan.done
 		}
+		if t.duty != nil {
+			t.duty.cancel()
+			<-t.duty.done
+		}
 	}()
 	for ctx.Err() == nil {
 		wait := a.step(ctx, t, time.Now())
@@ -147,9 +159,12 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.o.Beat(a.Status())
 		}
 		timer := time.NewTimer(min(max(wait, 0), beat))
-		var scanned chan error
+		var scanned, attended chan error
 		if t.scan != nil {
 			scanned = t.scan.done
+		}
+		if t.duty != nil {
+			attended = t.duty.done
 		}
 		select {
 		case <-ctx.Done():
@@ -157,6 +172,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		case <-a.wake:
 		case err := <-scanned:
 			a.scanned(t, err, time.Now())
+		case err := <-attended:
+			a.attended(t, err, time.Now())
 		}
 		timer.Stop()
 	}
@@ -213,13 +230,17 @@ func (a *Agent) step(ctx context.Context, t *turn, now time.Time) time.Duration 
 	if v.Work && t.scan == nil && len(t.due) > 0 && !now.Before(t.holdOff) {
 		a.begin(ctx, t)
 	}
+	a.attend(ctx, t, look, now)
 	a.tell(look, now)
 	wait := quiet
 	if !v.Next.IsZero() {
 		wait = min(wait, v.Next.Sub(now))
 	}
 	a.mu.Lock()
-	a.next, a.scanning = t.full, t.scan != nil
+	a.next, a.scanning, a.duty = t.full, t.scan != nil, ""
+	if t.duty != nil {
+		a.duty = t.duty.name
+	}
 	a.mu.Unlock()
 	return wait
 }
@@ -244,6 +265,9 @@ func (a *Agent) apply(t *turn, v Verdict) {
 		a.o.Log.Info("resting", "why", v.Why, "until", v.Next)
 		if t.scan != nil {
 			t.scan.cancel()
+		}
+		if t.duty != nil {
+			t.duty.cancel()
 		}
 	}
 	t.working, t.paused = v.Work, paused
@@ -415,6 +439,7 @@ type Status struct {
 	State    State
 	RunNow   bool
 	Scanning bool
+	Duty     string    // the name of the one that is being done
 	NextScan time.Time // on the schedule; zero: none
 	Watched  int       // folders
 	Blind    bool      // not all could be watched
@@ -424,7 +449,7 @@ type Status struct {
 func (a *Agent) Status() Status {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := Status{Verdict: a.verdict, State: a.state.clone(), RunNow: a.runNow, Scanning: a.scanning, NextScan: a.next}
+	s := Status{Verdict: a.verdict, State: a.state.clone(), RunNow: a.runNow, Scanning: a.scanning, Duty: a.duty, NextScan: a.next}
 	if a.watch != nil {
 		s.Watched, s.Blind = a.watch.size()
 	}

@@ -28,6 +28,7 @@ type rig struct {
 	idle   bool
 	slept  bool
 	takes  time.Duration // a scan
+	duties []Duty
 }
 
 func (r *rig) note(format string, a ...any) {
@@ -72,7 +73,7 @@ func (r *rig) Look() (l Look)           { r.set(func() { l = r.look }); return l
 // runs starts an agent in a bubble of time; stop ends it.
 func (r *rig) runs(t *testing.T, s Settings, file StateFile) (a *Agent, stop func()) {
 	t.Helper()
-	a, err := New(Options{Settings: s, Drive: r, Machine: r, Store: file, Log: slog.New(slog.DiscardHandler)})
+	a, err := New(Options{Settings: s, Drive: r, Machine: r, Store: file, Log: slog.New(slog.DiscardHandler), Duties: r.duties})
 	if err != nil {
 		t.Fatal(err)
 	}

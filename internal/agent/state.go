@@ -23,9 +23,11 @@ type State struct {
 	LastRun  Run       `json:"last_run,omitzero"`
 	// Told is since when people know of what needs them.
 	Told map[string]time.Time `json:"told,omitempty"`
+	// Duties is how each ended last.
+	Duties map[string]Run `json:"duties,omitempty"`
 }
 
-// Run is how a scan ended.
+// Run is how a scan or a duty ended.
 type Run struct {
 	Ended time.Time `json:"ended,omitzero"`
 	Text  string    `json:"text,omitempty"` // what went wrong

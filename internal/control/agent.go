@@ -51,6 +51,7 @@ type AgentStatus struct {
 	LastScan  *time.Time `json:"last_scan,omitempty"`
 	LastFault string     `json:"last_fault,omitempty"` // what went wrong in it
 	NextScan  *time.Time `json:"next_scan,omitempty"`
+	Duty      string     `json:"duty,omitempty"`    // what it does beside backups just now
 	Watched   int        `json:"watched,omitempty"` // folders
 	Blind     bool       `json:"blind,omitempty"`   // the system lets not all be watched
 

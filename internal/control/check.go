@@ -6,6 +6,19 @@ import "time"
 type CheckRequest struct {
 	Read  bool     `json:"read"`            // every byte, not only names and sizes
 	Heads []string `json:"heads,omitempty"` // that were written down, as DEVICE:NUMBER:SHA256
+
+	// Part asks to read those objects that were read the longest ago. Nothing else
+	// is examined but the listing then, if Quick is set.
+	Part  *CheckPart `json:"part,omitempty"`
+	Quick bool       `json:"quick,omitempty"`
+}
+
+// CheckPart says how much to read; what is 0 sets no limit.
+type CheckPart struct {
+	Part     int     `json:"part,omitempty"`  // one Part-th of all bytes
+	Bytes    int64   `json:"bytes,omitempty"` // at most
+	Money    float64 `json:"money,omitempty"` // at most, in the units of Currency
+	Currency string  `json:"currency,omitempty"`
 }
 
 // CheckProgress counts what was examined so far.
@@ -28,7 +41,11 @@ type CheckReport struct {
 	Unreferenced int64     `json:"unreferenced"` // objects that nothing names, left by interrupted uploads
 	Discarded    int64     `json:"discarded"`    // objects that were condemned and are not deleted yet
 	Read         int64     `json:"read"`         // objects read whole
+	ReadBytes    int64     `json:"read_bytes"`   // of them
 	Findings     []Finding `json:"findings"`     // what is wrong, then what is harmless
+
+	Never  int64      `json:"never"`            // objects that were never read, after a part was
+	Oldest *time.Time `json:"oldest,omitempty"` // reading of the others that this did not read
 }
 
 // Problems counts the findings that are not harmless.

@@ -66,6 +66,16 @@ func (c *Client) Check(ctx context.Context, r CheckRequest, progress func(CheckP
 	return call[CheckReport](ctx, c, "check", r, progress)
 }
 
+// Log implements [Owner].
+func (c *Client) Log(ctx context.Context, r LogRequest, commit func(LogCommit)) (LogReport, error) {
+	return call[LogReport](ctx, c, "log", r, commit)
+}
+
+// ExportLog implements [Owner].
+func (c *Client) ExportLog(ctx context.Context, r ExportRequest, progress func(LogReport)) (ExportReport, error) {
+	return call[ExportReport](ctx, c, "export-log", r, progress)
+}
+
 // Backup implements [Owner].
 func (c *Client) Backup(ctx context.Context, r BackupRequest, progress func(BackupProgress)) (BackupReport, error) {
 	return call[BackupReport](ctx, c, "backup", r, progress)

@@ -49,11 +49,16 @@ type Owner interface {
 	List(ctx context.Context, r ListRequest, entry func(Entry)) error
 	// Check examines the repository in the bucket.
 	Check(ctx context.Context, r CheckRequest, progress func(CheckProgress)) (CheckReport, error)
+	// Log gives the commits of all devices, oldest first.
+	Log(ctx context.Context, r LogRequest, commit func(LogCommit)) (LogReport, error)
+	// ExportLog writes the log out for others to verify.
+	ExportLog(ctx context.Context, r ExportRequest, progress func(LogReport)) (ExportReport, error)
 	// Picture tells what a library is made of. It never waits for the network.
 	Picture(ctx context.Context, r PictureRequest) (Picture, error)
 
 	Backupper
 	Working
+	Healthy
 }
 
 // Fault is an error made ready for people: what happened to what, what to do
@@ -114,6 +119,7 @@ type Status struct {
 	Agent       *AgentStatus  `json:"agent,omitempty"`
 	Needs       []Fault       `json:"needs_person"`         // what will not pass by itself
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
+	Health      *Health       `json:"health,omitempty"`     // none: nothing was read yet to see whether it is whole
 }
 
 // Safe tells whether nothing waits.

@@ -49,6 +49,15 @@ func (o *testOwner) List(_ context.Context, r ListRequest, entry func(Entry)) er
 	return nil
 }
 
+func (o *testOwner) Health(_ context.Context, r HealthRequest, file func(FileHealth)) (HealthReport, error) {
+	file(FileHealth{Path: r.Path})
+	return HealthReport{Files: 7}, nil
+}
+
+func (o *testOwner) Rehearse(_ context.Context, r RehearseRequest, _ func(RehearseProgress)) (Rehearsal, error) {
+	return Rehearsal{Files: int64(r.Files)}, nil
+}
+
 func (o *testOwner) Picture(_ context.Context, r PictureRequest) (Picture, error) {
 	return Picture{Where: string(r.Path), Tracks: 7}, nil
 }
@@ -64,6 +73,14 @@ func (o *testOwner) Detach(_ context.Context, r DetachRequest) error {
 
 func (o *testOwner) Decide(_ context.Context, r DecideRequest) (DecideReport, error) {
 	return DecideReport{Held: []Held{{Place: r.Name}}}, nil
+}
+
+func (*testOwner) Log(context.Context, LogRequest, func(LogCommit)) (LogReport, error) {
+	return LogReport{}, nil
+}
+
+func (*testOwner) ExportLog(context.Context, ExportRequest, func(LogReport)) (ExportReport, error) {
+	return ExportReport{}, nil
 }
 
 func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (CheckReport, error) {

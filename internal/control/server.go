@@ -37,12 +37,16 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/restore", handler(s, o.Restore))
 	mux.Handle("POST /v1/list", handler(s, s.list))
 	mux.Handle("POST /v1/check", handler(s, o.Check))
+	mux.Handle("POST /v1/log", handler(s, o.Log))
+	mux.Handle("POST /v1/export-log", handler(s, o.ExportLog))
 	mux.Handle("POST /v1/picture", handler(s, s.picture))
 	mux.Handle("POST /v1/backup", handler(s, o.Backup))
 	mux.Handle("POST /v1/detach", handler(s, s.detach))
 	mux.Handle("POST /v1/decide", handler(s, s.decide))
 	mux.Handle("POST /v1/work", handler(s, s.work))
 	mux.Handle("POST /v1/mount", handler(s, s.mount))
+	mux.Handle("POST /v1/health", handler(s, o.Health))
+	mux.Handle("POST /v1/rehearse", handler(s, o.Rehearse))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	s.http.BaseContext = func(net.Listener) context.Context { return s.closing }
 	return s

@@ -15,6 +15,8 @@ type Agent struct {
 	ScanEvery     string   `toml:"scan_every,omitempty"`
 	AfterChange   string   `toml:"after_change,omitempty"`
 	WarnAfterDays int      `toml:"warn_after_days,omitempty"` // 0 is the default, below it never
+	RehearseDays  int      `toml:"rehearse_days,omitempty"`   // between rehearsals of a restore; 0 is the default, below it never
+	Check         string   `toml:"check,omitempty"`           // of the store, each night: 1/30, 500MB, 0.05USD, never
 }
 
 // AgentFile is what the agent keeps over restarts.

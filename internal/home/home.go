@@ -85,6 +85,7 @@ func (h Home) DeviceFile() string      { return h.in("device.json") }
 func (h Home) StateDir() string        { return h.in("state") }
 func (h Home) IndexFile() string       { return h.in("state", "index.db") }
 func (h Home) HistoryFile() string     { return h.in("state", "history.db") }
+func (h Home) HealthFile() string      { return h.in("state", "health.db") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }
 func (h Home) RunDir() string          { return h.in("run") }

@@ -4,18 +4,14 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+
+	"github.com/tunesafe/tunesafe/internal/split"
 )
 
 // mp4Keys are the items of ilst. Those that begin with © begin with byte A9.
 var mp4Keys = map[string]field{
 	"\xA9nam": title, "\xA9ART": artist, "\xA9alb": album, "aART": albumArtist, "\xA9wrt": composer,
 	"\xA9gen": genre, "gnre": genre, "\xA9day": year, "trkn": track, "disk": disc,
-}
-
-// box is a box's place, ISO/IEC 14496-12 §4.2.
-type box struct {
-	kind      string
-	body, end int64
 }
 
 // mp4File walks the boxes of a file.
@@ -52,49 +48,30 @@ func (m *mp4File) walk(at, hi int64, depth int) {
 			return
 		}
 		m.visit(b, depth)
-		at = b.end
+		at = b.End
 	}
 }
 
-func (m *mp4File) box(off, hi int64) (box, bool) {
-	h := m.some(off, 16)
-	if len(h) < 8 {
-		return box{}, false
-	}
-	size := uint64(binary.BigEndian.Uint32(h))
-	b := box{kind: string(h[4:8]), body: off + 8}
-	switch {
-	case size == 0:
-		size = math.MaxUint64
-	case size == 1:
-		if len(h) < 16 {
-			return box{}, false
-		}
-		size, b.body = binary.BigEndian.Uint64(h[8:]), off+16
-	}
-	if size < uint64(b.body-off) || b.body > hi {
-		return box{}, false
-	}
-	b.end = off + int64(min(size, uint64(hi-off)))
-	return b, true
+func (m *mp4File) box(off, hi int64) (split.Box, bool) {
+	return split.ParseBox(m.some(off, 16), off, hi)
 }
 
-func (m *mp4File) visit(b box, depth int) {
-	switch b.kind {
+func (m *mp4File) visit(b split.Box, depth int) {
+	switch b.Kind {
 	case "moov", "mdia", "minf", "stbl", "udta":
-		m.walk(b.body, b.end, depth+1)
+		m.walk(b.Body, b.End, depth+1)
 	case "trak":
 		m.handler, m.seconds = "", 0
-		m.walk(b.body, b.end, depth+1)
+		m.walk(b.Body, b.End, depth+1)
 		if m.handler == "soun" && m.seconds > 0 {
 			m.file.seconds(m.seconds)
 		}
 	case "meta":
-		at := b.body + 4 // version and flags, which QuickTime does not have
-		if m.has(b.body+4, "hdlr") {
-			at = b.body
+		at := b.Body + 4 // version and flags, which QuickTime does not have
+		if m.has(b.Body+4, "hdlr") {
+			at = b.Body
 		}
-		m.walk(at, b.end, depth+1)
+		m.walk(at, b.End, depth+1)
 	case "mvhd":
 		if m.l.Seconds == 0 {
 			m.file.seconds(m.header(b))
@@ -102,7 +79,7 @@ func (m *mp4File) visit(b box, depth int) {
 	case "mdhd":
 		m.seconds = m.header(b)
 	case "hdlr":
-		if h := m.bytes(b.body+8, 4); h != nil && depth < 4 {
+		if h := m.bytes(b.Body+8, 4); h != nil && depth < 4 {
 			m.handler = string(h)
 		}
 	case "stsd":
@@ -113,8 +90,8 @@ func (m *mp4File) visit(b box, depth int) {
 }
 
 // header reads the length in mvhd and mdhd, ISO/IEC 14496-12 §8.2.2, §8.4.2.
-func (m *mp4File) header(b box) float64 {
-	h := m.some(b.body, 32)
+func (m *mp4File) header(b split.Box) float64 {
+	h := m.some(b.Body, 32)
 	var units, rate float64
 	switch {
 	case len(h) >= 20 && h[0] == 0:
@@ -132,8 +109,8 @@ func (m *mp4File) header(b box) float64 {
 }
 
 // sampleEntry tells the format by the first sample entry.
-func (m *mp4File) sampleEntry(b box) {
-	h := m.bytes(b.body+12, 4)
+func (m *mp4File) sampleEntry(b split.Box) {
+	h := m.bytes(b.Body+12, 4)
 	if h == nil {
 		return
 	}
@@ -163,51 +140,51 @@ func (m *mp4File) sampleEntry(b box) {
 
 // items reads ilst: in each item one or more data boxes, and in a free-form one
 // who gave it meaning and its name before them (iTunes Metadata Format).
-func (m *mp4File) items(list box) {
-	for at := list.body; m.steps > 0; {
+func (m *mp4File) items(list split.Box) {
+	for at := list.Body; m.steps > 0; {
 		m.steps--
-		item, ok := m.box(at, list.end)
+		item, ok := m.box(at, list.End)
 		if !ok {
 			return
 		}
 		m.item(item)
-		at = item.end
+		at = item.End
 	}
 }
 
-func (m *mp4File) item(item box) {
-	name := item.kind
+func (m *mp4File) item(item split.Box) {
+	name := item.Kind
 	switch name {
 	case "\xA9too", "\xA9enc":
 		name = "ENCODER"
 	case "\xA9cmt":
 		name = "COMMENT"
 	}
-	for at := item.body; m.steps > 0; {
+	for at := item.Body; m.steps > 0; {
 		m.steps--
-		b, ok := m.box(at, item.end)
+		b, ok := m.box(at, item.End)
 		if !ok {
 			break
 		}
-		switch b.kind {
+		switch b.Kind {
 		case "name":
-			name = string(m.some(b.body+4, int(min(b.end-b.body-4, maxText))))
+			name = string(m.some(b.Body+4, int(min(b.End-b.Body-4, maxText))))
 		case "data":
-			m.value(item.kind, name, b)
+			m.value(item.Kind, name, b)
 		}
-		at = b.end
+		at = b.End
 	}
 }
 
-// value takes the value in a data box, behind a type and a locale.
-func (m *mp4File) value(kind, name string, b box) {
-	n := b.end - b.body - 8
-	h := m.bytes(b.body, 8)
+// value takes the value in a data split.Box, behind a type and a locale.
+func (m *mp4File) value(kind, name string, b split.Box) {
+	n := b.End - b.Body - 8
+	h := m.bytes(b.Body, 8)
 	if h == nil || n > maxField {
 		return
 	}
 	utf16 := h[3] == 2
-	v := m.bytes(b.body+8, int(n))
+	v := m.bytes(b.Body+8, int(n))
 	k := mp4Keys[kind]
 	var s string
 	switch {

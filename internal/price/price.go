@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -97,12 +99,52 @@ type Cost struct {
 	Restore float64 // once, to read all of it back
 }
 
+// gb is how many bytes a GB has in the prices of the class.
+func (c Class) gb() float64 {
+	if c.GiB {
+		return 1 << 30
+	}
+	return 1e9
+}
+
+// Read is what it costs to read an object of so many bytes, as if nothing was free.
+func (c Class) Read(size int64) float64 {
+	return c.Get/1000 + (c.Retrieval+c.Egress)*float64(size)/c.gb()
+}
+
+// suppliers are known by the hosts of their stores.
+var suppliers = []struct{ host, supplier string }{
+	{"amazonaws.com", "Amazon S3"}, {"backblazeb2.com", "Backblaze B2"}, {"r2.cloudflarestorage.com", "Cloudflare R2"},
+	{"wasabisys.com", "Wasabi"}, {"your-objectstorage.com", "Hetzner"}, {"scw.cloud", "Scaleway"}, {"ovh.net", "OVHcloud"}, {"cloud.ovh", "OVHcloud"},
+}
+
+// DearestRead gives of the classes in a currency the one that is the dearest to read
+// from: of the supplier who has the endpoint, or of all where that is unknown. An
+// empty endpoint is Amazon's. ok is false if none has the currency.
+func DearestRead(list []Class, endpoint, currency string) (dearest Class, ok bool) {
+	supplier := ""
+	if endpoint == "" {
+		endpoint = "amazonaws.com"
+	}
+	for _, s := range suppliers {
+		if strings.Contains(endpoint, s.host) {
+			supplier = s.supplier
+		}
+	}
+	if !slices.ContainsFunc(list, func(c Class) bool { return c.Supplier == supplier && c.Currency == currency }) {
+		supplier = ""
+	}
+	for _, c := range list {
+		if c.Currency == currency && (supplier == "" || c.Supplier == supplier) && (!ok || c.Read(1<<20) > dearest.Read(1<<20)) {
+			dearest, ok = c, true
+		}
+	}
+	return dearest, ok
+}
+
 // Of is what the use costs in the class.
 func (c Class) Of(u Use) Cost {
-	gb := 1e9
-	if c.GiB {
-		gb = 1 << 30
-	}
+	gb := c.gb()
 	charged := float64(u.Stored)
 	for _, s := range u.Sizes {
 		charged += float64(max(0, c.Object-s.Bytes) * s.Count)

@@ -63,3 +63,30 @@ func TestOf(t *testing.T) {
 		}
 	}
 }
+
+// TestDearestRead: who has the endpoint is known, and who is not is taken to be dear.
+func TestDearestRead(t *testing.T) {
+	list, _, err := Table(filepath.Join(t.TempDir(), "none"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		endpoint, currency, supplier string
+		ok                           bool
+	}{
+		{"", "USD", "Amazon S3", true},
+		{"https://s3.eu-central-003.backblazeb2.com", "USD", "Backblaze B2", true},
+		{"https://fsn1.your-objectstorage.com", "EUR", "Hetzner", true},
+		{"http://127.0.0.1:7070", "USD", "Amazon S3", true},
+		{"", "ZWL", "", false},
+	} {
+		c, ok := DearestRead(list, tt.endpoint, tt.currency)
+		if c.Supplier != tt.supplier || ok != tt.ok {
+			t.Errorf("%q in %s: %s %s, %v", tt.endpoint, tt.currency, c.Supplier, c.Name, ok)
+		}
+	}
+	c := Class{Get: 0.5, Retrieval: 0.01, Egress: 0.09}
+	if got := c.Read(2e9); math.Abs(got-0.2005) > 1e-9 {
+		t.Errorf("two GB for %v", got)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,9 @@ type CheckOptions struct {
 	// Progress is called now and then, never twice at once, with the objects
 	// and bytes read of those to be read. It may be nil.
 	Progress func(objects, ofObjects, bytes, ofBytes int64)
+	// Verified is told of every object that was read, never twice at once: err is
+	// what is wrong with it. It may be nil.
+	Verified func(object string, err error)
 }
 
 // Summary is what [Check] went through.
@@ -49,7 +51,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 	c := &checker{
 		st: st, k: k, opts: opts, now: time.Now(),
 		heads: map[string][]Head{}, commits: map[string]*Origin{}, listedCommits: map[string]bool{},
-		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, condemners: map[string]map[string]*checkedObject{}, acked: map[string]bool{},
+		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, condemners: map[string]map[string]*checkedObject{}, acked: map[string]bool{}, deleted: map[string]*Origin{},
 		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{},
 	}
 	for _, step := range []func(context.Context) error{
@@ -89,6 +91,7 @@ type checker struct {
 	condemned     map[string]*checkedObject
 	condemners    map[string]map[string]*checkedObject // by name and device, while the log is read
 	acked         map[string]bool                      // objects of the index that no commit places yet
+	deleted       map[string]*Origin                   // who says that an object was deleted
 	inodes        map[uint64]checkedInode
 	placed        map[ID][]*checkedObject
 	ends          map[ID]int64 // of blobs that are used in slices: where the last ends
@@ -125,20 +128,37 @@ func (c *checker) checkKeys(ctx context.Context) (err error) {
 	} else if err != nil && c.findError(repoFile, err) != nil {
 		return err
 	}
-	for _, name := range []string{recoveryFile, rootFile} {
-		body, err := getAll(ctx, c.st, name, maxSmall)
-		if errors.Is(err, store.ErrNotExist) {
-			c.find(KindMissing, name, ErrMissing, "missing from the bucket: the recovery key opens nothing without it")
-			continue
-		}
-		if err != nil {
+	infos, bad, err := ListKeys(ctx, c.st, c.k)
+	if err != nil {
+		return err
+	}
+	for _, file := range keyFiles(infos) {
+		if err := c.checkKeyFile(ctx, file.name, file.says); err != nil {
 			return err
 		}
-		if _, err := age.ExtractHeader(strings.NewReader(string(body))); err != nil {
-			c.find(KindDamaged, name, ErrCorrupt, "not an age file")
+	}
+	for _, err := range bad {
+		name, _, _ := strings.Cut(err.Error(), ":")
+		if err := c.findError(name, err); err != nil {
+			return err
 		}
 	}
 	return c.checkDevices(ctx)
+}
+
+func (c *checker) checkKeyFile(ctx context.Context, name, missing string) error {
+	body, err := getAll(ctx, c.st, name, maxSmall)
+	if errors.Is(err, store.ErrNotExist) {
+		c.find(KindMissing, name, ErrMissing, "missing from the bucket: %s", missing)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := age.ExtractHeader(strings.NewReader(string(body))); err != nil {
+		c.find(KindDamaged, name, ErrCorrupt, "not an age file")
+	}
+	return nil
 }
 
 func (c *checker) checkDevices(ctx context.Context) error {
@@ -149,8 +169,8 @@ func (c *checker) checkDevices(ctx context.Context) error {
 	c.certs, c.badCerts = certs, map[string]bool{}
 	for _, err := range bad {
 		name, _, _ := strings.Cut(err.Error(), ":")
-		if !isHex(strings.TrimSuffix(path.Base(name), ".age"), 16) {
-			continue // no certificate; found by listBucket
+		if !isDeviceFile(name) {
+			continue // found by listBucket
 		}
 		c.badCerts[name] = true
 		if err := c.findError(name, err); err != nil {
@@ -237,6 +257,10 @@ func (c *checker) lostBlob(inode uint64, id ID, was *checkedObject) {
 		f.Inodes = []uint64{inode}
 		return
 	}
-	f := c.find(KindCondemned, was.row.Name, ErrMissing, "file %016x needs blob %s of it; it was condemned by %s: %s", inode, id, was.condemned, was.condemned.Why)
+	kind, how := KindMissing, "no commit says that it was deleted: the store lost it, or it was deleted just now"
+	if by := c.deleted[was.row.Name]; by != nil {
+		kind, how = KindCondemned, "deleted by "+by.String()
+	}
+	f := c.find(kind, was.row.Name, ErrMissing, "file %016x needs blob %s of it; it was condemned by %s (%s); %s", inode, id, was.condemned, was.condemned.Why, how)
 	f.Inodes, f.Put, f.Condemned = []uint64{inode}, was.put, was.condemned
 }

@@ -32,9 +32,7 @@ func (c *checker) listBucket(ctx context.Context) error {
 		c.sum.Objects++
 		c.sum.Bytes += o.row.Size
 		if !there[name] {
-			f := c.find(KindMissing, name, ErrMissing,
-				"missing from the bucket: put by %s, and no commit condemned it: the store lost it, or somebody removed it who can write to the bucket", o.put)
-			f.Put = o.put
+			c.missing(name, o)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.acked)) {
@@ -43,6 +41,16 @@ func (c *checker) listBucket(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// missing finds an object that is needed by the log and not there.
+func (c *checker) missing(name string, o *checkedObject) {
+	kind, why := KindMissing, "no commit condemned it: the store lost it, or somebody removed it who can write to the bucket"
+	if by := c.deleted[name]; by != nil {
+		kind, why = KindCondemned, "deleted by "+by.String()+", though no commit condemned it"
+	}
+	f := c.find(kind, name, ErrMissing, "missing from the bucket: put by %s, and %s", o.put, why)
+	f.Put = o.put
 }
 
 // listed judges one object of the bucket.
@@ -57,7 +65,7 @@ func (c *checker) listed(info store.Info) {
 	case inFolder && folder == "checkpoints":
 		c.listedHint(info)
 	case inFolder && folder == "keys" && path.Ext(rest) == ".age" && !strings.Contains(rest, "/"):
-	case inFolder && folder == "devices" && c.isCertificate(info.Key):
+	case inFolder && folder == "devices" && c.isOfDevice(info.Key):
 	default:
 		c.foreign(info, "not an object of a repository")
 	}
@@ -68,23 +76,42 @@ func (c *checker) foreign(info store.Info, why string) {
 	c.find(KindForeign, info.Key, ErrForeign, "%s; %d bytes, changed at %s", why, info.Size, info.Time.UTC().Format(time.RFC3339))
 }
 
-// isCertificate tells whether that object was read as one, or found already.
-func (c *checker) isCertificate(name string) bool {
-	device := strings.TrimSuffix(path.Base(name), ".age")
+// isOfDevice tells whether that object is of a device whose certificate was read,
+// or found already.
+func (c *checker) isOfDevice(name string) bool {
+	device, _, _ := strings.Cut(strings.TrimSuffix(path.Base(name), ".age"), "-")
 	_, ok := c.certs[device]
-	return ok && name == "devices/"+device+".age" || c.badCerts[name]
+	return ok && isDeviceFile(name) || c.badCerts[name]
+}
+
+// isDeviceFile tells whether a device may have that below devices/: its
+// certificate, its retirement, or its keys of an epoch.
+func isDeviceFile(name string) bool {
+	_, _, epoch := parseEpochName(name)
+	_, retired := parseRetiredName(name)
+	return epoch || retired || isHex(strings.TrimSuffix(path.Base(name), ".age"), 16) && path.Dir(name) == "devices"
 }
 
 func (c *checker) listedCommit(info store.Info) {
 	device, _, err := parseCommitName(info.Key)
 	_, certified := c.certs[device]
 	switch {
+	case err != nil && isRetiredMark(info.Key):
+		c.listedMark(strings.Split(info.Key, "/")[1])
 	case err != nil:
 		c.foreign(info, "not the name of a commit")
 	case !certified:
 		c.find(KindUnsigned, info.Key, ErrSignature, "commit of a device that has no certificate")
 	case !c.listedCommits[info.Key]:
 		c.find(KindNew, info.Key, nil, "written while the check ran")
+	}
+}
+
+// listedMark looks for the statement that a device was retired, of which the log
+// has a copy.
+func (c *checker) listedMark(device string) {
+	if cert, ok := c.certs[device]; ok && cert.Retired == nil && !c.badCerts[retiredName(device)] {
+		c.find(KindMissing, retiredName(device), ErrMissing, "missing from the bucket, and without it the commits of a retired device count again: copy %s to it", retiredMark(device))
 	}
 }
 
@@ -109,7 +136,11 @@ func (c *checker) listedObject(info store.Info) {
 	case gone != nil:
 		c.sum.Discarded++
 		gone.good = info.Size == gone.row.Size
-		f := c.find(KindDiscarded, info.Key, nil, "condemned by %s (%s), and not deleted yet", gone.condemned, gone.condemned.Why)
+		state := "not deleted yet"
+		if by := c.deleted[info.Key]; by != nil {
+			state = "still there, though " + by.String() + " says that it was deleted"
+		}
+		f := c.find(KindDiscarded, info.Key, nil, "condemned by %s (%s), and %s", gone.condemned, gone.condemned.Why, state)
 		f.Put, f.Condemned = gone.put, gone.condemned
 	case c.acked[info.Key]:
 	default:

@@ -138,6 +138,9 @@ func (c *checker) takeCommit(f fetched, name string, before []Head) error {
 		}
 		c.condemners[row.Name][commit.Device] = &checkedObject{row: ObjectRow{Name: row.Name, Size: row.Size}, condemned: &by}
 	}
+	for _, row := range commit.Deleted {
+		c.deleted[row.Name] = at
+	}
 	for i := range commit.Inodes {
 		c.takeInode(commit, &commit.Inodes[i])
 	}

@@ -192,7 +192,7 @@ func LatestCheckpoint(ctx context.Context, st store.Store, k *Keys, certs map[st
 		switch {
 		case err == nil && c.Kind == CheckpointCommit && c.Heads != nil:
 			return c, nil
-		case err == nil, errors.Is(err, ErrCorrupt), errors.Is(err, ErrMissing), errors.Is(err, ErrSignature):
+		case err == nil, errors.Is(err, ErrCorrupt), errors.Is(err, ErrMissing), errors.Is(err, ErrSignature), errors.Is(err, ErrRetired):
 			continue // a hint that leads nowhere
 		default:
 			return nil, err

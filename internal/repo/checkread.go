@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -33,9 +32,12 @@ func (c *checker) readObjects(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			err := c.readObject(ctx, &o.row)
+			err := readWhole(ctx, c.st, c.k, &o.row)
 			mu.Lock()
 			defer mu.Unlock()
+			if c.opts.Verified != nil && (err == nil || IsFinding(err)) {
+				c.opts.Verified(o.row.Name, err)
+			}
 			if err != nil {
 				o.good = false
 				return c.findError(o.row.Name, err)
@@ -49,26 +51,6 @@ func (c *checker) readObjects(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
-}
-
-// readObject downloads one object and verifies all of it.
-func (c *checker) readObject(ctx context.Context, row *ObjectRow) error {
-	if _, err := plainSize(row.Size); err != nil {
-		return fmt.Errorf("%s: %w: %w", row.Name, ErrCorrupt, err)
-	}
-	r, err := c.st.Get(ctx, row.Name, 0, row.Size)
-	if err != nil {
-		return rangeError(row.Name, err)
-	}
-	defer r.Close()
-	body := make([]byte, row.Size)
-	if err := readAll(r, body); err != nil {
-		return rangeError(row.Name, err)
-	}
-	if n, _ := io.CopyN(io.Discard, r, 1); n > 0 {
-		return fmt.Errorf("%s: %w: longer than it was written", row.Name, ErrCorrupt)
-	}
-	return c.k.verifyObject(row, body)
 }
 
 // verifyObject verifies an object and every blob in it.

@@ -52,7 +52,8 @@ type Commit struct {
 	Heads map[string]Head
 	Rows  []BlobRef
 
-	Name string // of the object; set by [EncodeCommit] and [DecodeCommit]
+	Name string // of the object; set by [EncodeCommit] and [DecodeCommit], as is
+	Size int64  // its size in the bucket
 }
 
 // CondemnRow says that an object is no longer used and will be deleted. Device and
@@ -142,7 +143,7 @@ func EncodeCommit(k *Keys, d *Device, c *Commit) (*Sealed, error) {
 		return nil, fmt.Errorf("commit %d: %w", c.Seq, err)
 	}
 	s.Name = commitName(d.ID, Head{c.Seq, hex.EncodeToString(s.sum[:])})
-	c.Name = s.Name
+	c.Name, c.Size = s.Name, int64(len(s.Body))
 	return s, nil
 }
 
@@ -222,6 +223,9 @@ func DecodeCommit(k *Keys, certs map[string]Certificate, name string, body []byt
 	if !ok {
 		return nil, fmt.Errorf("%s: %w: no certificate", name, ErrSignature)
 	}
+	if err := cert.refuses(head); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	signed, err := verifyText(cert.Key, text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -233,7 +237,7 @@ func DecodeCommit(k *Keys, certs map[string]Certificate, name string, body []byt
 	if c.Device != device || c.Seq != head.Seq {
 		return nil, fmt.Errorf("%s: %w: its header says device %.40q, number %d", name, ErrCorrupt, c.Device, c.Seq)
 	}
-	c.Name = name
+	c.Name, c.Size = name, int64(len(body))
 	return c, nil
 }
 

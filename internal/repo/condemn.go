@@ -55,6 +55,16 @@ func (x *Index) Condemned() (rows []CondemnRow, err error) {
 	return rows, err
 }
 
+// InUse tells whether commits place an object and none condemns it.
+func (x *Index) InUse(name string) (is bool, err error) {
+	err = x.db.View(func(tx *bolt.Tx) error {
+		key := nameKey(name)
+		is = tx.Bucket(namesBucket).Get(key) != nil && !isCondemned(tx.Bucket(condemnedBucket), key)
+		return nil
+	})
+	return is, err
+}
+
 // isCondemned tells whether a device condemns the object with that key.
 func isCondemned(condemned *bolt.Bucket, key []byte) bool {
 	k, _ := condemned.Cursor().Seek(key)

@@ -67,17 +67,11 @@ func Create(ctx context.Context, st store.Store, recovery *age.X25519Identity) (
 	if err != nil {
 		return nil, nil, err
 	}
-	text, _ := k.MarshalText()
-	rootText := []byte(rootTitle + b64.EncodeToString(root.Seed()) + "\n")
 	about, err := json.Marshal(description{Format, k.id, time.Now().UTC().Format(time.RFC3339)})
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := putSealed(ctx, st, rootFile, rootText, recovery.Recipient()); err != nil {
-		return nil, nil, err
-	}
-	crashpoint.At("init.root")
-	if err := putSealed(ctx, st, recoveryFile, text, recovery.Recipient()); err != nil {
+	if err := sealKey(ctx, st, k, root, KeyInfo{Name: RecoveryName, Recipient: recovery.Recipient()}); err != nil {
 		return nil, nil, err
 	}
 	if err := st.Put(ctx, "readme.txt", readme); err != nil {
@@ -88,6 +82,11 @@ func Create(ctx context.Context, st store.Store, recovery *age.X25519Identity) (
 		return nil, nil, err
 	}
 	return k, root, nil
+}
+
+// rootText is what rootFile holds.
+func rootText(root ed25519.PrivateKey) []byte {
+	return []byte(rootTitle + b64.EncodeToString(root.Seed()) + "\n")
 }
 
 func makeKeys() (*Keys, ed25519.PrivateKey, error) {
@@ -101,13 +100,13 @@ func makeKeys() (*Keys, ed25519.PrivateKey, error) {
 	}
 	var random [48]byte
 	rand.Read(random[:])
-	k, err := newKeys(hex.EncodeToString(random[:16]), random[16:], public, []string{identity.String()})
+	k, err := newKeys(hex.EncodeToString(random[:16]), random[16:], public, []string{identity.String()}, nil)
 	return k, root, err
 }
 
 // Unlock opens the repository's keys by the recovery key, or by any identity
-// that one of keys/ is sealed to. The root key is nil if it is not sealed to
-// recovery.
+// that one of keys/ is sealed to; that of a passphrase is given by
+// [OpenPassphrase]. The root key is nil where the key given opens the data alone.
 func Unlock(ctx context.Context, st store.Store, recovery age.Identity) (*Keys, ed25519.PrivateKey, error) {
 	about, _, err := describe(ctx, st)
 	if err != nil {
@@ -124,7 +123,7 @@ func Unlock(ctx context.Context, st store.Store, recovery age.Identity) (*Keys, 
 	if about.ID != k.id {
 		return nil, nil, fmt.Errorf("%s is of repository %s, %s of %s: %w", repoFile, about.ID, name, k.id, ErrCorrupt)
 	}
-	root, err := openRoot(ctx, st, k, recovery)
+	root, err := openRoot(ctx, st, k, rootOf(strings.TrimSuffix(path.Base(name), ".age")), recovery)
 	return k, root, err
 }
 
@@ -169,7 +168,8 @@ func openKeys(ctx context.Context, st store.Store, identity age.Identity) (text 
 		if listErr != nil {
 			return nil, "", listErr
 		}
-		if info.Key == recoveryFile || info.Key == rootFile || path.Ext(info.Key) != ".age" {
+		name, ok := strings.CutSuffix(path.Base(info.Key), ".age")
+		if !ok || strings.Contains(name, ".") || info.Key == recoveryFile || info.Key == rootFile {
 			continue
 		}
 		if text, err := getSealed(ctx, st, info.Key, identity); err == nil {
@@ -182,8 +182,10 @@ func openKeys(ctx context.Context, st store.Store, identity age.Identity) (text 
 	return nil, "", err
 }
 
-func openRoot(ctx context.Context, st store.Store, k *Keys, identity age.Identity) (ed25519.PrivateKey, error) {
-	text, err := getSealed(ctx, st, rootFile, identity)
+// openRoot reads the root key from the object name; nil if it is not there, or
+// sealed to others.
+func openRoot(ctx context.Context, st store.Store, k *Keys, name string, identity age.Identity) (ed25519.PrivateKey, error) {
+	text, err := getSealed(ctx, st, name, identity)
 	if errors.Is(err, ErrWrongKey) || errors.Is(err, store.ErrNotExist) {
 		return nil, nil
 	}
@@ -193,11 +195,11 @@ func openRoot(ctx context.Context, st store.Store, k *Keys, identity age.Identit
 	seed, ok := strings.CutPrefix(strings.TrimSpace(string(text)), rootTitle)
 	raw, err := b64.DecodeString(seed)
 	if !ok || err != nil || len(raw) != ed25519.SeedSize {
-		return nil, fmt.Errorf("%s: %w: malformed", rootFile, ErrCorrupt)
+		return nil, fmt.Errorf("%s: %w: malformed", name, ErrCorrupt)
 	}
 	root := ed25519.NewKeyFromSeed(raw)
 	if !root.Public().(ed25519.PublicKey).Equal(k.root) {
-		return nil, fmt.Errorf("%s: %w: not the root key of this repository", rootFile, ErrCorrupt)
+		return nil, fmt.Errorf("%s: %w: not the root key of this repository", name, ErrCorrupt)
 	}
 	return root, nil
 }

@@ -28,6 +28,8 @@ type Certificate struct {
 	Name     string
 	Key      ed25519.PublicKey
 	Enrolled time.Time
+	Retired  *Retirement // nil if it is not
+	Sig      []byte      // the root key's, over what FORMAT.md §3 says
 }
 
 // certificate is devices/<device>.age.
@@ -44,20 +46,29 @@ func (c *certificate) signed() []byte {
 	return []byte("tunesafe device 1 " + c.Device + " " + c.Key + " " + c.Enrolled + "\n")
 }
 
-// Enrol makes a new device and writes its certificate.
-func Enrol(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKey, name string) (*Device, error) {
-	public, private, err := ed25519.GenerateKey(nil)
+// NewDevice makes a device that is not enrolled: it reads, and nobody takes in
+// what it would commit.
+func NewDevice(name string) (*Device, error) {
+	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, err
 	}
-	if len(root) != ed25519.PrivateKeySize || !k.root.Equal(root.Public()) {
-		return nil, fmt.Errorf("enrol: not the root key of this repository: %w", ErrWrongKey)
-	}
 	var random [8]byte
 	rand.Read(random[:])
-	d := &Device{ID: hex.EncodeToString(random[:]), Name: strings.ToValidUTF8(name, "?"), Key: private}
+	return &Device{ID: hex.EncodeToString(random[:]), Name: strings.ToValidUTF8(name, "?"), Key: private}, nil
+}
+
+// Enrol makes a new device and writes its certificate.
+func Enrol(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKey, name string) (*Device, error) {
+	if err := k.checkRoot(root); err != nil {
+		return nil, fmt.Errorf("enrol: %w", err)
+	}
+	d, err := NewDevice(name)
+	if err != nil {
+		return nil, err
+	}
 	c := certificate{
-		Device: d.ID, Name: d.Name, Key: b64.EncodeToString(public),
+		Device: d.ID, Name: d.Name, Key: b64.EncodeToString(d.Key.Public().(ed25519.PublicKey)),
 		Enrolled: time.Now().UTC().Format(time.RFC3339),
 	}
 	c.Sig = b64.EncodeToString(ed25519.Sign(root, c.signed()))
@@ -65,37 +76,88 @@ func Enrol(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKey
 	if err != nil {
 		return nil, err
 	}
-	if err := putSealed(ctx, st, "devices/"+d.ID+".age", append(text, '\n'), k.recipient); err != nil {
+	if err := putSealed(ctx, st, "devices/"+d.ID+".age", append(text, '\n'), k.ring.Load().recipient); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// Devices reads the certificates. Those that are not valid are left out and
-// given as errors that name them; the last error means that the list itself
-// could not be read.
+// Devices reads the certificates, with what was said of devices that were
+// retired. Those that are not valid are left out and given as errors that name
+// them; the last error means that the list itself could not be read.
 func Devices(ctx context.Context, st store.Store, k *Keys) (map[string]Certificate, []error, error) {
-	certs := map[string]Certificate{}
+	return DevicesFor(ctx, st, k, nil)
+}
+
+// DevicesFor is [Devices] for the device own, which may be nil: before it reads
+// a certificate it has k adopt the key epochs that were begun for own.
+func DevicesFor(ctx context.Context, st store.Store, k *Keys, own *Device) (map[string]Certificate, []error, error) {
+	l, err := listDevices(ctx, st)
+	if err != nil {
+		return nil, nil, err
+	}
 	var bad []error
-	for info, err := range st.List(ctx, "devices/", "") {
-		if err != nil {
+	if own != nil && l.epochs[own.ID] > k.Epoch() {
+		err := takeEpoch(ctx, st, k, own, epochName(own.ID, l.epochs[own.ID]))
+		if bad, err = appendBad(bad, err); err != nil {
 			return nil, nil, err
 		}
-		text, err := getSealed(ctx, st, info.Key, k.identities...)
-		if errors.Is(err, ErrWrongKey) {
-			err = fmt.Errorf("%s: %w: sealed to another repository's key", info.Key, ErrCorrupt)
+	}
+	certs := map[string]Certificate{}
+	for _, name := range l.certificates {
+		c, err := getCertificate(ctx, st, k, name)
+		if err == nil && l.retired[c.Device] {
+			c.Retired, err = getRetirement(ctx, st, k, c.Device)
 		}
-		if err != nil && !errors.Is(err, ErrCorrupt) {
+		if bad, err = appendBad(bad, err); err != nil {
 			return nil, nil, err
 		}
-		c, err := k.parseCertificate(info.Key, text, err)
-		if err != nil {
-			bad = append(bad, err)
-			continue
+		if c.Device != "" {
+			certs[c.Device] = c
 		}
-		certs[c.Device] = c
 	}
 	return certs, bad, nil
+}
+
+// deviceList is what lies below devices/.
+type deviceList struct {
+	certificates []string
+	retired      map[string]bool
+	epochs       map[string]int // the newest for each device
+}
+
+func listDevices(ctx context.Context, st store.Store) (*deviceList, error) {
+	l := &deviceList{retired: map[string]bool{}, epochs: map[string]int{}}
+	for info, err := range st.List(ctx, "devices/", "") {
+		if err != nil {
+			return nil, err
+		}
+		if device, epoch, ok := parseEpochName(info.Key); ok {
+			l.epochs[device] = max(l.epochs[device], epoch)
+		} else if device, ok := parseRetiredName(info.Key); ok {
+			l.retired[device] = true
+		} else {
+			l.certificates = append(l.certificates, info.Key)
+		}
+	}
+	return l, nil
+}
+
+// appendBad keeps an error that is about one object, and returns one that is
+// about the way to it.
+func appendBad(bad []error, err error) ([]error, error) {
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrSignature) {
+		return append(bad, err), nil
+	}
+	return bad, err
+}
+
+func getCertificate(ctx context.Context, st store.Store, k *Keys, name string) (Certificate, error) {
+	text, err := getSealed(ctx, st, name, k.ring.Load().identities...)
+	if errors.Is(err, ErrWrongKey) {
+		err = fmt.Errorf("%s: %w: sealed to another repository's key", name, ErrCorrupt)
+	}
+	return k.parseCertificate(name, text, err)
 }
 
 func (k *Keys) parseCertificate(name string, text []byte, err error) (Certificate, error) {
@@ -117,7 +179,7 @@ func (k *Keys) parseCertificate(name string, text []byte, err error) (Certificat
 	case !ed25519.Verify(k.root, c.signed(), sig):
 		return Certificate{}, fmt.Errorf("%s: certificate %w: not the root key's signature", name, ErrSignature)
 	}
-	return Certificate{c.Device, c.Name, key, enrolled}, nil
+	return Certificate{Device: c.Device, Name: c.Name, Key: key, Enrolled: enrolled, Sig: sig}, nil
 }
 
 // deviceFile is how a home keeps its [Device].

@@ -17,6 +17,8 @@ var (
 	// ErrChain: a commit is missing from a device's chain, or does not follow
 	// the one before it, or the bucket is behind what was seen before.
 	ErrChain = errors.New("log is broken")
+	// ErrRetired: the device was retired before it made that commit.
+	ErrRetired = errors.New("device was retired")
 	// ErrNewerFormat: the repository was written in a format after [Format].
 	ErrNewerFormat = errors.New("repository format is newer than this program")
 	// ErrWrongKey: the key given opens nothing of this repository.

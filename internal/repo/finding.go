@@ -25,6 +25,7 @@ const (
 	KindForked     Kind = "forked"      // two commits bear one number
 	KindBackdated  Kind = "backdated"   // a commit is older than one it comes after
 	KindUnsigned   Kind = "unsigned"    // no enrolled device signed it
+	KindRetired    Kind = "retired"     // its device was retired before; nobody takes it in
 	KindForeign    Kind = "foreign"     // nothing of Tunesafe's
 	KindExchanged  Kind = "exchanged"   // of another repository
 	KindNewer      Kind = "newer"       // of a format that this program does not know
@@ -77,6 +78,7 @@ var kindsOf = []struct {
 	{ErrMissing, KindMissing},
 	{ErrNewerFormat, KindNewer},
 	{ErrSignature, KindUnsigned},
+	{ErrRetired, KindRetired},
 	{ErrFork, KindForked},
 	{ErrChain, KindBroken},
 	{ErrWrongKey, KindExchanged},
@@ -116,4 +118,14 @@ func (c *checker) sorted() []Finding {
 		return -1
 	})
 	return c.findings
+}
+
+// KindOf gives the word for an error that [IsFinding].
+func KindOf(err error) Kind {
+	for _, k := range kindsOf {
+		if errors.Is(err, k.err) {
+			return k.kind
+		}
+	}
+	return KindDamaged
 }

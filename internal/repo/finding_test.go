@@ -43,6 +43,8 @@ var attacks = map[string]attack{
 	"older than seen":   {backdatedBySeen, KindBackdated, false},
 	"seen and gone":     {seenAndGone, KindRolledBack, false},
 	"needed, condemned": {condemnNeeded, KindCondemned, true},
+	"never condemned":   {deleteUncondemned, KindCondemned, true},
+	"lost, condemned":   {loseCondemned, KindMissing, true},
 	"first commit for another repo.json": {func(l *library) string {
 		l.overwrite(repoFile, append(l.body(repoFile), '\n'))
 		return repoFile
@@ -90,6 +92,22 @@ func seenAndGone(l *library) string {
 
 // condemnNeeded condemns what a file needs, and deletes it.
 func condemnNeeded(l *library) string {
+	l.commit(&Commit{Condemned: []CondemnRow{{Name: l.audio.Name, Size: l.audio.Size, Why: "by mistake"}}})
+	l.st.Delete(l.t.Context(), l.audio.Name)
+	l.commit(&Commit{Deleted: []DeletedRow{{l.audio.Name, l.audio.Size}}})
+	return l.audio.Name
+}
+
+// deleteUncondemned deletes what no commit condemned.
+func deleteUncondemned(l *library) string {
+	l.st.Delete(l.t.Context(), l.audio.Name)
+	l.commit(&Commit{Deleted: []DeletedRow{{l.audio.Name, l.audio.Size}}})
+	return l.audio.Name
+}
+
+// loseCondemned loses what was condemned and is needed again, before anybody
+// deleted it.
+func loseCondemned(l *library) string {
 	l.commit(&Commit{Condemned: []CondemnRow{{Name: l.audio.Name, Size: l.audio.Size, Why: "by mistake"}}})
 	l.st.Delete(l.t.Context(), l.audio.Name)
 	return l.audio.Name

@@ -81,7 +81,7 @@ func TestReadGenericTools(t *testing.T) {
 	e := newEnv(t)
 	plain := noise(8, 100<<10)
 	packed := run(t, plain, "zstd", "-c", "-19")
-	body := run(t, packed, "age", "-r", e.k.recipient.String())
+	body := run(t, packed, "age", "-r", e.k.ring.Load().recipient.String())
 	row := ObjectRow{
 		Name: objectName("meta", sha256.Sum256(body)), Size: int64(len(body)), Head: sha256.Sum256(body[:pinnedSize]),
 		Kind: Tags, Frames: []Frame{{int64(len(packed)), []BlobRef{e.ref(plain)}}},

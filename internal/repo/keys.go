@@ -10,6 +10,7 @@ import (
 	"hash"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"filippo.io/age"
 	"golang.org/x/crypto/blake2b"
@@ -18,13 +19,11 @@ import (
 // Keys open a repository: its data, not its root. Safe to use at once from
 // many goroutines.
 type Keys struct {
-	id         string // 32 hexadecimal digits
-	identities []age.Identity
-	recipient  *age.X25519Recipient // of the newest epoch
-	secrets    []string             // the identities as text, oldest first
-	hashKey    [32]byte
-	root       ed25519.PublicKey
-	macs       sync.Pool // of hash.Hash: BLAKE2b-128 keyed with hashKey
+	id      string // 32 hexadecimal digits
+	hashKey [32]byte
+	root    ed25519.PublicKey
+	ring    atomic.Pointer[ring] // grows when an epoch is taken, see [Keys.Adopt]
+	macs    sync.Pool            // of hash.Hash: BLAKE2b-128 keyed with hashKey
 }
 
 const keysTitle = "# tunesafe repository keys 1"
@@ -33,11 +32,11 @@ const keysTitle = "# tunesafe repository keys 1"
 func (k *Keys) RepoID() string { return k.id }
 
 // Epoch is the number of the newest key epoch, from 1: the one that seals.
-func (k *Keys) Epoch() int { return len(k.secrets) }
+func (k *Keys) Epoch() int { return len(k.ring.Load().secrets) }
 
 // newKeys puts together what [ParseKeys] read or [Create] made.
-func newKeys(id string, hashKey []byte, root ed25519.PublicKey, secrets []string) (*Keys, error) {
-	k := &Keys{id: id, root: root, secrets: secrets}
+func newKeys(id string, hashKey []byte, root ed25519.PublicKey, secrets []string, sigs [][]byte) (*Keys, error) {
+	k := &Keys{id: id, root: root}
 	copy(k.hashKey[:], hashKey)
 	k.macs.New = func() any {
 		h, err := blake2b.New(len(ID{}), k.hashKey[:])
@@ -46,15 +45,9 @@ func newKeys(id string, hashKey []byte, root ed25519.PublicKey, secrets []string
 		}
 		return h
 	}
-	for _, s := range secrets {
-		identity, err := age.ParseX25519Identity(s)
-		if err != nil {
-			return nil, errors.New("repository keys: malformed identity")
-		}
-		k.identities = append(k.identities, identity)
-		k.recipient = identity.Recipient()
-	}
-	return k, nil
+	r, err := k.newRing(secrets, sigs)
+	k.ring.Store(r)
+	return k, err
 }
 
 // BlobID is the id of the blob p.
@@ -97,7 +90,11 @@ func (k *Keys) MarshalText() ([]byte, error) {
 	fmt.Fprintf(&b, "# repository: %s\n", k.id)
 	fmt.Fprintf(&b, "# hash-key: %s\n", b64.EncodeToString(k.hashKey[:]))
 	fmt.Fprintf(&b, "# root: %s\n", b64.EncodeToString(k.root))
-	for _, s := range k.secrets {
+	r := k.ring.Load()
+	for i, sig := range r.sigs {
+		fmt.Fprintf(&b, "# epoch-%d: %s\n", i+2, b64.EncodeToString(sig))
+	}
+	for _, s := range r.secrets {
 		fmt.Fprintln(&b, s)
 	}
 	return b.Bytes(), nil
@@ -131,7 +128,15 @@ func ParseKeys(text []byte) (*Keys, error) {
 	case len(secrets) == 0:
 		return nil, errors.New("repository keys: no identity")
 	}
-	return newKeys(fields["repository"], hashKey, root, secrets)
+	var sigs [][]byte
+	for i := range secrets[1:] {
+		sig, err := b64.DecodeString(fields[fmt.Sprintf("epoch-%d", i+2)])
+		if err != nil {
+			return nil, fmt.Errorf("repository keys: malformed signature of epoch %d", i+2)
+		}
+		sigs = append(sigs, sig)
+	}
+	return newKeys(fields["repository"], hashKey, root, secrets, sigs)
 }
 
 // NewRecoveryKey makes a recovery key. Its String is what the user keeps.

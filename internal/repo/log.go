@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -20,50 +21,94 @@ const (
 // OwnHead lists what stands behind the head that device remembers of itself:
 // nothing, in a home that was neither restored nor cloned. [ErrChain] means
 // that the bucket lacks the remembered head: it was rolled back, or is another.
+// [ErrRetired] means that the device must commit no more.
 func OwnHead(ctx context.Context, st store.Store, device string, after Head) (newer []store.Info, err error) {
-	return listLog(ctx, st, device, after)
+	newer, marked, err := listLog(ctx, st, device, after, nil)
+	if err == nil && marked {
+		err = fmt.Errorf("%s: this %w", device, ErrRetired)
+	}
+	return newer, err
+}
+
+// LastCommit tells when the newest commit of a device came, by the store's
+// clock; zero if it made none.
+func LastCommit(ctx context.Context, st store.Store, device string) (at time.Time, err error) {
+	for info, err := range st.List(ctx, logPrefix(device), "") {
+		if err != nil {
+			return at, err
+		}
+		if _, _, err := parseCommitName(info.Key); err == nil {
+			at = info.Time
+		}
+	}
+	return at, nil
+}
+
+// Refused lists the commits of a device that came after it was retired.
+func Refused(ctx context.Context, st store.Store, c Certificate) (names []string, err error) {
+	if c.Retired == nil {
+		return nil, nil
+	}
+	from := fmt.Sprintf("%s%016d-", logPrefix(c.Device), c.Retired.Last.Seq)
+	for info, err := range st.List(ctx, logPrefix(c.Device), from) {
+		if err != nil {
+			return nil, err
+		}
+		if _, h, err := parseCommitName(info.Key); err == nil && c.refuses(h) != nil {
+			names = append(names, info.Key)
+		}
+	}
+	return names, nil
 }
 
 // listLog lists the commits of device behind the head after, none missing,
 // none twice. The list begins at the number of after itself, so that it shows
-// whether that commit is still there, and alone.
-func listLog(ctx context.Context, st store.Store, device string, after Head) ([]store.Info, error) {
+// whether that commit is still there, and alone. Of a device that was retired it
+// ends with the last that counts. marked tells that the list shows it to be retired.
+func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement) (infos []store.Info, marked bool, err error) {
 	prefix := logPrefix(device)
+	if retired != nil && after.Seq >= retired.Last.Seq {
+		return nil, true, nil
+	}
 	last := ""
 	if after.Seq > 0 {
 		last = fmt.Sprintf("%s%016d-", prefix, after.Seq)
 	}
-	var infos []store.Info
+	counts := Certificate{Retired: retired}
 	previous := Head{} // of the list
 	for info, err := range st.List(ctx, prefix, last) {
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		_, h, err := parseCommitName(info.Key)
 		if err != nil {
+			marked = marked || info.Key == retiredMark(device)
 			continue // not a commit; Check reports it
 		}
+		if counts.refuses(h) != nil {
+			continue
+		}
 		if h.Seq == previous.Seq {
-			return nil, fmt.Errorf("%w: %s and %s", ErrFork, commitName(device, previous), info.Key)
+			return nil, false, fmt.Errorf("%w: %s and %s", ErrFork, commitName(device, previous), info.Key)
 		}
 		if previous.Seq == 0 && after.Seq > 0 {
 			if h.Seq == after.Seq && h.SHA != after.SHA {
-				return nil, fmt.Errorf("%w: %s, known as %s", ErrFork, info.Key, commitName(device, after))
+				return nil, false, fmt.Errorf("%w: %s, known as %s", ErrFork, info.Key, commitName(device, after))
 			}
 			if h.Seq != after.Seq {
 				break // reported below
 			}
 		} else if h.Seq != previous.Seq+1 {
-			return nil, fmt.Errorf("%w: commit %d of device %s is missing before %s", ErrChain, previous.Seq+1, device, info.Key)
+			return nil, false, fmt.Errorf("%w: commit %d of device %s is missing before %s", ErrChain, previous.Seq+1, device, info.Key)
 		}
 		if previous = h; h.Seq > after.Seq {
 			infos = append(infos, info)
 		}
 	}
 	if after.Seq > 0 && previous.Seq == 0 {
-		return nil, fmt.Errorf("%w: %s is gone; the bucket is behind what was seen before", ErrChain, commitName(device, after))
+		return nil, false, fmt.Errorf("%w: %s is gone; the bucket is behind what was seen before", ErrChain, commitName(device, after))
 	}
-	return infos, nil
+	return infos, marked, nil
 }
 
 // ReadLog gives the commits behind the heads in since to fn, one after
@@ -81,7 +126,7 @@ func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Cert
 	gets := semaphore.NewWeighted(parallelGets)
 	var chains []*chain
 	for _, device := range slices.Sorted(maps.Keys(certs)) {
-		infos, err := listLog(ctx, st, device, since[device])
+		infos, _, err := listLog(ctx, st, device, since[device], certs[device].Retired)
 		if err != nil {
 			return err
 		}

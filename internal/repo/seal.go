@@ -102,7 +102,7 @@ type sealer struct {
 // newSealer begins an object of about n bytes of plaintext.
 func (k *Keys) newSealer(n int64) (*sealer, error) {
 	body := bytes.NewBuffer(bodyBuffer(sealedSize(n)))
-	to := &keyTap{to: k.recipient}
+	to := &keyTap{to: k.ring.Load().recipient}
 	if _, err := age.Encrypt(body, to); err != nil { // header and nonce only; the chunks are ours
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func TestSealIsAge(t *testing.T) {
 		if int64(len(s.Body)) != sealedSize(int64(n)) || sha256.Sum256(s.Body[:pinnedSize]) != s.Head {
 			t.Fatalf("%d bytes sealed to %d", n, len(s.Body))
 		}
-		r := must(age.Decrypt(bytes.NewReader(s.Body), k.identities...))(t)
+		r := must(age.Decrypt(bytes.NewReader(s.Body), k.ring.Load().identities...))(t)
 		if got := must(io.ReadAll(r))(t); !bytes.Equal(got, plain) {
 			t.Fatalf("age opens another text of %d bytes", n)
 		}
@@ -36,7 +36,7 @@ func TestOpenWhatAgeSealed(t *testing.T) {
 	k := newEnv(t).k
 	for _, n := range sizes {
 		var b bytes.Buffer
-		w := must(age.Encrypt(&b, k.recipient))(t)
+		w := must(age.Encrypt(&b, k.ring.Load().recipient))(t)
 		w.Write(noise(2, n))
 		w.Close()
 		name := objectName("meta", sha256.Sum256(b.Bytes()))

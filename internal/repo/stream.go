@@ -71,7 +71,7 @@ func (k *Keys) openHeader(pinned []byte) (*stream, error) {
 	if mac < 0 || bytes.IndexByte(header[mac+1:], '\n') != headerSize-mac-2 {
 		return nil, errors.New("not an age file with one X25519 recipient")
 	}
-	fileKey, err := age.DecryptHeader(header, k.identities...)
+	fileKey, err := age.DecryptHeader(header, k.ring.Load().identities...)
 	if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
 		return nil, errors.New("sealed to another repository's key")
 	}

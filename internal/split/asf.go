@@ -46,62 +46,62 @@ func cutASF(c *cutter, lo, hi int64) bool {
 		if !ok {
 			break
 		}
-		switch o.kind {
+		switch o.Kind {
 		case asfHeader:
-			a.header(box{off: o.off, body: o.off + asfHeaderBody, end: o.end})
+			a.header(Box{Off: o.Off, Body: o.Off + asfHeaderBody, End: o.End})
 		case asfIndex, asfNewIndex:
-			a.upto(Tags, o.off)
-			a.upto(Index, o.end)
+			a.upto(Tags, o.Off)
+			a.upto(Index, o.End)
 		case asfData:
-			if o.end > o.off+asfDataBody {
+			if o.End > o.Off+asfDataBody {
 				found = true
-				a.upto(Tags, o.off+asfDataBody)
-				a.upto(Audio, o.end)
+				a.upto(Tags, o.Off+asfDataBody)
+				a.upto(Audio, o.End)
 			}
 		}
-		at = o.end
+		at = o.End
 	}
 	a.leftover(at, hi)
 	return found
 }
 
 // object reads the object header at off, §2.1.
-func (a *asfCutter) object(off, hi int64) (box, bool) {
+func (a *asfCutter) object(off, hi int64) (Box, bool) {
 	a.steps--
 	b := a.f.bytes(off, asfObject)
 	if a.steps < 0 || len(b) < asfObject || off+asfObject > hi {
-		return box{}, false
+		return Box{}, false
 	}
-	o := box{kind: string(b[:16]), off: off, body: off + asfObject}
+	o := Box{Kind: string(b[:16]), Off: off, Body: off + asfObject}
 	size := binary.LittleEndian.Uint64(b[16:])
-	if size == 0 && o.kind == asfData {
+	if size == 0 && o.Kind == asfData {
 		size = uint64(hi - off)
 	}
 	if size < asfObject {
-		return box{}, false
+		return Box{}, false
 	}
-	o.end = off + int64(min(size, uint64(hi-off)))
+	o.End = off + int64(min(size, uint64(hi-off)))
 	return o, true
 }
 
 // header finds the pictures in the header object, or in its extension.
-func (a *asfCutter) header(in box) {
-	for at := in.body; at < in.end; {
-		o, ok := a.object(at, in.end)
+func (a *asfCutter) header(in Box) {
+	for at := in.Body; at < in.End; {
+		o, ok := a.object(at, in.End)
 		if !ok {
 			return
 		}
-		switch o.kind {
+		switch o.Kind {
 		case asfExtension:
-			if in.kind == "" { // once
-				a.header(box{kind: o.kind, off: o.off, body: o.off + asfExtBody, end: o.end})
+			if in.Kind == "" { // once
+				a.header(Box{Kind: o.Kind, Off: o.Off, Body: o.Off + asfExtBody, End: o.End})
 			}
 		case asfContent:
 			a.attributes(o, a.content)
 		case asfLibrary:
 			a.attributes(o, a.library)
 		}
-		at = o.end
+		at = o.End
 	}
 }
 
@@ -114,12 +114,12 @@ type attribute struct {
 }
 
 // attributes finds the pictures among the attributes of an object.
-func (a *asfCutter) attributes(o box, parse func(off int64) (attribute, bool)) {
-	at := o.body + 2 // their number
-	for at < o.end && a.steps > 0 {
+func (a *asfCutter) attributes(o Box, parse func(off int64) (attribute, bool)) {
+	at := o.Body + 2 // their number
+	for at < o.End && a.steps > 0 {
 		a.steps--
 		t, ok := parse(at)
-		if !ok || t.next <= at || t.next > o.end {
+		if !ok || t.next <= at || t.next > o.End {
 			return
 		}
 		if t.nameLength == asfPictureName && t.end-t.value >= minArt && a.isPicture(t.name) {

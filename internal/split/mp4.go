@@ -46,10 +46,36 @@ func isMP4(magic []byte) bool {
 	return false
 }
 
-// box is a box's place.
-type box struct {
-	kind           string
-	off, body, end int64
+// Box is the place of a box of MP4, an object of ASF, a packet of Musepack: its header
+// is at Off, what is in it from Body to End.
+type Box struct {
+	Kind           string
+	Off, Body, End int64
+}
+
+// ParseBox reads a box header that lies at off, ISO/IEC 14496-12 §4.2: size 0 means
+// to the end, size 1 a size of 64 bits. h are its first 16 bytes, or fewer where the file
+// ends; hi is the end of what is around the box, which clips it.
+func ParseBox(h []byte, off, hi int64) (Box, bool) {
+	if len(h) < 8 {
+		return Box{}, false
+	}
+	size := uint64(binary.BigEndian.Uint32(h))
+	b := Box{Kind: string(h[4:8]), Off: off, Body: off + 8}
+	switch {
+	case size == 0:
+		size = math.MaxUint64
+	case size == 1:
+		if len(h) < 16 {
+			return Box{}, false
+		}
+		size, b.Body = binary.BigEndian.Uint64(h[8:]), off+16
+	}
+	if size < uint64(b.Body-off) || b.Body > hi {
+		return Box{}, false
+	}
+	b.End = off + int64(min(size, uint64(hi-off)))
+	return b, true
 }
 
 // mp4Cutter walks boxes.
@@ -76,59 +102,40 @@ func (m *mp4Cutter) walk(at, hi int64, depth int) int64 {
 			break
 		}
 		m.visit(b, depth)
-		at = b.end
+		at = b.End
 	}
 	return at
 }
 
-// box reads the box header at off, ISO/IEC 14496-12 §4.2: size 0 means to the
-// end, size 1 a size of 64 bits. A box is clipped to what is around it.
-func (m *mp4Cutter) box(off, hi int64) (box, bool) {
-	h := m.f.bytes(off, 16)
-	if len(h) < 8 || off+8 > hi || !isFourCC(h[4:8]) {
-		return box{}, false
-	}
-	size := uint64(binary.BigEndian.Uint32(h))
-	b := box{kind: string(h[4:8]), off: off, body: off + 8}
-	switch {
-	case size == 0:
-		size = math.MaxUint64
-	case size == 1:
-		if len(h) < 16 {
-			return box{}, false
-		}
-		size, b.body = binary.BigEndian.Uint64(h[8:]), off+16
-	}
-	if size < uint64(b.body-off) || b.body > hi {
-		return box{}, false
-	}
-	b.end = off + int64(min(size, uint64(hi-off)))
-	return b, true
+// box reads the box header at off.
+func (m *mp4Cutter) box(off, hi int64) (Box, bool) {
+	b, ok := ParseBox(m.f.bytes(off, 16), off, hi)
+	return b, ok && isFourCC([]byte(b.Kind))
 }
 
 // visit names the bytes of a box. Sound and fragments are only so at the top.
-func (m *mp4Cutter) visit(b box, depth int) {
-	switch boxes[b.kind] {
+func (m *mp4Cutter) visit(b Box, depth int) {
+	switch boxes[b.Kind] {
 	case boxOpen:
-		m.open(b.body, b.end, depth)
+		m.open(b.Body, b.End, depth)
 	case boxMeta:
-		m.open(m.metaBody(b), b.end, depth)
+		m.open(m.metaBody(b), b.End, depth)
 	case boxCover:
 		m.cover(b)
 	case boxTable:
-		m.upto(Tags, b.off)
-		m.upto(Index, b.end)
+		m.upto(Tags, b.Off)
+		m.upto(Index, b.End)
 	case boxPlace:
-		m.upto(Tags, b.off)
-		m.upto(Seals, b.end)
+		m.upto(Tags, b.Off)
+		m.upto(Seals, b.End)
 	case boxSound:
-		if depth == 0 && b.end > b.body {
+		if depth == 0 && b.End > b.Body {
 			m.found = true
-			m.upto(Tags, b.body)
-			m.upto(Audio, b.end)
+			m.upto(Tags, b.Body)
+			m.upto(Audio, b.End)
 		}
 	}
-	m.upto(Tags, b.end)
+	m.upto(Tags, b.End)
 }
 
 // open visits the boxes within one.
@@ -140,25 +147,25 @@ func (m *mp4Cutter) open(at, end int64, depth int) {
 
 // metaBody returns where the boxes in meta begin: behind version and flags
 // (ISO/IEC 14496-12 §8.11.1), which QuickTime does not have.
-func (m *mp4Cutter) metaBody(b box) int64 {
-	if m.f.has(b.body+4, "hdlr") {
-		return b.body
+func (m *mp4Cutter) metaBody(b Box) int64 {
+	if m.f.has(b.Body+4, "hdlr") {
+		return b.Body
 	}
-	return b.body + 4
+	return b.Body + 4
 }
 
 // cover finds the pictures in a cover: data boxes with a type and a locale of
 // four bytes each (QuickTime File Format, Metadata Value Atom).
-func (m *mp4Cutter) cover(b box) {
-	for at := b.body; m.steps > 0; {
+func (m *mp4Cutter) cover(b Box) {
+	for at := b.Body; m.steps > 0; {
 		m.steps--
-		d, ok := m.box(at, b.end)
+		d, ok := m.box(at, b.End)
 		if !ok {
 			return
 		}
-		if d.kind == "data" && d.end-d.body > 8 {
-			m.picture([]extent{{d.body + 8, d.end - d.body - 8}})
+		if d.Kind == "data" && d.End-d.Body > 8 {
+			m.picture([]extent{{d.Body + 8, d.End - d.Body - 8}})
 		}
-		at = d.end
+		at = d.End
 	}
 }

@@ -26,13 +26,13 @@ func cutMusepack(c *cutter, lo, hi int64) bool {
 		if !ok {
 			break
 		}
-		if p.kind == "AP" && p.end > p.body {
+		if p.Kind == "AP" && p.End > p.Body {
 			found = true
-			c.upto(Tags, p.off)
-			c.upto(Index, p.body)
-			c.upto(Audio, p.end)
+			c.upto(Tags, p.Off)
+			c.upto(Index, p.Body)
+			c.upto(Audio, p.End)
 		}
-		at = p.end
+		at = p.End
 	}
 	c.leftover(at, hi)
 	return found
@@ -41,22 +41,22 @@ func cutMusepack(c *cutter, lo, hi int64) bool {
 // mpcPacket reads the packet header at off: two capital letters, and a size that
 // counts them and itself, seven bits a byte. It reads no byte more, as behind it
 // is sound.
-func (c *cutter) mpcPacket(off, hi int64) (box, bool) {
+func (c *cutter) mpcPacket(off, hi int64) (Box, bool) {
 	var size int64
 	for n := 3; n < 12; n++ {
 		b := c.f.bytes(off, n)
 		if len(b) < n || off+int64(n) > hi || !isCapital(b[0]) || !isCapital(b[1]) {
-			return box{}, false
+			return Box{}, false
 		}
 		size = size<<7 | int64(b[n-1]&127)
 		if b[n-1]&128 != 0 {
 			continue
 		}
-		p := box{kind: string(b[:2]), off: off, body: off + int64(n)}
-		p.end = off + min(size, hi-off)
-		return p, p.end >= p.body
+		p := Box{Kind: string(b[:2]), Off: off, Body: off + int64(n)}
+		p.End = off + min(size, hi-off)
+		return p, p.End >= p.Body
 	}
-	return box{}, false
+	return Box{}, false
 }
 
 func isCapital(b byte) bool { return b >= 'A' && b <= 'Z' }

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/agent"
+	"github.com/tunesafe/tunesafe/internal/control"
+)
+
+// nightly is how often something is done each night: windows open a little earlier
+// or later than a day ago.
+const nightly = 20 * time.Hour
+
+// duties are what the agent does beside the backups.
+func (o *owner) duties() (list []agent.Duty) {
+	if o.plan == nil {
+		return nil // a mount alone does nothing by itself
+	}
+	if o.plan.check != nil {
+		list = append(list, agent.Duty{Name: "check", Every: nightly, Do: o.checkNightly})
+	}
+	if days := o.plan.RehearseDays; days >= 0 {
+		if days == 0 {
+			days = defaultRehearseDays
+		}
+		list = append(list, agent.Duty{Name: "rehearse", Every: time.Duration(days) * 24 * time.Hour, Do: o.rehearseMonthly})
+	}
+	return list
+}
+
+// rehearseMonthly rehearses a restore. What went wrong is told by the status, as
+// something that needs a person.
+func (o *owner) rehearseMonthly(ctx context.Context) error {
+	r, err := o.Rehearse(ctx, control.RehearseRequest{Files: rehearsedFiles, Bytes: rehearsedBudget}, func(control.RehearseProgress) {})
+	for _, p := range r.Problems {
+		o.log.Error("rehearsal of a restore", "problem", p)
+	}
+	o.log.Info("a restore was rehearsed", "files", r.Files, "whole", r.Whole, "compared", r.Like, "bytes", r.Bytes)
+	if err != nil {
+		return fmt.Errorf("rehearsal of a restore: %w", err)
+	}
+	return nil
+}
+
+// checkNightly reads a part of the store. What it finds is told by the status, as
+// something that needs a person.
+func (o *owner) checkNightly(ctx context.Context) error {
+	r, err := o.Check(ctx, control.CheckRequest{Part: o.plan.check, Quick: true}, func(control.CheckProgress) {})
+	for _, f := range r.Findings {
+		o.log.Error("the store", "what", f.Kind, "object", f.Object, "problem", f.Text, "files", f.FileCount)
+	}
+	o.log.Info("a part of the store was read", "objects", r.Read, "bytes", r.ReadBytes, "of", r.Objects, "never read", r.Never, "problems", r.Problems())
+	if err != nil {
+		return fmt.Errorf("check of a part of the store: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package repo
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// HeadsBefore gives, for each device of certs, its newest commit before the time
+// since: where [ReadLog] begins to read what was done from then on. As the times of a
+// chain never fall, it reads a few commits of each only. The zero time is the
+// beginning.
+func HeadsBefore(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since time.Time) (map[string]Head, error) {
+	heads := map[string]Head{}
+	if since.IsZero() {
+		return heads, nil
+	}
+	for device, cert := range certs {
+		infos, _, err := listLog(ctx, st, device, Head{}, cert.Retired)
+		if err != nil {
+			return nil, err
+		}
+		n := sort.Search(len(infos), func(i int) bool {
+			if err != nil {
+				return true
+			}
+			var c *Commit
+			if c, err = getCommit(ctx, st, k, certs, infos[i].Key); err != nil {
+				return true
+			}
+			return !c.Time.Before(since)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			_, heads[device], _ = parseCommitName(infos[n-1].Key)
+		}
+	}
+	return heads, nil
+}
+
+// Repeats tells the objects that a checkpoint commit puts from those that it
+// only names again, as it names all that hold its rows. Commits are given to it in
+// their order.
+type Repeats struct{ known map[string]bool }
+
+// NewRepeats begins behind heads, as [HeadsBefore] gives them: it knows what the
+// newest checkpoint before them named.
+func NewRepeats(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, heads map[string]Head) (*Repeats, error) {
+	r := &Repeats{map[string]bool{}}
+	if len(heads) == 0 {
+		return r, nil
+	}
+	var before []string
+	for info, err := range st.List(ctx, "checkpoints/", "") {
+		if err != nil {
+			return nil, err
+		}
+		if name, err := parseHint(info.Key); err == nil {
+			device, h, _ := parseCommitName(name)
+			if _, ok := certs[device]; ok && h.Seq <= heads[device].Seq {
+				before = append(before, name)
+			}
+		}
+	}
+	for _, name := range slices.Backward(before) {
+		if c, err := getCommit(ctx, st, k, certs, name); err == nil {
+			r.Of(c)
+			break
+		} else if ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Of gives the objects that c puts for the first time.
+func (r *Repeats) Of(c *Commit) []ObjectRow {
+	return slices.DeleteFunc(slices.Clone(c.Puts), func(row ObjectRow) bool {
+		if row.Kind != Checkpoint {
+			return false
+		}
+		again := r.known[row.Name]
+		r.known[row.Name] = true
+		return again
+	})
+}
