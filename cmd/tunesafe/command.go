@@ -43,7 +43,7 @@ func commands() []*command {
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
-		keysCommand, devicesCommand,
+		keysCommand, recoveryKitCommand, devicesCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/folder"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/price"
+	"github.com/tunesafe/tunesafe/internal/recoverykit"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/s3server"
 	"github.com/tunesafe/tunesafe/internal/store"
@@ -69,6 +70,7 @@ var (
 	errNotTheSame      = errors.New("the two passphrases are not the same")
 	errShortPassphrase = errors.New("the passphrase is too short")
 	errReadOnlyHome    = errors.New("this home was made with a key that only reads: it can change nothing in the backup")
+	errKitExists       = errors.New("is there already")
 	errNoDevice        = errors.New("no machine of the repository has that name or id")
 	errManyDevices     = errors.New("several machines have that name")
 	errOwnDevice       = errors.New("is this home itself")
@@ -92,6 +94,10 @@ var messages = []message{
 	{is: errNoStoreDir, hint: "check the folder's name; a store elsewhere is named with --store s3://bucket/prefix"},
 	{is: errNoRoot, hint: "use the recovery key that was shown when the repository was created, or another that opens everything: tunesafe keys list"},
 	{is: errNoTerminal, hint: "run it in a terminal, or give --recovery-key FILE or the passphrase in a file; see tunesafe help of the command"},
+	{is: errKitExists, hint: "name another file, or delete it"},
+	{is: recoverykit.ErrShare, hint: "compare it with the page, letter by letter; it begins with TUNESAFE-SHARE-"},
+	{is: recoverykit.ErrTooFewShares, hint: "each page says how many are needed"},
+	{is: recoverykit.ErrMixedShares, hint: "use pages of one kit: their date is the same"},
 	{is: errNoDevice, hint: "tunesafe devices lists them"},
 	{is: errManyDevices, hint: "give the id; tunesafe devices lists them"},
 	{is: errOwnDevice, hint: "retire it from another machine"},

@@ -5,25 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/internal/recoverykit"
+	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
 var recoveryKeyCommand = &command{
 	name:    "recovery-key",
-	args:    "[show]",
+	args:    "[show | --combine FILE…]",
 	summary: "show the recovery key, or note that you keep a copy of it",
 	text: `Shows the recovery key of a repository that this home created. It opens the
 repository from any machine, with tunesafe or without.
 
 With --saved it is noted that you keep a copy elsewhere, and status stops
-reminding you. The key stays in the home.`,
+reminding you. The key stays in the home.
+
+With --combine the shares of a key, that tunesafe recovery-kit --shares made, are
+joined, and the key is printed. Each FILE holds one or several, typed or scanned.`,
 	bind: bindRecoveryKey,
 }
 
 func bindRecoveryKey(f *pflag.FlagSet) action {
 	saved := f.Bool("saved", false, "note that a copy is kept elsewhere")
+	combine := f.Bool("combine", false, "join the shares in the files named")
 	return func(_ context.Context, e *env, args []string) error {
+		if *combine {
+			return combineKey(e, args)
+		}
 		if err := want(args, 0, 1, ""); err != nil {
 			return err
 		}
@@ -47,6 +58,34 @@ func showKey(e *env) error {
 	}
 	if err != nil {
 		return err
+	}
+	fmt.Fprintln(e.stdout, key)
+	return nil
+}
+
+// combineKey joins shares. It needs no home.
+func combineKey(e *env, files []string) error {
+	if err := want(files, 1, -1, "FILE"); err != nil {
+		return err
+	}
+	var shares []string
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		found := recoverykit.FindShares(string(text))
+		if len(found) == 0 {
+			return fmt.Errorf("%s: %w", name, recoverykit.ErrShare)
+		}
+		shares = append(shares, found...)
+	}
+	key, err := recoverykit.CombineKey(shares)
+	if err != nil {
+		return err
+	}
+	if _, err := repo.ParseRecoveryKey(key); err != nil {
+		return recoverykit.ErrMixedShares
 	}
 	fmt.Fprintln(e.stdout, key)
 	return nil

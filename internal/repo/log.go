@@ -44,6 +44,25 @@ func LastCommit(ctx context.Context, st store.Store, device string) (at time.Tim
 	return at, nil
 }
 
+// Marks gives the newest commit of each device in certs, to be kept outside the
+// bucket.
+func Marks(ctx context.Context, st store.Store, certs map[string]Certificate) (marks []Mark, err error) {
+	for _, device := range slices.Sorted(maps.Keys(certs)) {
+		infos, _, err := listLog(ctx, st, device, Head{}, certs[device].Retired)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(infos); n > 0 {
+			_, h, err := parseCommitName(infos[n-1].Key)
+			if err != nil {
+				return nil, err
+			}
+			marks = append(marks, MarkOf(device, h))
+		}
+	}
+	return marks, nil
+}
+
 // Refused lists the commits of a device that came after it was retired.
 func Refused(ctx context.Context, st store.Store, c Certificate) (names []string, err error) {
 	if c.Retired == nil {

@@ -45,6 +45,7 @@ var packages = map[string]string{
 	"opusinfo":      "opus-tools",
 	"setfattr":      "attr",
 	"umount":        "mount",
+	"zbarimg":       "zbar-tools",
 	"vorbiscomment": "vorbis-tools",
 }
 
