@@ -47,7 +47,7 @@ func (s Sheet) Lines() []string {
 	if s.Number == 0 {
 		return []string{s.Key}
 	}
-	return splitEvery(s.Key, 60)
+	return splitEvery(s.Key, 44)
 }
 
 func splitEvery(text string, n int) (lines []string) {
