@@ -98,6 +98,9 @@ func startBackground(ctx context.Context, h home.Home, args []string, p *progres
 	defer read.Close()
 	child := exec.Command("/proc/self/exe")
 	child.Args = append([]string{os.Args[0]}, args...)
+	if kept, err := h.Credentials(); err == nil && kept.AccessKey != "" { // those of the home are used
+		child.Env = childEnv()
+	}
 	child.Stdout, child.Stderr = log, log
 	child.ExtraFiles = []*os.File{write}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

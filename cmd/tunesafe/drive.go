@@ -123,6 +123,9 @@ func (d *drive) openStore(ctx context.Context, o driveOptions) error {
 	if err != nil {
 		return err
 	}
+	if creds.AccessKey != "" {
+		forgetCredentials() // those of the home are used
+	}
 	if d.store, err = d.config.Store.Open(ctx, creds, d.log); err != nil {
 		return err
 	}

@@ -235,7 +235,9 @@ const managerPatience = 2 * time.Minute
 func run1(ctx context.Context, name string, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, managerPatience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	manager := exec.CommandContext(ctx, name, args...)
+	manager.Env = childEnv()
+	out, err := manager.CombinedOutput()
 	if err == nil {
 		return nil
 	}

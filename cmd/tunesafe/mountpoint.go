@@ -224,7 +224,9 @@ func detach(path string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoFUSE, err)
 	}
-	out, err := exec.Command(program, "-u", "-z", path).CombinedOutput()
+	unmount := exec.Command(program, "-u", "-z", path)
+	unmount.Env = childEnv()
+	out, err := unmount.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.TrimSpace(string(out)), err)
 	}

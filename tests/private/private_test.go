@@ -1,0 +1,244 @@
+// Package private holds what others on the machine may see of a home that is in
+// use: nothing of its files, and no secret in a log, in arguments, or in the
+// environment of what the program starts.
+package private
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
+	"github.com/tunesafe/tunesafe/tests/drive"
+)
+
+func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestInUse takes a home through its life under a umask that takes nothing away,
+// and looks at everything that others could look at.
+func TestInUse(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	wrapper := wrapFusermount(t) // before the home takes over the environment
+	server := realserver.StartEmbedded(t)
+	h := drive.New(t, server)
+	h.Init(server.Endpoint)
+	secrets := secretsOf(t, h.Dir)
+	secrets["the store's secret key"] = server.SecretKey
+	w := watch(t, drive.Program(t), secrets)
+	var said strings.Builder
+
+	music := filepath.Join(t.TempDir(), "Music")
+	must(t, os.Mkdir(music, 0o755))
+	must(t, os.WriteFile(filepath.Join(music, "one"), bytes.Repeat([]byte("one "), 100_000), 0o644))
+	said.WriteString(h.Run("backup", music))
+
+	h.Mount("--debug", "--settle=100ms")
+	must(t, os.WriteFile(filepath.Join(h.At, "two"), bytes.Repeat([]byte("two "), 100_000), 0o644))
+	for _, args := range [][]string{{"wait"}, {"status"}, {"check", "--read"}, {"log", "verify"}, {"ls", "-l"}, {"picture"}} {
+		said.WriteString(h.Run(args...))
+	}
+	mustBePrivate(t, h.Dir, "while mounted")
+	pid := h.Pid()
+	h.Run("unmount", h.At)
+	h.AwaitEnd(pid)
+	said.WriteString(h.Run("check"))
+	said.WriteString(h.Run("log", "export", filepath.Join(music, "export")))
+
+	said.WriteString(h.Run("agent", "--after-change", "300ms"))
+	pid = h.Pid()
+	must(t, os.WriteFile(filepath.Join(music, "three"), []byte("three"), 0o644))
+	for begun := time.Now(); h.Status().SafeFiles < 3; time.Sleep(50 * time.Millisecond) {
+		if time.Since(begun) > 30*time.Second {
+			t.Fatal("the agent backs up nothing")
+		}
+	}
+	mustBePrivate(t, h.Dir, "while an agent works")
+	h.Signal(pid, syscall.SIGTERM)
+	mustBePrivate(t, h.Dir, "afterwards")
+
+	if w.end() == 0 {
+		t.Error("no process in the background was seen")
+	}
+	log := h.Log()
+	if !strings.Contains(log, "s3 request") {
+		t.Error("the log is not one at debug level")
+	}
+	noSecret(t, secrets, "the log", log)
+	noSecret(t, secrets, "what commands say", said.String())
+	if os.Geteuid() != 0 { // root mounts by itself
+		told, err := os.ReadFile(wrapper)
+		must(t, err)
+		noSecret(t, secrets, "the environment of fusermount3", string(told))
+	}
+}
+
+// mustBePrivate walks a home: folders 0700, all else 0600.
+func mustBePrivate(t *testing.T, dir, when string) {
+	t.Helper()
+	kinds := map[fs.FileMode]int{}
+	must(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil // it was a temporary file
+		}
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		kinds[info.Mode().Type()]++
+		most := fs.FileMode(0o600)
+		if e.IsDir() {
+			most = 0o700
+		}
+		if info.Mode().Perm()&^most != 0 || info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
+			t.Errorf("%s: %s has mode %v, want %v at most", when, name, info.Mode(), most)
+		}
+		return nil
+	}))
+	if kinds[0] < 10 || kinds[fs.ModeDir] < 6 || strings.HasPrefix(when, "while") && kinds[fs.ModeSocket] == 0 {
+		t.Errorf("%s: %v is no home in use", when, kinds)
+	}
+}
+
+// secretsOf reads what of a home nobody may see.
+func secretsOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		must(t, err)
+		return string(text)
+	}
+	key := regexp.MustCompile(`AGE-SECRET-KEY-1[0-9A-Z]+`)
+	var device struct {
+		Seed string `json:"seed"`
+	}
+	must(t, json.Unmarshal([]byte(read("device.json")), &device))
+	hash := regexp.MustCompile(`# hash-key: (\S+)`).FindStringSubmatch(read("repository.key"))
+	secrets := map[string]string{
+		"the recovery key": key.FindString(read("recovery.key")), "the repository's key": key.FindString(read("repository.key")),
+		"the device's key": device.Seed, "the hash key": hash[1],
+	}
+	for what, s := range secrets {
+		if len(s) < 20 {
+			t.Fatalf("%s is %q", what, s)
+		}
+	}
+	return secrets
+}
+
+func noSecret(t *testing.T, secrets map[string]string, where, text string) {
+	t.Helper()
+	for what, secret := range secrets {
+		if strings.Contains(text, secret) {
+			t.Errorf("%s holds %s", where, what)
+		}
+	}
+}
+
+// watcher looks at the arguments and the environment of what the program starts,
+// again and again.
+type watcher struct {
+	t       *testing.T
+	program string
+	secrets map[string]string
+	stop    chan struct{}
+	done    sync.WaitGroup
+	seen    map[string]bool
+}
+
+func watch(t *testing.T, program string, secrets map[string]string) *watcher {
+	w := &watcher{t: t, program: program, secrets: secrets, stop: make(chan struct{}), seen: map[string]bool{}}
+	w.done.Go(func() {
+		for {
+			select {
+			case <-w.stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				w.look()
+			}
+		}
+	})
+	return w
+}
+
+// end stops watching and tells how many processes were seen.
+func (w *watcher) end() int {
+	close(w.stop)
+	w.done.Wait()
+	return len(w.seen)
+}
+
+// look examines the processes that the program started: those of it, and of
+// fusermount3, that are not this test's own children, whose environment the test chose.
+func (w *watcher) look() {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		dir := filepath.Dir(stat)
+		args, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil || !bytes.Contains(args, []byte(w.program)) && !bytes.Contains(args, []byte("fusermount")) {
+			continue
+		}
+		what := strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")
+		noSecret(w.t, w.secrets, "the arguments of "+what, string(args))
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil || parent(stat) == os.Getpid() {
+			continue
+		}
+		if len(env) > 0 && !w.seen[dir] {
+			w.seen[dir] = true
+			noSecret(w.t, w.secrets, "the environment of "+what, string(env))
+		}
+	}
+}
+
+// parent reads a process's parent from its stat, proc_pid_stat(5).
+func parent(stat string) int {
+	text, _ := os.ReadFile(stat)
+	_, rest, _ := strings.Cut(string(text), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 2 {
+		return 0
+	}
+	pid, _ := strconv.Atoi(f[1])
+	return pid
+}
+
+// wrapFusermount puts a program before fusermount3 that writes down what it was
+// given, and returns the name of the file.
+func wrapFusermount(t *testing.T) string {
+	t.Helper()
+	drive.NeedFUSE(t)
+	real, err := exec.LookPath("fusermount3")
+	must(t, err)
+	dir := t.TempDir()
+	told := filepath.Join(dir, "told")
+	must(t, os.WriteFile(told, nil, 0o666))
+	script := fmt.Sprintf("#!/bin/sh\n{ echo \"$@\"; /usr/bin/env; } >>%s\nexec %s \"$@\"\n", told, real)
+	must(t, os.WriteFile(filepath.Join(dir, "fusermount3"), []byte(script), 0o755))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return told
+}
