@@ -290,6 +290,7 @@ func (c *Cache) Committed(b *Batch, base string) error {
 			return err
 		}
 	}
+	defer c.mayGo.Store(true)
 	return x.apply()
 }
 

@@ -88,6 +88,9 @@ func (c *Cache) touch(ino Ino, size int64) {
 	old, _ := c.lru.Peek(ino)
 	c.lru.Add(ino, size)
 	c.lruSum += size - old
+	if size > old {
+		c.mayGo.Store(true)
+	}
 }
 
 // forget drops what is remembered of an inode that is gone; it returns the bytes
@@ -107,15 +110,20 @@ func (c *Cache) forget(ino Ino) (held int64) {
 	return held
 }
 
-// lookedAt is how long a content that has to stay is left alone for having been
-// looked at: a hundred times what the look costs. A library that was copied here
-// and is larger than the cap waits for weeks, over a slow line.
-const lookedAt = time.Millisecond
+// A library that was copied here and is larger than the cap waits for weeks, over a
+// slow line. So it is not gone through again before anything changed, nor sooner than
+// a hundred times what that costs; but it is now and then, as a mapping that
+// ends is told to nobody.
+const (
+	lookedAt   = time.Millisecond
+	lookAnyway = 10 * time.Minute
+)
 
 // shrink evicts the contents least recently used until the cap is kept. It returns
 // how many it looked at in vain.
 func (c *Cache) shrink(now time.Time) (vain int) {
-	if now.Before(c.shrinkFrom) {
+	since := now.Sub(c.shrunk.at)
+	if since < time.Duration(c.shrunk.vain)*lookedAt || !c.mayGo.Swap(false) && since < lookAnyway {
 		return 0
 	}
 	c.fmu.Lock()
@@ -139,7 +147,7 @@ func (c *Cache) shrink(now time.Time) (vain int) {
 		}
 		over -= freed
 	}
-	c.shrinkFrom = now.Add(time.Duration(vain) * lookedAt)
+	c.shrunk.at, c.shrunk.vain = now, vain
 	return vain
 }
 

@@ -72,13 +72,26 @@ func TestLooksForWhatMayGoAreRare(t *testing.T) {
 	c = openCache(t, dir, b)
 	defer c.Close()
 	c.opt.CacheSize = 1
-	looks := 0
 	now := time.Now()
-	for range 60 {
-		looks += c.shrink(now)
-		now = now.Add(time.Second)
+	looks := func(seconds int) (n int) {
+		for range seconds {
+			n += c.shrink(now)
+			now = now.Add(time.Second)
+		}
+		return n
 	}
-	if looks < files || looks > 60*1000 {
-		t.Errorf("%d files that wait were looked at %d times in a minute", files, looks)
+	if n := looks(60); n != files {
+		t.Errorf("%d files that wait were looked at %d times in a minute", files, n)
+	}
+	c.mayGo.Store(true) // as each of many commits does
+	if n := looks(1); n != files {
+		t.Errorf("after a commit %d were looked at", n)
+	}
+	c.mayGo.Store(true)
+	if n := looks(2); n != 0 {
+		t.Errorf("a second later %d were looked at", n)
+	}
+	if n := looks(700); n != 2*files { // for the commit, and in case of a mapping
+		t.Errorf("in ten minutes %d were looked at", n)
 	}
 }

@@ -39,7 +39,11 @@ type Cache struct {
 	db  *kv.DB
 
 	migrations []migration
-	shrinkFrom time.Time // when to look for contents to evict again; of syncLoop alone
+	mayGo      atomic.Bool // there may be contents to evict that were not before
+	shrunk     struct {    // the last look for them; of syncLoop alone
+		at   time.Time
+		vain int
+	}
 
 	mu   sync.RWMutex // the namespace: held for writing by every change of it
 	next uint64       // low bits of the last inode number given out
