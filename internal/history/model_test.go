@@ -65,7 +65,7 @@ func replay(commits []*repo.Commit, upTo Rev) *state {
 func (s *state) list(dir uint64) (all []Entry) {
 	for p, ino := range s.names {
 		if row, ok := s.rows[ino]; ok && p.In == dir {
-			all = append(all, Entry{p.Name, ino, row.Type})
+			all = append(all, Entry{p.Name, ino, row.Type, s.since[ino]})
 		}
 	}
 	slices.SortFunc(all, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
@@ -276,6 +276,7 @@ func compareVersions(t *testing.T, d *DB, known []*repo.Commit) {
 				t.Errorf("inode %d at %s: version %d of %v, want %+v", ino, rev, i, byInode[ino], model)
 			}
 		}
+		compareLives(t, d, want, rev)
 		for dir := uint64(1); dir <= modelDirs; dir++ {
 			list := want.list(dir)
 			for _, name := range modelNames {
@@ -288,6 +289,45 @@ func compareVersions(t *testing.T, d *DB, known []*repo.Commit) {
 				if (i >= 0) != (j >= 0) || i >= 0 && all[i].Inode != list[j].Inode {
 					t.Errorf("%d/%q at %s: %d of %v, want %v", dir, name, rev, i, all, list)
 				}
+			}
+		}
+	}
+}
+
+// compareLives compares what goes along an inode with its names, and along a path.
+func compareLives(t *testing.T, d *DB, want *state, rev Rev) {
+	t.Helper()
+	for ino := uint64(1); ino <= modelInodes; ino++ {
+		all, err := d.Life(ino)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := State{}
+		for _, s := range all {
+			if s.Rev.Compare(rev) <= 0 {
+				last = s
+			}
+		}
+		var expected []Place
+		model, ok := want.rows[ino]
+		for p, at := range want.names {
+			if at == ino && ok {
+				expected = append(expected, p)
+			}
+		}
+		if ok != (last.Row != nil) || ok && !sameRow(*last.Row, model) || !samePlaces(last.Places, expected) {
+			t.Errorf("inode %d at %s: %+v, want %+v at %v", ino, rev, last, model, expected)
+		}
+	}
+	for _, a := range want.list(1) {
+		for _, b := range append(want.list(a.Inode), Entry{Name: "nothing"}) {
+			all, err := d.Along(a.Name + "/" + b.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(all, func(h Holding) bool { return (&Version{From: h.From, To: h.To}).HeldAt(rev) })
+			if (i >= 0) != (b.Inode > 0) || i >= 0 && all[i].Inode != b.Inode {
+				t.Errorf("%q/%q at %s: %d of %v, want %v", a.Name, b.Name, rev, i, all, b)
 			}
 		}
 	}

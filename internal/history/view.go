@@ -30,6 +30,7 @@ type Entry struct {
 	Name  string
 	Inode uint64
 	Type  string // as of [repo.InodeRow]
+	Since Rev    // of its row
 }
 
 // Place is where an inode lies.
@@ -207,7 +208,7 @@ func (f *finder) find(dir uint64, name string, rev Rev) (Entry, error) {
 		case h.dir && !bytes.Equal(k[len(prefix):], since[:]), !h.dir && unnamed, kind == "":
 			return Entry{}, ErrNotExist
 		}
-		return Entry{Name: name, Inode: h.ino, Type: kind}, nil
+		return Entry{name, h.ino, kind, since}, nil
 	}
 	return Entry{}, ErrNotExist
 }
