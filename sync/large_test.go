@@ -211,7 +211,7 @@ func TestSparseFile(t *testing.T) {
 	cold := w.device("cold")
 	dest := t.TempDir()
 	began = time.Now()
-	if err := Restore(context.Background(), cold.cache, []string{"image"}, dest, nil); err != nil {
+	if err := Restore(context.Background(), Now(cold.cache), []string{"image"}, dest, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Log("restored in", time.Since(began))
@@ -241,7 +241,7 @@ func resize(d *device, ino cache.Ino, size int64) error {
 func restored(t *testing.T, m *image) {
 	t.Helper()
 	dest := t.TempDir()
-	if err := Restore(context.Background(), m.cache, []string{"image"}, dest, nil); err != nil {
+	if err := Restore(context.Background(), Now(m.cache), []string{"image"}, dest, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := fs.ReadFile(os.DirFS(dest), "image"); err != nil || !bytes.Equal(got, m.want) {

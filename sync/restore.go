@@ -28,12 +28,59 @@ type RestoreProgress struct {
 // restoreAtOnce is how many files are written at the same time.
 const restoreAtOnce = 4
 
+// RestoreSource is a drive to restore from. What is not there is [cache.ErrNotExist].
+type RestoreSource interface {
+	Attr(ino cache.Ino) (cache.Attr, error)
+	Lookup(dir cache.Ino, name string) (cache.Attr, error)
+	List(dir cache.Ino) ([]cache.DirEntry, error)
+	Readlink(ino cache.Ino) (string, error)
+	Xattrs(ino cache.Ino) (map[string][]byte, error)
+	OpenToRestore(ino cache.Ino) (RestoreFile, error)
+}
+
+// RestoreFile is an open file of a [RestoreSource].
+type RestoreFile interface {
+	// ReadAt reads what is there; every byte of it was verified.
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	// Zeros tells how many bytes from off on are zeros, as far as that is known
+	// without reading them.
+	Zeros(ctx context.Context, off int64) (int64, error)
+	Release() error
+}
+
+// now is the drive as it is.
+type now struct{ *cache.Cache }
+
+// Now is the drive as it is, to restore from.
+func Now(c *cache.Cache) RestoreSource { return now{c} }
+
+func (s now) List(dir cache.Ino) ([]cache.DirEntry, error) { return s.ReadDir(dir) }
+
+func (s now) Xattrs(ino cache.Ino) (map[string][]byte, error) {
+	names, err := s.ListXattr(ino)
+	all := map[string][]byte{}
+	for _, n := range names {
+		if err == nil {
+			all[n], err = s.GetXattr(ino, n)
+		}
+	}
+	return all, err
+}
+
+func (s now) OpenToRestore(ino cache.Ino) (RestoreFile, error) {
+	h, err := s.OpenFile(ino, cache.OpenFlags{Read: true})
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
 // Restore copies paths of the drive into the folder dest, which it makes:
 // names, bytes, modes, times, extended attributes, links, and owners where the
 // user may. Every byte is verified on its way. It never writes outside dest. A
 // file appears under its name only when it is complete. Files that cannot be
 // read are named by the error; the others are restored all the same.
-func Restore(ctx context.Context, c *cache.Cache, paths []string, dest string, progress func(RestoreProgress)) error {
+func Restore(ctx context.Context, c RestoreSource, paths []string, dest string, progress func(RestoreProgress)) error {
 	if err := os.MkdirAll(dest, 0o777); err != nil {
 		return err
 	}
@@ -52,7 +99,7 @@ func Restore(ctx context.Context, c *cache.Cache, paths []string, dest string, p
 }
 
 type restore struct {
-	c        *cache.Cache
+	c        RestoreSource
 	root     *os.Root
 	dest     string
 	items    []restoreItem
@@ -66,8 +113,14 @@ type restoreItem struct {
 	attr cache.Attr
 }
 
-// Resolve finds the inode of a slash-separated path of the drive.
-func Resolve(c *cache.Cache, p string) (cache.Attr, error) {
+// tree is what a path is found in.
+type tree interface {
+	Attr(ino cache.Ino) (cache.Attr, error)
+	Lookup(dir cache.Ino, name string) (cache.Attr, error)
+}
+
+// Resolve finds the inode of a slash-separated path of the drive, as it is or was.
+func Resolve(c tree, p string) (cache.Attr, error) {
 	a, err := c.Attr(cache.Root)
 	for _, n := range strings.Split(path.Clean("/"+p), "/") {
 		if n != "" && err == nil {
@@ -104,7 +157,7 @@ func (r *restore) walk(p string, a cache.Attr) error {
 	default:
 		return nil
 	}
-	list, err := r.c.ReadDir(a.Ino)
+	list, err := r.c.List(a.Ino)
 	if err != nil {
 		return err
 	}
@@ -270,7 +323,7 @@ func (r *restore) special(it restoreItem) error {
 
 // file writes a file beside its place and renames it there when it is complete.
 func (r *restore) file(ctx context.Context, it restoreItem) error {
-	h, err := r.c.OpenFile(it.attr.Ino, cache.OpenFlags{Read: true})
+	h, err := r.c.OpenToRestore(it.attr.Ino)
 	if err != nil {
 		return err
 	}
@@ -302,7 +355,7 @@ const (
 )
 
 // copySparse writes what an open file of the drive holds; f is empty.
-func copySparse(ctx context.Context, f *os.File, h *cache.Handle, size int64) error {
+func copySparse(ctx context.Context, f *os.File, h RestoreFile, size int64) error {
 	buf := make([]byte, min(size, restoreBuffer))
 	for off := int64(0); off < size; {
 		n, err := h.Zeros(ctx, off)
@@ -384,15 +437,11 @@ func (r *restore) attributes(p string, a cache.Attr) error {
 }
 
 func (r *restore) xattrs(full string, ino cache.Ino) error {
-	names, err := r.c.ListXattr(ino)
+	all, err := r.c.Xattrs(ino)
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		v, err := r.c.GetXattr(ino, n)
-		if err != nil {
-			return err
-		}
+	for n, v := range all {
 		err = unix.Lsetxattr(full, n, v, 0)
 		if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) {
 			return &os.PathError{Op: "setxattr " + n, Path: full, Err: err}

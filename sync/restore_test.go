@@ -44,7 +44,7 @@ func TestRestoreLinksAndSpecials(t *testing.T) {
 
 	dest := filepath.Join(t.TempDir(), "dest")
 	var last RestoreProgress
-	if err := Restore(t.Context(), c, []string{"/"}, dest, func(p RestoreProgress) { last = p }); err != nil {
+	if err := Restore(t.Context(), Now(c), []string{"/"}, dest, func(p RestoreProgress) { last = p }); err != nil {
 		t.Fatal(err)
 	}
 	if last.Files != files+files/5 || last.Files != last.TotalFiles || last.Bytes != last.TotalBytes {

@@ -440,7 +440,7 @@ func TestRestore(t *testing.T) {
 	cold := w.device("cold")
 	dest := t.TempDir() + "/out"
 	var last RestoreProgress
-	if err := Restore(context.Background(), cold.cache, []string{"/"}, dest, func(p RestoreProgress) { last = p }); err != nil {
+	if err := Restore(context.Background(), Now(cold.cache), []string{"/"}, dest, func(p RestoreProgress) { last = p }); err != nil {
 		t.Fatal(err)
 	}
 	for n, p := range files {

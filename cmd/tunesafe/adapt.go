@@ -189,13 +189,13 @@ func inodeBase(d *repo.Device) (uint64, error) {
 }
 
 // restoreFiles runs the restore.
-func restoreFiles(ctx context.Context, d *drive, r control.RestoreRequest, progress func(control.RestoreProgress)) (last control.RestoreProgress, err error) {
+func restoreFiles(ctx context.Context, d *drive, from tsync.RestoreSource, r control.RestoreRequest, progress func(control.RestoreProgress)) (last control.RestoreProgress, err error) {
 	paths := make([]string, len(r.Paths))
 	for i, p := range r.Paths {
 		paths[i] = string(p)
 	}
 	failed := 0
-	err = tsync.Restore(ctx, d.cache, paths, string(r.Dest), func(p tsync.RestoreProgress) {
+	err = tsync.Restore(ctx, from, paths, string(r.Dest), func(p tsync.RestoreProgress) {
 		last = control.RestoreProgress{
 			Files: int64(p.Files), Bytes: p.Bytes, TotalFiles: int64(p.TotalFiles), TotalBytes: p.TotalBytes,
 		}

@@ -42,6 +42,7 @@ func commands() []*command {
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
+		snapshotsCommand, historyCommand, diffCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
 		keysCommand, recoveryKitCommand, devicesCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),

@@ -23,6 +23,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store"
 	tsync "github.com/tunesafe/tunesafe/sync"
 	"github.com/tunesafe/tunesafe/sync/feed"
+	"github.com/tunesafe/tunesafe/sync/past"
 )
 
 // Mistakes that only the command line can see.
@@ -74,6 +75,9 @@ var (
 	errNoDevice        = errors.New("no machine of the repository has that name or id")
 	errManyDevices     = errors.New("several machines have that name")
 	errOwnDevice       = errors.New("is this home itself")
+	errNoSnapshot      = errors.New("nothing was backed up yet then")
+	errNeverThere      = errors.New("was never in the backup")
+	errNotThen         = errors.New("was not on the drive then")
 	errNoService       = errors.New("no service manager of this user could be reached")
 )
 
@@ -143,6 +147,10 @@ var messages = []message{
 	{is: errShown, hint: "tunesafe unmount it first"},
 	{is: errNeeded, hint: "tunesafe status says what", exit: exitNeeds},
 	{is: errOtherHome, hint: "name the other home with --home DIR"},
+	{is: errNoSnapshot, hint: "tunesafe snapshots lists the moments"},
+	{is: errNeverThere, hint: "paths begin at the top of the drive; tunesafe ls lists it, and tunesafe diff what came and went"},
+	{is: errNotThen, hint: "tunesafe history PATH tells when it was there"},
+	{is: past.ErrPruned, hint: "tunesafe history lists the other versions; the newest ones are always kept"},
 	{is: errNoService, hint: "start tunesafe agent in another way at login; the settings are kept in config.toml"},
 	{is: agent.ErrPaused, hint: "tunesafe resume first"},
 

@@ -179,10 +179,14 @@ func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress 
 	if o.onMount(string(r.Dest)) { // this process would wait for itself
 		return control.RestoreProgress{}, fmt.Errorf("%s %w", r.Dest, errOnDrive)
 	}
+	from, err := o.sourceOf(ctx, r.At)
+	if err != nil {
+		return control.RestoreProgress{}, err
+	}
 	names := map[string]bool{}
 	for i, p := range r.Paths {
 		clean := o.onDrive(string(p))
-		if _, err := find(o.cache, clean); err != nil {
+		if err := findIn(from, clean, r.At != nil); err != nil {
 			return control.RestoreProgress{}, err
 		}
 		if base := path.Base(clean); names[base] {
@@ -192,7 +196,7 @@ func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress 
 		}
 		r.Paths[i] = []byte(clean)
 	}
-	return restoreFiles(ctx, o.drive, r, progress)
+	return restoreFiles(ctx, o.drive, from, r, progress)
 }
 
 // List implements [control.Owner].

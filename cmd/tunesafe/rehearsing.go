@@ -238,7 +238,7 @@ var errDiffers = errors.New("differs from")
 // try restores one file and compares it with what this computer has of it, if
 // that is of the same size and time.
 func (c *cold) try(ctx context.Context, d *drive, path, dest string) (n int64, like bool, err error) {
-	if err := tsync.Restore(ctx, c.cache, []string{path}, dest, nil); err != nil {
+	if err := tsync.Restore(ctx, tsync.Now(c.cache), []string{path}, dest, nil); err != nil {
 		return 0, false, err
 	}
 	f, err := os.Open(filepath.Join(dest, filepath.Base(path)))

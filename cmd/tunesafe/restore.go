@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -19,11 +20,16 @@ var restoreCommand = &command{
 	text: `Copies what is at each PATH on the drive into the folder DEST, with times, modes
 and extended attributes. PATH begins at the top of the drive; / is all of it.
 Every byte is verified. DEST is made if it is missing, and nothing is written
-outside it. A file of the same name in it is replaced, once its successor is whole.`,
+outside it. A file of the same name in it is replaced, once its successor is whole.
+
+With --at everything is as it was at that time, whatever became of it since.
+
+` + timesHelp,
 	bind: bindRestore,
 }
 
-func bindRestore(*pflag.FlagSet) action {
+func bindRestore(f *pflag.FlagSet) action {
+	at := f.String("at", "", "as it was at a `TIME`")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 2, -1, "PATH or DEST"); err != nil {
 			return err
@@ -38,6 +44,13 @@ func bindRestore(*pflag.FlagSet) action {
 			return err
 		}
 		r := control.RestoreRequest{Dest: []byte(dest)}
+		if f.Changed("at") {
+			t, err := parseTime(*at, time.Now(), false)
+			if err != nil {
+				return err
+			}
+			r.At = &t
+		}
 		for _, p := range args[:len(args)-1] {
 			r.Paths = append(r.Paths, []byte(p))
 		}

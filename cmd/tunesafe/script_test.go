@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"killed": killOwner,
 			"newer":  makeNewer,
 			"track":  makeTrack,
+			"moment": noteMoment,
 			"itunes": makeLibrary,
 		},
 	})

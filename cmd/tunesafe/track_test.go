@@ -58,3 +58,13 @@ func makeLibrary(ts *testscript.TestScript, neg bool, args []string) {
 	old := time.Now().Add(-time.Hour)
 	ts.Check(os.Chtimes(name, old, old))
 }
+
+// noteMoment is "moment NAME": $NAME becomes the time, to the millisecond.
+func noteMoment(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: moment NAME")
+	}
+	time.Sleep(2 * time.Millisecond)
+	ts.Setenv(args[0], time.Now().UTC().Format("2006-01-02T15:04:05.000Z"))
+	time.Sleep(2 * time.Millisecond)
+}

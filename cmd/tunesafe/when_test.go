@@ -37,3 +37,39 @@ func TestParseWhen(t *testing.T) {
 		}
 	}
 }
+
+func TestParseTime(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	now := time.Date(2026, 11, 22, 7, 30, 0, 0, zone)
+	for _, c := range []struct {
+		text  string
+		since bool
+		want  string // UTC
+	}{
+		{"now", false, "2026-11-22T06:30:00.000Z"},
+		{"2026-11-21T183000Z", false, "2026-11-21T18:30:00.999Z"}, // a snapshot's name is UTC
+		{"2026-11-21 18:30", false, "2026-11-21T17:30:00.999Z"},
+		{" 2026-11-21T18:30:05 ", false, "2026-11-21T17:30:05.999Z"},
+		{"2026-11-21T18:30:05Z", false, "2026-11-21T18:30:05.999Z"},
+		{"2026-11-21T18:30:05.25+02:00", false, "2026-11-21T16:30:05.250Z"},
+		{"2026-11-21", false, "2026-11-21T22:59:59.999Z"}, // the end of the day
+		{"2026-11-21", true, "2026-11-20T23:00:00.000Z"},  // since its beginning
+		{"yesterday", true, "2026-11-20T23:00:00.000Z"},
+		{"yesterday 18:30", false, "2026-11-21T17:30:00.999Z"},
+		{"today", true, "2026-11-21T23:00:00.000Z"},
+		{"06:05", false, "2026-11-22T05:05:00.999Z"},
+		{"3d", false, "2026-11-19T06:30:00.000Z"},
+		{"2 hours ago", false, "2026-11-22T04:30:00.000Z"},
+		{"90min", false, "2026-11-22T05:00:00.000Z"},
+	} {
+		got, err := parseTime(c.text, now, c.since)
+		if err != nil || got.UTC().Format("2006-01-02T15:04:05.000Z") != c.want {
+			t.Errorf("%q (since %v) is %v, %v, want %s", c.text, c.since, got.UTC(), err, c.want)
+		}
+	}
+	for _, text := range []string{"", "then", "2026-13-01", "5 moons", "25:00"} {
+		if got, err := parseTime(text, now, false); err == nil {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+}

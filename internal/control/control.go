@@ -58,6 +58,7 @@ type Owner interface {
 
 	Backupper
 	Working
+	Remembering
 	Healthy
 }
 
@@ -152,6 +153,8 @@ type UnmountRequest struct {
 type RestoreRequest struct {
 	Paths [][]byte `json:"paths"` // on the drive, from its top
 	Dest  []byte   `json:"dest"`  // absolute
+
+	At *time.Time `json:"at,omitempty"` // as it was then; nil: as it is
 }
 
 // RestoreProgress counts what was restored so far.

@@ -21,7 +21,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var errStrange = errors.New("strange")
 
 // testOwner answers with what it was asked.
-type testOwner struct{ cancelled chan struct{} }
+type testOwner struct {
+	Remembering
+	cancelled chan struct{}
+}
 
 func (o *testOwner) Status(context.Context) (Status, error) { return Status{PID: 7}, nil }
 

@@ -47,6 +47,28 @@ func (d *DB) Versions(ino uint64) (all []Version, err error) {
 	return all, err
 }
 
+// maxAncestors bounds how far Ancestors goes.
+const maxAncestors = 10000
+
+// Ancestors lists the inodes that one took the place of when it was written anew over them,
+// the last first: tag editors make a new file of each version.
+func (d *DB) Ancestors(ino uint64) (all []uint64, err error) {
+	seen := map[uint64]bool{ino: true}
+	for len(all) < maxAncestors {
+		versions, err := d.Versions(ino)
+		if err != nil || len(versions) == 0 {
+			return all, err
+		}
+		ino = versions[len(versions)-1].Row.Succeeds
+		if ino == 0 || seen[ino] {
+			return all, nil
+		}
+		seen[ino] = true
+		all = append(all, ino)
+	}
+	return all, nil
+}
+
 // versionsAtOnce is how many rows EachVersion reads in one transaction: while one is
 // open, the database does not use the pages again that others give back.
 const versionsAtOnce = 1000

@@ -77,6 +77,9 @@ func (d *DB) AtTime(t time.Time) (*View, error) {
 	return d.At(m.Rev), err
 }
 
+// DB is the history that the view is of.
+func (v *View) DB() *DB { return v.d }
+
 // Rev is the place in the log that the view is of.
 func (v *View) Rev() Rev { return v.rev }
 

@@ -152,3 +152,15 @@ func sameBut(owing, r *repo.InodeRow) bool {
 }
 
 func sameSlices(a, b []repo.Slice) bool { return slices.Equal(a, b) }
+
+// OpenToRestore implements [tsync.RestoreSource].
+func (t *Tree) OpenToRestore(ino cache.Ino) (tsync.RestoreFile, error) {
+	f, err := t.Open(context.Background(), ino)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Release is Close.
+func (f *File) Release() error { return f.Close() }
