@@ -47,8 +47,8 @@ tunesafe mount would start.
 ` + agentText + `
 
 Each night, once everything is safe, it reads a part of the store, what was read the
-longest ago, to see whether it is still whole: one thirtieth, or what --check says. Once a
-month it rehearses a restore: see tunesafe help rehearse.
+longest ago, to see whether it is still whole: one thirtieth, or what --check says; and one
+ninetieth of the folders, to see whether this disk still has what it had. Once a month it rehearses a restore: see tunesafe help rehearse.
 
 It tells a person, by the desktop or else by its log, only what needs one, once: that
 nothing was backed up for a week, that something looks like a disaster and is held,
@@ -63,6 +63,8 @@ type agentPlan struct {
 	home.Agent
 	settings agent.Settings
 	check    *control.CheckPart // of the store, each night; nil: never
+
+	readAgain int // one such part of the folders each night; 0: never
 }
 
 // hoursPerDay is in how many hours it uploads; a process without a plan always does.
@@ -80,6 +82,7 @@ const (
 	defaultCheckPart = 30 // one such part a night
 	never            = "never"
 
+	defaultReadAgain    = 90
 	defaultRehearseDays = 30
 )
 
@@ -97,6 +100,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 	f.StringVar(&a.AfterChange, "after-change", "", "back up a folder that was left alone for a `TIME` (default 30s)")
 	f.IntVar(&a.WarnAfterDays, "warn-after-days", 0, "tell when nothing was backed up for so many `DAYS`; below 0 never (default 7)")
 	f.StringVar(&a.Check, "check", "", "read so much of the store each night, as `PART`, size or money: 1/30, 500MB, 0.05USD, never (default 1/30)")
+	f.StringVar(&a.VerifyFolders, "verify-folders", "", "read such a `PART` of the folders again each night, or never (default 1/90)")
 	f.IntVar(&a.RehearseDays, "rehearse-days", 0, "rehearse a restore every so many `DAYS`; below 0 never (default 30)")
 	return func(old home.Agent) home.Agent {
 		for name, take := range map[string]func(){
@@ -110,6 +114,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 			"after-change":    func() { old.AfterChange = a.AfterChange },
 			"warn-after-days": func() { old.WarnAfterDays = a.WarnAfterDays },
 			"check":           func() { old.Check = a.Check },
+			"verify-folders":  func() { old.VerifyFolders = a.VerifyFolders },
 			"rehearse-days":   func() { old.RehearseDays = a.RehearseDays },
 		} {
 			if f.Changed(name) {
@@ -157,6 +162,15 @@ func planOf(a home.Agent) (*agentPlan, error) {
 	}
 	if p.check, err = parseCheck(a.Check); err != nil {
 		return nil, err
+	}
+	switch a.VerifyFolders {
+	case "":
+		p.readAgain = defaultReadAgain
+	case never:
+	default:
+		if p.readAgain, err = parsePart(a.VerifyFolders); err != nil {
+			return nil, err
+		}
 	}
 	switch days := a.WarnAfterDays; {
 	case days == 0:

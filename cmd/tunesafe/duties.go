@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,9 @@ func (o *owner) duties() (list []agent.Duty) {
 	if o.plan.check != nil {
 		list = append(list, agent.Duty{Name: "check", Every: nightly, Do: o.checkNightly})
 	}
+	if o.plan.readAgain > 0 {
+		list = append(list, agent.Duty{Name: "folders", Every: nightly, Do: o.readAgainNightly})
+	}
 	if days := o.plan.RehearseDays; days >= 0 {
 		if days == 0 {
 			days = defaultRehearseDays
@@ -28,6 +32,27 @@ func (o *owner) duties() (list []agent.Duty) {
 		list = append(list, agent.Duty{Name: "rehearse", Every: time.Duration(days) * 24 * time.Hour, Do: o.rehearseMonthly})
 	}
 	return list
+}
+
+// readAgainNightly reads a part of the folders again. What differs is held, which the
+// status tells.
+func (o *owner) readAgainNightly(ctx context.Context) error {
+	if all, err := o.cache.Places(); err != nil || len(all) == 0 {
+		return err
+	}
+	report, err := o.Backup(ctx, control.BackupRequest{NoWait: true, ReadAgain: o.plan.readAgain}, func(control.BackupProgress) {})
+	for _, p := range report.Places {
+		if p.Fault != nil {
+			err = errors.Join(err, p.Fault)
+		}
+		if a := p.ReadAgain; a != nil {
+			o.log.Info("a part of a folder was read again", "place", string(p.Name), "files", a.Files, "bytes", a.Bytes, "differ", a.Suspects)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading folders again: %w", err)
+	}
+	return nil
 }
 
 // rehearseMonthly rehearses a restore. What went wrong is told by the status, as

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/health"
 	"github.com/tunesafe/tunesafe/sync/feed"
 	"github.com/tunesafe/tunesafe/sync/library"
 )
@@ -31,7 +33,11 @@ func (o *owner) Backup(ctx context.Context, r control.BackupRequest, progress fu
 	}
 	before := o.worker.Status().UploadedBytes
 	for _, p := range places {
-		report.Places = append(report.Places, o.feed(ctx, p, r.DryRun, progress))
+		place := o.feed(ctx, p, r.DryRun, progress)
+		if r.ReadAgain > 0 && !r.DryRun && place.Fault == nil {
+			place = o.readAgain(ctx, p, r.ReadAgain, place, progress)
+		}
+		report.Places = append(report.Places, place)
 		if err := ctx.Err(); err != nil {
 			return report, err
 		}
@@ -118,6 +124,28 @@ func (o *owner) feed(ctx context.Context, p cache.Place, dryRun bool, progress f
 	}
 	if err != nil {
 		report.Fault = explain(err)
+	}
+	return report
+}
+
+// readAgain reads a part of a folder again, behind a backup of it. What differs from
+// the backup is held by another look.
+func (o *owner) readAgain(ctx context.Context, p cache.Place, part int, report control.PlaceReport, progress func(control.BackupProgress)) control.PlaceReport {
+	db, err := o.healthDB()
+	if err != nil {
+		report.Fault = explain(err)
+		return report
+	}
+	progress(control.BackupProgress{Place: []byte(p.Name), Phase: "reading again"})
+	run := health.Run{Kind: health.Folders, Began: time.Now()}
+	r, err := feed.ReadAgain(ctx, feed.Options{Cache: o.cache, Keys: o.keys, Place: p.Name, Avoid: o.avoided(), Log: o.log}, db, part)
+	run.Ended, run.Whole, run.Files, run.Bytes, run.Bad = time.Now(), err == nil, r.Files, r.Bytes, r.Suspects
+	if err = errors.Join(err, db.Ran(run)); err != nil {
+		report.Fault = explain(err)
+	}
+	report.ReadAgain = &control.ReadAgain{Files: r.Files, Bytes: r.Bytes, Suspects: r.Suspects}
+	if r.Suspects > 0 {
+		return o.feed(ctx, p, false, progress).After(report)
 	}
 	return report
 }

@@ -71,6 +71,8 @@ func heldText(p cache.Place, h feed.Held) string {
 		return fmt.Sprintf("%s in %s lost title, artist and album", n, p.Root)
 	case feed.Rotten:
 		return fmt.Sprintf("%s in %s have other sound under the same tags", n, p.Root)
+	case feed.Rot:
+		return fmt.Sprintf("%s in %s have other bytes, and tags, size and time as before: the disk may be failing; the backup keeps the good ones", n, p.Root)
 	case feed.Encrypted:
 		return fmt.Sprintf("%s in %s are no music any more", n, p.Root)
 	case feed.Library:
@@ -89,17 +91,28 @@ func placeStatusText(p control.PlaceStatus, now time.Time) string {
 
 // writeHeld says what the brake holds and what to do about it.
 func writeHeld(b *strings.Builder, p control.PlaceStatus) {
-	asks := false
+	asks, rot := false, ""
 	for _, h := range p.Held {
 		fmt.Fprintf(b, "\n%s\n", h.Text)
 		for _, s := range h.Sample[:min(len(h.Sample), 3)] {
 			fmt.Fprintf(b, "  such as %q\n", s)
 		}
 		asks = asks || h.Decision == ""
+		if h.Kind == string(feed.Rot) && len(h.Sample) > 0 {
+			rot = string(h.Sample[0])
+		}
+	}
+	if asks && rot != "" {
+		fmt.Fprintf(b, "hint: %s\n", rotHint(string(p.Name), rot))
 	}
 	if asks {
 		fmt.Fprintf(b, "hint: if this was meant: tunesafe approve %s; if not: mend the folder, or tunesafe reject %s\n", p.Name, p.Name)
 	}
+}
+
+// rotHint is how to get back a file that the disk lost bits of.
+func rotHint(place, file string) string {
+	return fmt.Sprintf("tunesafe restore %s DIR gets the good one back; copy it over the other, and back up again", quoted(place+"/"+file))
 }
 
 // below gives the path of a name of the drive beneath a folder of it.

@@ -10,6 +10,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
 	tsync "github.com/tunesafe/tunesafe/sync"
+	"github.com/tunesafe/tunesafe/sync/feed"
 )
 
 // lasting are the troubles that do not pass by themselves.
@@ -43,10 +44,11 @@ func needsOfDrive(s control.Status) (needs []agent.Need) {
 	for _, p := range s.Places {
 		for _, h := range p.Held {
 			if h.Decision == "" {
-				needs = append(needs, agent.Need{
-					Key: "held: " + string(p.Name) + ": " + h.Kind, Text: h.Text,
-					Hint: fmt.Sprintf("if it was meant: tunesafe approve %s; if not: mend the folder, or tunesafe reject %s", p.Name, p.Name),
-				})
+				hint := fmt.Sprintf("if it was meant: tunesafe approve %s; if not: mend the folder, or tunesafe reject %s", p.Name, p.Name)
+				if h.Kind == string(feed.Rot) && len(h.Sample) > 0 {
+					hint = rotHint(string(p.Name), string(h.Sample[0])) + "; " + hint
+				}
+				needs = append(needs, agent.Need{Key: "held: " + string(p.Name) + ": " + h.Kind, Text: h.Text, Hint: hint})
 			}
 		}
 	}

@@ -28,6 +28,9 @@ type BackupRequest struct {
 	TakeOver    bool  `json:"take_over"` // feed a folder of the drive that is there already
 	DryRun      bool  `json:"dry_run"`
 	NoWait      bool  `json:"no_wait"`
+	// ReadAgain has one such part of the bytes of each folder read again, those that
+	// were read the longest ago, to see whether the disk still has what the backup has.
+	ReadAgain int `json:"read_again,omitempty"`
 }
 
 // BackupProgress tells how a backup goes.
@@ -72,7 +75,16 @@ type PlaceReport struct {
 	Busy     [][]byte   `json:"busy,omitempty"`
 	Held     []Held     `json:"held,omitempty"`
 
+	ReadAgain *ReadAgain `json:"read_again,omitempty"`
+
 	Libraries []PictureLibrary `json:"libraries,omitempty"` // of iTunes and Music, that lie in it
+}
+
+// ReadAgain is what came of reading files of a folder again.
+type ReadAgain struct {
+	Files    int64 `json:"files"`    // as they were
+	Bytes    int64 `json:"bytes"`    // of them
+	Suspects int64 `json:"suspects"` // other bytes under the same size and times, or unreadable
 }
 
 // After adds what an earlier look at the same place in the same backup did.
@@ -84,6 +96,7 @@ func (p PlaceReport) After(was PlaceReport) PlaceReport {
 	p.Attributes += was.Attributes
 	p.Moved += was.Moved
 	p.Gone += was.Gone
+	p.ReadAgain = was.ReadAgain
 	return p
 }
 

@@ -16,6 +16,7 @@ type Agent struct {
 	AfterChange   string   `toml:"after_change,omitempty"`
 	WarnAfterDays int      `toml:"warn_after_days,omitempty"` // 0 is the default, below it never
 	RehearseDays  int      `toml:"rehearse_days,omitempty"`   // between rehearsals of a restore; 0 is the default, below it never
+	VerifyFolders string   `toml:"verify_folders,omitempty"`  // read again each night: 1/90, never
 	Check         string   `toml:"check,omitempty"`           // of the store, each night: 1/30, 500MB, 0.05USD, never
 }
 

@@ -182,6 +182,7 @@ func (s *scan) applyDiff(p *pair, updated map[cache.Ino]bool) error {
 		return err
 	}
 	updated[p.k.e.Ino] = true
+	delete(s.suspected, p.k.e.Ino)
 	if p.verdict.touched {
 		s.countTouched(p)
 		return nil

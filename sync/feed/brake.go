@@ -61,7 +61,7 @@ func (b *brake) over(kind Kind, n int64) bool {
 		return n >= int64(l.Rotten)
 	case Encrypted:
 		return n >= int64(l.Unreadable)
-	case Library:
+	case Library, Rot:
 		return n > 0
 	}
 	return false

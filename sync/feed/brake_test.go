@@ -34,7 +34,7 @@ var disasters = []struct {
 			r.write(p, track("", "", "", uint64(i)))
 		}
 	}},
-	{name: "rot with times kept", want: "95 unchanged, held 25 rotten", strike: func(r *rig, tracks []string) {
+	{name: "rot with times kept", want: "95 unchanged, held 25 rot", strike: func(r *rig, tracks []string) {
 		for _, p := range tracks[:25] {
 			info, err := os.Stat(r.in(p))
 			must(r.t, err)

@@ -48,12 +48,18 @@ const placeName = "Music"
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	return newRigAt(t, t.TempDir())
+}
+
+// newRigAt makes a rig with a folder that is there.
+func newRigAt(t testing.TB, dir string) *rig {
+	t.Helper()
 	ctx, m := context.Background(), mem.New()
 	id, err := repo.NewRecoveryKey()
 	must(t, err)
 	keys, root, err := repo.Create(ctx, m, id)
 	must(t, err)
-	r := &rig{t: t, dir: t.TempDir(), home: t.TempDir(), st: store.Count(m), keys: keys}
+	r := &rig{t: t, dir: dir, home: t.TempDir(), st: store.Count(m), keys: keys}
 	r.dev, err = repo.Enrol(ctx, m, keys, root, "rig")
 	must(t, err)
 	r.open()

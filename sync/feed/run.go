@@ -96,6 +96,7 @@ func (s *scan) once() (err error) {
 		return err
 	}
 	s.libraries.Whole = rec.Whole
+	s.suspects, s.suspected = (&hold{Inos: rec.Suspects}).set(), map[cache.Ino]bool{}
 	s.root, err = folder.Open(s.place.Root, folder.Options{
 		Exclude: s.place.Exclude, Avoid: s.o.Avoid, CrossDevice: rec.CrossDevice,
 	})
@@ -122,7 +123,7 @@ func (s *scan) once() (err error) {
 	if err := errors.Join(s.apply(), s.applyTop()); err != nil {
 		return err
 	}
-	rec.Held, rec.Whole, rec.Last = after, s.libraries.Whole, time.Now()
+	rec.Held, rec.Whole, rec.Last, rec.Suspects = after, s.libraries.Whole, time.Now(), sorted(s.suspected)
 	s.rep.Held = rec.held()
 	return rec.store(s.o.Cache, s.place.Dir)
 }

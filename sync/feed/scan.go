@@ -33,6 +33,8 @@ type scan struct {
 
 	libraries libraries
 	brake     *brake
+	suspects  map[cache.Ino]bool // found by ReadAgain
+	suspected map[cache.Ino]bool // of them, those that still are
 
 	feed    *cache.Feed
 	open    *folder.Dir       // see dirAt
@@ -342,7 +344,7 @@ func (s *scan) compareFile(p *pair) {
 		}
 	}
 	switch {
-	case s.unchanged(p.k.e.Origin, p.st):
+	case s.unchanged(p.k.e.Origin, p.st) && !s.suspects[p.k.e.Ino]:
 		s.rep.Unchanged++
 	default:
 		s.tell.changed()

@@ -20,6 +20,7 @@ const (
 	Emptied   Kind = "emptied"   // many tracks lost title, artist and album
 	Rotten    Kind = "rotten"    // the sound of many tracks changed and their tags did not
 	Encrypted Kind = "encrypted" // many tracks are no tracks any more
+	Rot       Kind = "rot"       // a file has other sound, or other bytes, and its tags, size and times are as they were
 	Library   Kind = "library"   // a library file is cut off or cannot be read
 )
 
@@ -94,7 +95,8 @@ type record struct {
 	Held        map[Kind]*hold     `cbor:"1,keyasint,omitempty"`
 	Whole       map[cache.Ino]bool `cbor:"2,keyasint,omitempty"` // see libraries
 	CrossDevice bool               `cbor:"3,keyasint,omitempty"`
-	Last        time.Time          `cbor:"4,keyasint"` // a run got to its end
+	Last        time.Time          `cbor:"4,keyasint"`           // a run got to its end
+	Suspects    inoSet             `cbor:"5,keyasint,omitempty"` // see ReadAgain
 }
 
 var (
@@ -126,7 +128,7 @@ func (r *record) store(c *cache.Cache, dir cache.Ino) error {
 
 // held lists what is held for people, the most urgent first.
 func (r *record) held() (list []Held) {
-	for _, kind := range []Kind{Library, Encrypted, Rotten, Emptied, Gone} {
+	for _, kind := range []Kind{Library, Encrypted, Rot, Rotten, Emptied, Gone} {
 		if h := r.Held[kind]; h != nil {
 			list = append(list, Held{Kind: kind, Files: int64(len(h.Inos)), Of: h.Of, Sample: h.Sample, Since: h.Since, Decision: h.Decision})
 		}

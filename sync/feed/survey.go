@@ -41,7 +41,9 @@ func (s *scan) survey() error {
 			s.problem(p.path(), err)
 			v.skip = true
 		}
-		p.verdict = v
+		if p.verdict = v; s.suspects[p.k.e.Ino] && (v.skip || v.kind == Rot) {
+			s.suspected[p.k.e.Ino] = true
+		}
 		s.tell.surveyed()
 	}
 	return nil
@@ -95,6 +97,9 @@ func (s *scan) compareBytes(f *os.File, p *pair) (v verdict, err error) {
 	if !cut || len(was.Parts) == 0 && was.Size > 0 {
 		return v, nil // the place does not know yet either
 	}
+	if s.suspects[p.k.e.Ino] && p.st.Size == was.Size {
+		return s.judgeSuspect(f, was)
+	}
 	l, err := split.Split(f, p.st.Size)
 	if err != nil {
 		return v, readError(err)
@@ -108,12 +113,27 @@ func (s *scan) compareBytes(f *os.File, p *pair) (v verdict, err error) {
 		return v, readError(err)
 	case labour == same && rest == same:
 		return verdict{touched: true}, nil
+	case labour == same && rest == other && holdsSound(l.Parts) && sameContent(p.k.e.Origin, p.st):
+		return verdict{kind: Rot}, nil // nobody who means it puts the time back
 	case labour == same && rest == other && holdsSound(l.Parts):
 		return verdict{kind: Rotten}, nil
 	case labour == other && s.lostLabel(f, l, p, was):
 		return verdict{kind: Emptied}, nil
 	}
 	return v, nil
+}
+
+// judgeSuspect reads a file again that was found to differ.
+func (s *scan) judgeSuspect(f *os.File, was *cache.Recipe) (verdict, error) {
+	forget(f)
+	intact, known, err := tsync.Intact(s.o.Keys, f, was)
+	switch {
+	case err != nil:
+		return verdict{}, readError(err)
+	case intact || !known:
+		return verdict{touched: true}, nil
+	}
+	return verdict{kind: Rot}, nil
 }
 
 // soundAsBefore tells whether the sound of a file need not be read. A rename moves

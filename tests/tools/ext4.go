@@ -1,6 +1,8 @@
 package tools
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,6 +65,29 @@ func (d *Disk) Renew() {
 	d.t.Helper()
 	d.run("umount", d.at)
 	d.run("mount", "-o", "loop", d.image, d.at)
+}
+
+// Rot changes bytes on the disk, past the filesystem, which knows nothing of it:
+// what reads them from the disk sees others, and no time or size tells. The disk has
+// from exactly once, and to is as long.
+func (d *Disk) Rot(from, to string) {
+	d.t.Helper()
+	d.run("sync", "-f", d.at)
+	disk, err := os.ReadFile(d.image)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if n := bytes.Count(disk, []byte(from)); n != 1 {
+		d.t.Fatalf("the disk has %q %d times", from, n)
+	}
+	f, err := os.OpenFile(d.image, os.O_WRONLY, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte(to), int64(bytes.Index(disk, []byte(from))))
+	if err := errors.Join(err, f.Close()); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 func (d *Disk) run(name string, args ...string) {
