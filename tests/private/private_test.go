@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pkg/xattr"
 
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
 	"github.com/tunesafe/tunesafe/tests/drive"
@@ -40,7 +43,8 @@ func TestInUse(t *testing.T) {
 	wrapper := wrapFusermount(t) // before the home takes over the environment
 	server := realserver.StartEmbedded(t)
 	h := drive.New(t, server)
-	h.Init(server.Endpoint)
+	h.Run("init", "--store", drive.Store, "--endpoint", server.Endpoint, "--region", "us-east-1", "--name", host)
+	mustRefuseStrangers(t, server.Endpoint+"/music")
 	secrets := secretsOf(t, h.Dir)
 	secrets["the store's secret key"] = server.SecretKey
 	w := watch(t, drive.Program(t), secrets)
@@ -48,15 +52,16 @@ func TestInUse(t *testing.T) {
 
 	music := filepath.Join(t.TempDir(), "Music")
 	must(t, os.Mkdir(music, 0o755))
-	must(t, os.WriteFile(filepath.Join(music, "one"), bytes.Repeat([]byte("one "), 100_000), 0o644))
+	must(t, os.WriteFile(filepath.Join(music, titles[0]), text(titles[0]), 0o644))
 	said.WriteString(h.Run("backup", music))
 
 	h.Mount("--debug", "--settle=100ms")
-	must(t, os.WriteFile(filepath.Join(h.At, "two"), bytes.Repeat([]byte("two "), 100_000), 0o644))
+	must(t, os.WriteFile(filepath.Join(h.At, titles[1]), text(titles[1]), 0o644))
 	for _, args := range [][]string{{"wait"}, {"status"}, {"check", "--read"}, {"log", "verify"}, {"ls", "-l"}, {"picture"}} {
 		said.WriteString(h.Run(args...))
 	}
 	mustBePrivate(t, h.Dir, "while mounted")
+	mustKeepOthersOut(t, h.Dir)
 	pid := h.Pid()
 	h.Run("unmount", h.At)
 	h.AwaitEnd(pid)
@@ -65,7 +70,7 @@ func TestInUse(t *testing.T) {
 
 	said.WriteString(h.Run("agent", "--after-change", "300ms"))
 	pid = h.Pid()
-	must(t, os.WriteFile(filepath.Join(music, "three"), []byte("three"), 0o644))
+	must(t, os.WriteFile(filepath.Join(music, titles[2]), text(titles[2]), 0o644))
 	for begun := time.Now(); h.Status().SafeFiles < 3; time.Sleep(50 * time.Millisecond) {
 		if time.Since(begun) > 30*time.Second {
 			t.Fatal("the agent backs up nothing")
@@ -75,6 +80,7 @@ func TestInUse(t *testing.T) {
 	h.Signal(pid, syscall.SIGTERM)
 	mustBePrivate(t, h.Dir, "afterwards")
 
+	storeLearnsNothing(t, filepath.Join(server.Dir, "music", "library"), append(titles, filepath.Base(music), host)...)
 	if w.end() == 0 {
 		t.Error("no process in the background was seen")
 	}
@@ -88,6 +94,90 @@ func TestInUse(t *testing.T) {
 		told, err := os.ReadFile(wrapper)
 		must(t, err)
 		noSecret(t, secrets, "the environment of fusermount3", string(told))
+	}
+}
+
+// What nobody but the owner may read.
+var titles = []string{"Kuolema op. 44", "Finlandia op. 26", "Tapiola op. 112"}
+
+const host = "laptop-of-somebody"
+
+// text is a file that says its title over and over.
+func text(title string) []byte { return bytes.Repeat([]byte(title+"\n"), 20_000) }
+
+// layout is what names in a bucket may look like, FORMAT.md §2.
+var layout = regexp.MustCompile(`^(readme\.txt|repo\.json|keys/[a-z0-9.-]+\.age|devices/[0-9a-f]{16}(-[0-9a-z]+)?\.age` +
+	`|log/[0-9a-f]{16}/[0-9]{16}-[0-9a-f]{64}\.age|checkpoints/[0-9]{16}-[0-9a-f]{16}-[0-9]{16}-[0-9a-f]{64}` +
+	`|(audio|meta)/[0-9a-f]{2}/[0-9a-f]{64}\.age)$`)
+
+// storeLearnsNothing looks at all that the store has: names, bytes and attributes.
+func storeLearnsNothing(t *testing.T, dir string, words ...string) {
+	t.Helper()
+	objects := 0
+	must(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		objects++
+		key, err := filepath.Rel(dir, name)
+		must(t, err)
+		if !layout.MatchString(key) {
+			t.Errorf("an object is named %s", key)
+		}
+		body, err := os.ReadFile(name)
+		must(t, err)
+		attributes, err := xattr.List(name)
+		must(t, err)
+		for _, a := range attributes {
+			value, err := xattr.Get(name, a)
+			must(t, err)
+			body = append(append(body, a...), value...)
+		}
+		for _, word := range words {
+			if bytes.Contains(body, []byte(word)) || strings.Contains(key, word) {
+				t.Errorf("%s tells %q", key, word)
+			}
+		}
+		return nil
+	}))
+	if objects < 10 {
+		t.Errorf("the bucket has %d objects", objects)
+	}
+}
+
+// mustRefuseStrangers asks the S3 server inside the program without credentials.
+func mustRefuseStrangers(t *testing.T, url string) {
+	t.Helper()
+	answer, err := http.Get(url)
+	must(t, err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("the server answers a stranger with %s", answer.Status)
+	}
+}
+
+// mustKeepOthersOut tries a home in use as another user.
+func mustKeepOthersOut(t *testing.T, home string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return // nobody to try it as
+	}
+	other := func(script string) error {
+		sh := exec.Command("/bin/sh", "-c", script, "sh", home)
+		sh.Dir = "/"
+		sh.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return sh.Run()
+	}
+	for _, dir := range []string{filepath.Dir(home), filepath.Dir(filepath.Dir(home))} { // of this test alone
+		must(t, os.Chmod(dir, 0o755))
+	}
+	if err := other(`ls "$(dirname "$1")"`); err != nil {
+		t.Fatalf("another user does not even come to the home: %v", err)
+	}
+	for _, script := range []string{`ls "$1"`, `cat "$1/config.toml"`, `cat "$1/log/tunesafe.log"`, `test -S "$1/run/sock"`, `cd "$1/cache"`} {
+		if other(script) == nil {
+			t.Errorf("another user may %s", script)
+		}
 	}
 }
 
