@@ -44,7 +44,7 @@ func commands() []*command {
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
 		snapshotsCommand, historyCommand, diffCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
-		keysCommand, recoveryKitCommand, devicesCommand,
+		keysCommand, recoveryKitCommand, devicesCommand, storeCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}

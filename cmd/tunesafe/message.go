@@ -71,6 +71,7 @@ var (
 	errNotTheSame      = errors.New("the two passphrases are not the same")
 	errShortPassphrase = errors.New("the passphrase is too short")
 	errReadOnlyHome    = errors.New("this home was made with a key that only reads: it can change nothing in the backup")
+	errNotCopied       = errors.New("the home stays with the old place, as the new one has not all of it")
 	errKitExists       = errors.New("is there already")
 	errNoDevice        = errors.New("no machine of the repository has that name or id")
 	errManyDevices     = errors.New("several machines have that name")
@@ -98,6 +99,8 @@ var messages = []message{
 	{is: errNoStoreDir, hint: "check the folder's name; a store elsewhere is named with --store s3://bucket/prefix"},
 	{is: errNoRoot, hint: "use the recovery key that was shown when the repository was created, or another that opens everything: tunesafe keys list"},
 	{is: errNoTerminal, hint: "run it in a terminal, or give --recovery-key FILE or the passphrase in a file; see tunesafe help of the command"},
+	{is: errNotCopied, hint: "give the command again, without --copied: what is missing is copied; tunesafe check tells whether the old place has the same problems"},
+	{is: store.ErrDamaged, hint: "run tunesafe check --read on the old place, and tunesafe repair"},
 	{is: errKitExists, hint: "name another file, or delete it"},
 	{is: recoverykit.ErrShare, hint: "compare it with the page, letter by letter; it begins with TUNESAFE-SHARE-"},
 	{is: recoverykit.ErrTooFewShares, hint: "each page says how many are needed"},

@@ -87,6 +87,8 @@ var (
 	// ErrArchived: the object is there and cannot be read before it was restored
 	// from an archive. No retry changes that.
 	ErrArchived = errors.New("the object is archived")
+	// ErrDamaged: the bytes are not those that the name tells of.
+	ErrDamaged = errors.New("the object is damaged")
 	// ErrClass: the store has no such storage class.
 	ErrClass = errors.New("the store refuses this storage class")
 )
