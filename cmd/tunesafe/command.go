@@ -42,7 +42,7 @@ func commands() []*command {
 		initCommand, mountCommand, unmountCommand, statusCommand, waitCommand,
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
-		snapshotsCommand, historyCommand, diffCommand,
+		snapshotsCommand, historyCommand, diffCommand, undoCommand,
 		restoreCommand, lsCommand, pictureCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
 		keysCommand, recoveryKitCommand, devicesCommand, storeCommand,
 		logsCommand, serveCommand, versionCommand, helpCommand(),

@@ -13,6 +13,8 @@ type Remembering interface {
 	History(ctx context.Context, r HistoryRequest, progress func(PastProgress)) (HistoryReport, error)
 	// Diff compares two moments.
 	Diff(ctx context.Context, r DiffRequest, progress func(PastProgress)) (DiffReport, error)
+	// Undo makes the drive as it was.
+	Undo(ctx context.Context, r UndoRequest, progress func(PastProgress)) (UndoReport, error)
 }
 
 // PastProgress tells how far the log was read, which is done once in each home.
@@ -87,6 +89,24 @@ type DiffChange struct {
 	Was     []byte   `json:"was,omitempty"` // the path before, if that was another
 	Dir     bool     `json:"dir,omitempty"`
 	Changes []string `json:"changes,omitempty"` // in words
+}
+
+// UndoRequest asks for what was, at and below paths.
+type UndoRequest struct {
+	Since  *time.Time `json:"since,omitempty"` // as it was then; nil: before the last change of each path
+	Paths  [][]byte   `json:"paths,omitempty"` // on the drive, from its top; none is all of it
+	DryRun bool       `json:"dry_run,omitempty"`
+}
+
+// UndoReport tells what was done, or would be.
+type UndoReport struct {
+	Changes []DiffChange `json:"changes"` // from what was there to what is there now
+	Done    int          `json:"done"`
+}
+
+// Undo implements [Remembering].
+func (c *Client) Undo(ctx context.Context, r UndoRequest, progress func(PastProgress)) (UndoReport, error) {
+	return call[UndoReport](ctx, c, "undo", r, progress)
 }
 
 // Snapshots implements [Remembering].

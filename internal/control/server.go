@@ -46,6 +46,7 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/work", handler(s, s.work))
 	mux.Handle("POST /v1/snapshots", handler(s, o.Snapshots))
 	mux.Handle("POST /v1/history", handler(s, o.History))
+	mux.Handle("POST /v1/undo", handler(s, o.Undo))
 	mux.Handle("POST /v1/diff", handler(s, o.Diff))
 	mux.Handle("POST /v1/mount", handler(s, s.mount))
 	mux.Handle("POST /v1/health", handler(s, o.Health))

@@ -61,6 +61,17 @@ func (r Rev) Seq() uint64 { return binary.BigEndian.Uint64(r[16:]) }
 // IsZero reports whether r is no commit's.
 func (r Rev) IsZero() bool { return r == Rev{} }
 
+// Before is the place just before r.
+func (r Rev) Before() Rev {
+	for i := len(r) - 1; i >= 0; i-- {
+		r[i]--
+		if r[i] != 0xff {
+			break
+		}
+	}
+	return r
+}
+
 // Compare orders revs as their commits apply.
 func (r Rev) Compare(s Rev) int { return bytes.Compare(r[:], s[:]) }
 
