@@ -112,7 +112,7 @@ var disasters = []struct {
 		for _, p := range s.tracks[:25] {
 			s.rewrite(p, func(b []byte) []byte { b[len(b)/2] ^= 0x10; return b }, true)
 		}
-	}, "have other sound under the same tags"},
+	}, "and tags, size and time as before"},
 	{"encrypted in place", func(s *scene) {
 		block, err := aes.NewCipher(make([]byte, 16))
 		must(s, err)
