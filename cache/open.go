@@ -359,7 +359,12 @@ func (c *Cache) haveOf(ino Ino, h *have) (ok bool, err error) {
 }
 
 func (c *Cache) contentPath(ino Ino) string {
-	return filepath.Join(c.opt.ContentDir, hexByte(int(byte(ino))), fmt.Sprintf("%016x", ino))
+	return filepath.Join(c.opt.ContentDir, ContentName(ino))
+}
+
+// ContentName is the path of an inode's content file below the folder of contents.
+func ContentName(ino Ino) string {
+	return filepath.Join(hexByte(int(byte(ino))), fmt.Sprintf("%016x", ino))
 }
 
 // hexByte names one of the 256 folders of the contents.

@@ -53,7 +53,11 @@ func (w *Worker) checkpoint(ctx context.Context) error {
 	if settled, err := w.cache.Settled(); err != nil || !settled || w.cache.Version() != version {
 		return errors.Join(err, errMoved)
 	}
-	c := &repo.Commit{Kind: repo.CheckpointCommit, Heads: heads, Rows: cb.Rows, Puts: cb.Puts}
+	lost, err := w.lostCommits()
+	if err != nil {
+		return err
+	}
+	c := &repo.Commit{Kind: repo.CheckpointCommit, Heads: heads, Rows: cb.Rows, Puts: cb.Puts, Lost: lostHeads(lost, heads)}
 	return w.publish(ctx, c, nil)
 }
 

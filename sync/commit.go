@@ -195,7 +195,11 @@ func (w *Worker) unplaced(puts []repo.ObjectRow) (rows []repo.ObjectRow) {
 // checkHead compares our newest commit in the bucket with the one we remember;
 // one that is on its way may be there, too.
 func (w *Worker) checkHead(ctx context.Context, own repo.Head, sent string) error {
-	newer, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own)
+	lost, err := w.lostCommits()
+	if err != nil {
+		return err
+	}
+	newer, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own, lost...)
 	if err != nil {
 		return err
 	}

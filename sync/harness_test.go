@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
@@ -44,6 +46,8 @@ type world struct {
 	raw  store.Store
 	keys *repo.Keys
 	root []byte
+
+	recovery age.Identity
 }
 
 func newWorld(t testing.TB) *world {
@@ -57,7 +61,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, st: store.Count(strict{m}), mem: strict{m}, raw: m, keys: keys, root: root}
+	return &world{t: t, st: store.Count(strict{m}), mem: strict{m}, raw: m, keys: keys, root: root, recovery: id}
 }
 
 // strict refuses what a server refuses: bytes that are not what the key says.
@@ -137,7 +141,7 @@ func (d *device) assemble(st store.Store) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Enrol: d.enrol, InoBase: baseOf, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond),
+	d.w = New(Options{Cache: d.cache, Store: st, Keys: d.keys, Device: d.dev, Index: d.index, Reader: d.rd, Dir: d.dir, Kept: repo.OpenKept(filepath.Join(d.dir, "kept")), Enrol: d.enrol, InoBase: baseOf, Log: log, TakeAfter: d.takeAfter, Checkpoint: d.checkpoint, Settle: max(d.settle, 10*time.Millisecond),
 		Transfers: d.transfers})
 }
 

@@ -133,6 +133,14 @@ func (w *Worker) readOutgoing() (*outgoing, error) {
 	return out, nil
 }
 
+// keepCommit keeps a commit as it lies in the bucket, to put it back should it be lost
+// there. Nothing else depends on it.
+func (w *Worker) keepCommit(name string, body []byte) {
+	if err := w.o.Kept.Add(name, body); err != nil {
+		w.log.Warn("a commit is not kept here", "commit", name, "err", err)
+	}
+}
+
 // deliver sends a sealed commit and takes it in once it is acknowledged.
 func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 	d := w.o.Device
@@ -165,6 +173,7 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 		return err
 	}
 	crashpoint.At("commit.taken")
+	w.keepCommit(out.Name, out.Body)
 	w.o.Committed(c)
 	w.mu.Lock()
 	w.last = c.Time

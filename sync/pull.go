@@ -46,6 +46,7 @@ type puller struct {
 	rows  []cache.Row
 	names []cache.NameRow
 	other map[string]bool
+	lost  []string // commits that need not be in the bucket
 }
 
 func (p *puller) pull(ctx context.Context) error {
@@ -61,6 +62,9 @@ func (p *puller) pull(ctx context.Context) error {
 		return err
 	}
 	heads, err := w.o.Index.Heads()
+	if err == nil {
+		p.lost, err = w.lostCommits()
+	}
 	if err != nil {
 		return err
 	}
@@ -88,6 +92,9 @@ func (p *puller) pull(ctx context.Context) error {
 		}
 	}
 	crashpoint.At("pull.done")
+	if err := w.o.Kept.KeepSmall(ctx, w.o.Store, w.o.Keys); err != nil {
+		w.log.Warn("the keys in the bucket are not kept here", "err", err)
+	}
 	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
 	return w.cache.SyncRows()
 }
@@ -159,6 +166,7 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 		return nil, err
 	}
 	p.Newest = c.Time
+	p.lost = append(p.lost, c.Lost...)
 	return c.Heads, p.flush("")
 }
 
@@ -195,9 +203,10 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		if err := errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time), p.w.noteHead(c)); err != nil {
 			return err
 		}
+		p.w.keepCommit(c.Name, c.Body)
 		p.w.o.Committed(c)
 		return nil
-	})
+	}, p.lost...)
 }
 
 func (p *puller) flushIfMany(base string) error {

@@ -61,6 +61,9 @@ type Options struct {
 	Reader *repo.Reader
 	Dir    string // of the home, for the commit being sent
 
+	// Kept is where the small objects of the bucket are kept; nil: nowhere.
+	Kept *repo.Kept
+
 	// Enrol makes a new device of this home and keeps it there. It is called
 	// when the home proves to be a copy of another, or an old copy of itself.
 	Enrol func(context.Context) (*repo.Device, error)

@@ -67,7 +67,7 @@ func diskHint(final bool) string {
 func newWorker(d *drive, o driveOptions) *tsync.Worker {
 	return tsync.New(tsync.Options{
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
-		Dir: d.home.StateDir(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
+		Dir: d.home.StateDir(), Kept: d.kept(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
 		Enrol: d.enrol, KeepKeys: func() error { return d.home.SetKeys(d.keys) }, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
 		Hint: func(err error) string { return explain(err).Hint }, Committed: d.past.Committed,
 	})
@@ -217,3 +217,6 @@ func find(c *cache.Cache, name string) (cache.Attr, error) {
 	}
 	return a, err
 }
+
+// kept is where the home keeps the small objects of the bucket.
+func (d *drive) kept() *repo.Kept { return repo.OpenKept(d.home.KeptDir()) }

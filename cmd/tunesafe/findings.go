@@ -32,7 +32,7 @@ func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, prog
 		return control.CheckReport{}, err
 	}
 	findings, sum, err := repo.Check(ctx, d.counted, d.keys, d.index, repo.CheckOptions{
-		Read: r.Read, Marks: marks, Verified: verified,
+		Read: r.Read, Kept: d.kept(), Marks: marks, Verified: verified,
 		Progress: func(objects, of, bytes, all int64) {
 			progress(control.CheckProgress{Objects: objects, TotalObjects: of, Bytes: bytes, TotalBytes: all})
 		},

@@ -54,6 +54,7 @@ var (
 	errNeedsKey        = errors.New("to go on as a device of its own it needs the recovery key")
 	errOtherDevice     = errors.New("another device wrote within the last day")
 	errProblems        = errors.New("the repository has problems")
+	errUnrepaired      = errors.New("not all could be put right")
 	errNoRecoveryKey   = errors.New("this home holds no recovery key")
 	errManyPaths       = errors.New("two paths would be restored under one name")
 	errOwnDrive        = errors.New("is on the drive itself")
@@ -130,7 +131,8 @@ var messages = []message{
 	{is: errNeedsKey, hint: "tunesafe repair --recovery-key FILE; until then nothing is uploaded, and nothing is lost"},
 	{is: tsync.ErrCloned, hint: "unmount the drive and mount it again: the home goes on as a device of its own, and nothing is lost"},
 	{is: errOtherDevice, hint: "where both change the same file the newer change wins; the older one stays in the repository"},
-	{is: errProblems, hint: "keep the bucket as it is; files still in this home's cache can be copied off the drive", exit: exitFound},
+	{is: errProblems, hint: "tunesafe repair --bucket puts back what this home, the folders or others still have; until then keep the bucket as it is", exit: exitFound},
+	{is: errUnrepaired, exit: exitFound, hint: "name folders or homes that may have what is lost: --from DIR; if there is none, --give-up ends the search"},
 	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},
 	{is: errManyPaths, hint: "restore them one by one"},
 	{is: errOwnDrive, hint: "what is on the drive is backed up by itself"},

@@ -13,7 +13,7 @@ import (
 
 var repairCommand = &command{
 	name:    "repair",
-	summary: "make a damaged or copied home work again",
+	summary: "make a damaged home, or a damaged store, work again",
 	text: `Rebuilds what is damaged or missing in the home's local database from the store,
 and has a home that is a copy of another, or was restored from a backup, go on as
 a device of its own. Names, tags and everything else that was uploaded come back.
@@ -21,33 +21,54 @@ Files that were never uploaded are put into the folder lost+found of the drive,
 under their names where the damaged database still tells them. What was damaged is
 kept, in the folder state of the home; nothing in the store is deleted.
 
+With --bucket what is damaged or missing in the store is put back, too: keys,
+certificates and the log as this home keeps them, packs as they were uploaded, sound
+and everything else out of the cache, out of the folders that are backed up
+(whatever the files are called and however they are tagged by now), and out of
+every folder that --from names, which may be another home of the same repository.
+Nothing is taken that is not, byte for byte, what was lost. --read reads all of the
+store for it, as tunesafe check --read does; without it only what is missing or has
+another size is seen. Files of which bytes are lost are named, and the exit code is
+7; what is left of them stays in the store, as a source may turn up. --give-up says
+that none will: the damaged objects are to be deleted by the next prune.
+
 The drive must not be mounted. The recovery key is needed only where the home
 holds none, which is the case on every machine but the first.`,
 	bind: bindRepair,
 }
 
 func bindRepair(f *pflag.FlagSet) action {
-	var o opener
+	var o repairOptions
 	o.bind(f, "", "open the repository with")
+	f.BoolVar(&o.store, "bucket", false, "put back what is damaged or missing in the store")
+	f.BoolVar(&o.all, "read", false, "read all of the store to find what is damaged (with --bucket)")
+	f.StringArrayVar(&o.from, "from", nil, "look for lost bytes in the folder, or home, `DIR`, too; may be repeated (with --bucket)")
+	f.BoolVar(&o.giveUp, "give-up", false, "do without what no source has (with --bucket)")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 0, ""); err != nil {
 			return err
 		}
-		key, err := o.read()
-		if err != nil {
+		if !o.store && (o.all || o.giveUp || len(o.from) > 0) {
+			return misuse("--read, --from and --give-up need --bucket")
+		}
+		var err error
+		if o.key, err = o.read(); err != nil {
 			return err
 		}
-		return repair(ctx, e, key)
+		return repair(ctx, e, o)
 	}
 }
 
-func repair(ctx context.Context, e *env, key *secret) error {
-	d, err := openToRepair(ctx, e.home, key)
+func repair(ctx context.Context, e *env, o repairOptions) error {
+	d, err := openToRepair(ctx, e.home, o.key)
 	if errors.Is(err, cache.ErrDamaged) {
-		d, err = setAside(ctx, e, key, err)
+		d, err = setAside(ctx, e, o.key, err)
 	}
 	if err != nil {
 		return err
+	}
+	if o.store {
+		return errors.Join(d.repairStore(ctx, e, o), d.Close())
 	}
 	return errors.Join(d.repair(ctx, e), d.Close())
 }

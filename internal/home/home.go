@@ -9,7 +9,8 @@
 //	device.json        who this home is in the repository
 //	state/             namespace, journal, index: cannot be rebuilt while something waits;
 //	                   and the history, which can be
-//	cache/             contents and packs; holds what waits to be uploaded, too
+//	cache/             contents and packs; holds what waits to be uploaded, too; and the
+//	                   small objects of the bucket as they lie there, to be put back
 //	run/               lock and socket of the process that owns the home
 //	log/               what that process had to say
 //
@@ -88,6 +89,7 @@ func (h Home) HistoryFile() string     { return h.in("state", "history.db") }
 func (h Home) HealthFile() string      { return h.in("state", "health.db") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }
+func (h Home) KeptDir() string         { return h.in("cache", "kept") }
 func (h Home) RunDir() string          { return h.in("run") }
 func (h Home) LogFile() string         { return h.in("log", "tunesafe.log") }
 

@@ -17,6 +17,8 @@ import (
 type CheckOptions struct {
 	// Read downloads every object and verifies every blob in it.
 	Read bool
+	// Kept is what the home keeps of the bucket's small objects; it may be nil.
+	Kept *Kept
 	// Marks are heads that were written down outside this machine. A bucket
 	// whose log lacks one was rolled back.
 	Marks []Mark
@@ -39,6 +41,8 @@ type Summary struct {
 	Unreferenced     int64 // objects that no commit names, as a crash leaves them
 	Discarded        int64 // objects that were condemned and are not deleted yet
 	Read, ReadBytes  int64 // objects read and verified whole
+
+	BadHints []string // of checkpoints that are there: missing, or not as they were written
 }
 
 // Check compares the bucket with what the log says: it reads every commit,
@@ -53,17 +57,21 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 		heads: map[string][]Head{}, commits: map[string]*Origin{}, listedCommits: map[string]bool{},
 		objects: map[string]*checkedObject{}, condemned: map[string]*checkedObject{}, condemners: map[string]map[string]*checkedObject{}, acked: map[string]bool{}, deleted: map[string]*Origin{},
 		inodes: map[uint64]checkedInode{}, placed: map[ID][]*checkedObject{}, ends: map[ID]int64{},
+		lost: map[string]bool{}, hints: map[string]bool{},
 	}
 	for _, step := range []func(context.Context) error{
 		c.checkKeys,
+		c.checkSmall,
 		func(context.Context) error { return c.rememberHeads(x) },
 		c.readLogs,
 		c.checkSeen,
 		c.compareMarks,
 		func(context.Context) error { return c.compareIndex(x) },
 		c.listBucket,
+		c.checkHints,
 		c.readObjects,
 		c.findBlobs,
+		c.forgive,
 	} {
 		if err := step(ctx); err != nil {
 			return c.sorted(), c.sum, err
@@ -87,6 +95,10 @@ type checker struct {
 	seen     []seenCommit
 	// listedCommits are the names of heads.
 	listedCommits map[string]bool
+	lost          map[string]bool           // commits of which a later one says that they are
+	gaps          []gap                     // where commits are missing
+	checkpoints   []*Commit                 // without their rows
+	hints         map[string]bool           // those in the bucket
 	objects       map[string]*checkedObject // that the log puts and does not condemn
 	condemned     map[string]*checkedObject
 	condemners    map[string]map[string]*checkedObject // by name and device, while the log is read

@@ -117,6 +117,7 @@ func (c *checker) listedMark(device string) {
 
 func (c *checker) listedHint(info store.Info) {
 	name, err := parseHint(info.Key)
+	c.hints[info.Key] = true
 	switch {
 	case err != nil:
 		c.foreign(info, "not the name of a hint")

@@ -29,6 +29,7 @@ func (c *checker) readLogs(ctx context.Context) error {
 			c.sum.Heads = append(c.sum.Heads, Mark{device, heads[len(heads)-1].Seq, heads[len(heads)-1].SHA})
 		}
 	}
+	c.reportGaps()
 	for name, by := range c.condemners {
 		for _, device := range slices.Sorted(maps.Keys(by)) {
 			if o := c.condemned[name]; o == nil {
@@ -69,7 +70,7 @@ func (c *checker) logOf(ctx context.Context, device string) ([]Head, error) {
 		if h.Seq == last.Seq {
 			c.find(KindForked, info.Key, ErrFork, "log is forked: %s has the same number", commitName(device, last))
 		} else if h.Seq != last.Seq+1 {
-			c.find(KindBroken, info.Key, ErrChain, "commits %d to %d of device %s before it are missing", last.Seq+1, h.Seq-1, device)
+			c.gaps = append(c.gaps, gap{device, info.Key, last.Seq + 1, h.Seq})
 		}
 		last = h
 		heads = append(heads, h)
@@ -122,6 +123,12 @@ func (c *checker) takeCommit(f fetched, name string, before []Head) error {
 	c.checkPlace(commit, before)
 	c.sum.Commits++
 	c.commits[name] = at
+	for _, lost := range commit.Lost {
+		c.lost[lost] = true
+	}
+	if commit.Kind == CheckpointCommit {
+		c.checkpoints = append(c.checkpoints, &Commit{Device: commit.Device, Seq: commit.Seq, Time: commit.Time, Name: name})
+	}
 	for _, row := range commit.Puts {
 		if o := c.objects[row.Name]; o == nil {
 			c.objects[row.Name] = &checkedObject{row: row, put: at}

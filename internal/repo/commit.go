@@ -41,6 +41,7 @@ type Commit struct {
 	Time   time.Time
 	Seen   map[string]Head // other devices' newest commits taken in
 	Epoch  int
+	Lost   []string // names of commits that nobody can read any more, see [ParseLost]
 
 	Puts      []ObjectRow
 	Condemned []CondemnRow
@@ -54,6 +55,7 @@ type Commit struct {
 
 	Name string // of the object; set by [EncodeCommit] and [DecodeCommit], as is
 	Size int64  // its size in the bucket
+	Body []byte // as it lies in the bucket; set by the same
 }
 
 // CondemnRow says that an object is no longer used and will be deleted. Device and
@@ -143,7 +145,7 @@ func EncodeCommit(k *Keys, d *Device, c *Commit) (*Sealed, error) {
 		return nil, fmt.Errorf("commit %d: %w", c.Seq, err)
 	}
 	s.Name = commitName(d.ID, Head{c.Seq, hex.EncodeToString(s.sum[:])})
-	c.Name, c.Size = s.Name, int64(len(s.Body))
+	c.Name, c.Size, c.Body = s.Name, int64(len(s.Body)), s.Body
 	return s, nil
 }
 
@@ -184,6 +186,11 @@ func (c *Commit) validate() error {
 	}
 	if (c.Seq == 1) != (c.Repo != "") || c.Repo != "" && !isHex(c.Repo, 64) {
 		return fmt.Errorf("number %d with hash of %s %.80q", c.Seq, repoFile, c.Repo)
+	}
+	for _, name := range c.Lost {
+		if _, _, err := ParseLost(name); err != nil {
+			return err
+		}
 	}
 	for i := range c.Puts {
 		if err := c.Puts[i].validate(); err != nil {
@@ -237,7 +244,7 @@ func DecodeCommit(k *Keys, certs map[string]Certificate, name string, body []byt
 	if c.Device != device || c.Seq != head.Seq {
 		return nil, fmt.Errorf("%s: %w: its header says device %.40q, number %d", name, ErrCorrupt, c.Device, c.Seq)
 	}
-	c.Name, c.Size = name, int64(len(body))
+	c.Name, c.Size, c.Body = name, int64(len(body)), body
 	return c, nil
 }
 

@@ -74,7 +74,7 @@ func Create(ctx context.Context, st store.Store, recovery *age.X25519Identity) (
 	if err := sealKey(ctx, st, k, root, KeyInfo{Name: RecoveryName, Recipient: recovery.Recipient()}); err != nil {
 		return nil, nil, err
 	}
-	if err := st.Put(ctx, "readme.txt", readme); err != nil {
+	if err := st.Put(ctx, readmeFile, readme); err != nil {
 		return nil, nil, err
 	}
 	crashpoint.At("init.keys")
@@ -226,18 +226,7 @@ func getSealed(ctx context.Context, st store.Store, name string, identities ...a
 	if err != nil {
 		return nil, err
 	}
-	r, err := age.Decrypt(bytes.NewReader(body), identities...)
-	if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
-		return nil, fmt.Errorf("%s: %w", name, ErrWrongKey)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
-	}
-	return text, nil
+	return openSealed(name, body, identities...)
 }
 
 // getAll reads a whole object of at most limit bytes.
@@ -248,6 +237,9 @@ func getAll(ctx context.Context, st store.Store, name string, limit int64) ([]by
 	}
 	defer r.Close()
 	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if errors.Is(err, store.ErrDamaged) {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

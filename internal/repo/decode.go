@@ -500,6 +500,8 @@ func (l *line) headerField(s *scanner, name string) bool {
 		c.Seen = s.heads()
 	case "epoch":
 		c.Epoch = int(s.length(math.MaxInt32))
+	case "lost":
+		s.array(func() { c.Lost = append(c.Lost, s.str()) })
 	case "heads":
 		c.Heads = s.heads()
 	case "rows":

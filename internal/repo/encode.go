@@ -258,6 +258,16 @@ func appendHeader(b []byte, c *Commit) []byte {
 		b = appendHeads(b, "seen", c.Seen)
 	}
 	b = appendIntField(b, "epoch", int64(c.Epoch))
+	if len(c.Lost) > 0 {
+		b = append(appendField(b, "lost"), '[')
+		for i, name := range c.Lost {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(b, name)
+		}
+		b = append(b, ']')
+	}
 	return append(b, '}', '\n')
 }
 

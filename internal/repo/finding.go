@@ -38,11 +38,13 @@ const (
 	KindLeftover   Kind = "leftover"   // the same, and older: an upload was interrupted
 	KindDiscarded  Kind = "discarded"  // condemned, and not deleted yet
 	KindNew        Kind = "new"        // written while the check ran
-	KindHint       Kind = "hint"       // of a checkpoint that is not there
+	KindHint       Kind = "hint"       // of a checkpoint that is not there, or missing to one that is
+	KindReadme     Kind = "readme"     // readme.txt is not what this version writes
+	KindLost       Kind = "lost"       // a commit that is gone; a later one says so, and again what is known of it
 )
 
 // harmless kinds are no fault of the repository.
-var harmless = []Kind{KindUnfinished, KindLeftover, KindDiscarded, KindNew, KindHint}
+var harmless = []Kind{KindUnfinished, KindLeftover, KindDiscarded, KindNew, KindHint, KindReadme, KindLost}
 
 // Finding is something that [Check] found.
 type Finding struct {

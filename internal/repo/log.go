@@ -21,9 +21,9 @@ const (
 // OwnHead lists what stands behind the head that device remembers of itself:
 // nothing, in a home that was neither restored nor cloned. [ErrChain] means
 // that the bucket lacks the remembered head: it was rolled back, or is another.
-// [ErrRetired] means that the device must commit no more.
-func OwnHead(ctx context.Context, st store.Store, device string, after Head) (newer []store.Info, err error) {
-	newer, marked, err := listLog(ctx, st, device, after, nil)
+// It may be among the commits that are known as lost. [ErrRetired] means that the device must commit no more.
+func OwnHead(ctx context.Context, st store.Store, device string, after Head, lost ...string) (newer []store.Info, err error) {
+	newer, marked, err := listLog(ctx, st, device, after, nil, lost)
 	if err == nil && marked {
 		err = fmt.Errorf("%s: this %w", device, ErrRetired)
 	}
@@ -48,7 +48,7 @@ func LastCommit(ctx context.Context, st store.Store, device string) (at time.Tim
 // bucket.
 func Marks(ctx context.Context, st store.Store, certs map[string]Certificate) (marks []Mark, err error) {
 	for _, device := range slices.Sorted(maps.Keys(certs)) {
-		infos, _, err := listLog(ctx, st, device, Head{}, certs[device].Retired)
+		infos, _, err := listLog(ctx, st, device, Head{}, certs[device].Retired, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -82,9 +82,9 @@ func Refused(ctx context.Context, st store.Store, c Certificate) (names []string
 
 // listLog lists the commits of device behind the head after, none missing,
 // none twice. The list begins at the number of after itself, so that it shows
-// whether that commit is still there, and alone. Of a device that was retired it
+// whether that commit is still there, and alone; if it is lost, it need not be. Of a device that was retired it
 // ends with the last that counts. marked tells that the list shows it to be retired.
-func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement) (infos []store.Info, marked bool, err error) {
+func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement, lost []string) (infos []store.Info, marked bool, err error) {
 	prefix := logPrefix(device)
 	if retired != nil && after.Seq >= retired.Last.Seq {
 		return nil, true, nil
@@ -95,6 +95,9 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 	}
 	counts := Certificate{Retired: retired}
 	previous := Head{} // of the list
+	if after.Seq > 0 && slices.Contains(lost, commitName(device, after)) {
+		previous = after
+	}
 	for info, err := range st.List(ctx, prefix, last) {
 		if err != nil {
 			return nil, false, err
@@ -106,6 +109,9 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 		}
 		if counts.refuses(h) != nil {
 			continue
+		}
+		if h == previous {
+			continue // it is there all the same
 		}
 		if h.Seq == previous.Seq {
 			return nil, false, fmt.Errorf("%w: %s and %s", ErrFork, commitName(device, previous), info.Key)
@@ -133,8 +139,9 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 // ReadLog gives the commits behind the heads in since to fn, one after
 // another, by time, then device, then number: the order in which they apply.
 // It reads the chains of the devices in certs and ends at the first fault, by
-// then having given fn whole commits only, each verified and in its chain.
-func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since map[string]Head, fn func(*Commit) error) error {
+// then having given fn whole commits only, each verified and in its chain. The commits in
+// since may be among those that are known as lost.
+func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since map[string]Head, fn func(*Commit) error, lost ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for device, head := range since {
@@ -145,7 +152,7 @@ func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Cert
 	gets := semaphore.NewWeighted(parallelGets)
 	var chains []*chain
 	for _, device := range slices.Sorted(maps.Keys(certs)) {
-		infos, _, err := listLog(ctx, st, device, since[device], certs[device].Retired)
+		infos, _, err := listLog(ctx, st, device, since[device], certs[device].Retired, lost)
 		if err != nil {
 			return err
 		}

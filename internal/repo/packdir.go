@@ -158,3 +158,25 @@ func bytesSource(body []byte) source {
 		return io.NopCloser(io.NewSectionReader(bytes.NewReader(body), offset, length)), nil
 	}
 }
+
+// Kept gives a pack as it was uploaded or fetched; nil if it is not here, or not as
+// it was.
+func (r *Reader) Kept(name, kind string) []byte {
+	if r.dir == nil {
+		return nil
+	}
+	return KeptPack(r.dir.dir, name, kind)
+}
+
+// KeptPack is Kept of the folder of packs of any home.
+func KeptPack(dir, name, kind string) []byte {
+	file, _ := (&packDir{dir: dir}).file(name, kind)
+	if file == "" || kind == Audio {
+		return nil
+	}
+	body, err := os.ReadFile(file)
+	if err != nil || verifyName(name, body) != nil {
+		return nil
+	}
+	return body
+}

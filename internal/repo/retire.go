@@ -63,7 +63,7 @@ func Retire(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKe
 		return cert.Retired, copyMark(ctx, st, cert.Device)
 	}
 	said := &Retirement{Time: time.Now().UTC().Truncate(time.Second)}
-	infos, _, err := listLog(ctx, st, cert.Device, Head{}, nil)
+	infos, _, err := listLog(ctx, st, cert.Device, Head{}, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +112,10 @@ func openRetirement(ctx context.Context, st store.Store, k *Keys, device, name s
 	if err != nil {
 		return nil, err
 	}
+	return k.parseRetirement(name, device, text)
+}
+
+func (k *Keys) parseRetirement(name, device string, text []byte) (*Retirement, error) {
 	var r retirement
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)

@@ -19,7 +19,7 @@ func HeadsBefore(ctx context.Context, st store.Store, k *Keys, certs map[string]
 		return heads, nil
 	}
 	for device, cert := range certs {
-		infos, _, err := listLog(ctx, st, device, Head{}, cert.Retired)
+		infos, _, err := listLog(ctx, st, device, Head{}, cert.Retired, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -34,7 +34,7 @@ type Info struct {
 // elements, at most 200 bytes.
 //
 // Errors are wrapped around the sentinels of this package: [ErrNotExist],
-// [ErrNoBucket], [ErrDenied], [ErrUnavailable], [ErrClock], [ErrFull],
+// [ErrNoBucket], [ErrDenied], [ErrUnavailable], [ErrClock], [ErrDamaged], [ErrFull],
 // [ErrArchived], [ErrClass].
 // ErrNotExist is returned only on the store's clear word that the object is
 // not there; a failed look-up is never reported as ErrNotExist.
@@ -82,6 +82,9 @@ var (
 	ErrClock = errors.New("clock differs from the store's")
 	// ErrRange: the range begins at or past the object's end.
 	ErrRange = errors.New("range beyond the object")
+	// ErrDamaged: the bytes that came are not those that the store was given, by
+	// the checksum it keeps.
+	ErrDamaged = errors.New("other bytes than the store was given")
 	// ErrFull: the store has no room or a quota is reached.
 	ErrFull = errors.New("store is full")
 	// ErrArchived: the object is there and cannot be read before it was restored

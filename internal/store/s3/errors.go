@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/aws/smithy-go"
 
@@ -126,8 +127,7 @@ func byStatus(status int) error {
 	return nil
 }
 
-// translateRead is for an error in the middle of a body. What is not the
-// network's fault, a checksum that differs above all, stays as it is.
+// translateRead is for an error in the middle of a body.
 func translateRead(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil {
 		return cause
@@ -137,6 +137,9 @@ func translateRead(ctx context.Context, err error) error {
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if strings.Contains(err.Error(), "checksum did not match") { // the SDK's error has no type that can be named
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
 	return err
 }

@@ -1,0 +1,152 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// Kept is a folder of a home in which the small objects that nothing else could
+// make again lie as they lie in the bucket: commits, certificates, sealed keys,
+// repo.json. What the bucket loses of them is put back byte for byte. A nil *Kept
+// keeps nothing.
+//
+// An object whose name says its SHA-256 lies in a file of that name; of any other
+// the file's name ends in it. So what this disk damages is never put back.
+type Kept struct{ dir string }
+
+// OpenKept gives the folder dir, which is made when something is kept.
+func OpenKept(dir string) *Kept { return &Kept{dir} }
+
+// keepable tells whether objects of that name are kept.
+func keepable(name string) bool {
+	folder, _, _ := strings.Cut(name, "/")
+	return store.CheckKey(name) == nil && (folder == "log" || folder == "keys" || folder == "devices" || name == repoFile)
+}
+
+// Add keeps an object. Of a name that does not say the SHA-256 of its bytes the
+// newest counts.
+func (k *Kept) Add(name string, body []byte) error {
+	if k == nil || !keepable(name) {
+		return nil
+	}
+	file := filepath.Join(k.dir, name)
+	if _, ok := store.SumOf(name); !ok {
+		file += "-" + hexSum(body)
+	}
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", body, 0o600); err != nil {
+		return errors.Join(err, os.Remove(file+".new"))
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return err
+	}
+	for _, old := range k.versions(name) {
+		if old != file {
+			os.Remove(old) // a second version is no harm but that either may be given
+		}
+	}
+	return nil
+}
+
+// versions lists the files that hold an object.
+func (k *Kept) versions(name string) []string {
+	file := filepath.Join(k.dir, name)
+	if _, ok := store.SumOf(name); ok {
+		return []string{file}
+	}
+	all, _ := filepath.Glob(file + "-*")
+	return slices.DeleteFunc(all, func(f string) bool { return !isHex(strings.TrimPrefix(f, file+"-"), 64) })
+}
+
+// Get gives an object as it lay in the bucket; nil if it is not kept.
+func (k *Kept) Get(name string) []byte {
+	if k == nil || !keepable(name) {
+		return nil
+	}
+	for _, file := range k.versions(name) {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		want, ok := store.SumOf(name)
+		if !ok {
+			hex.Decode(want[:], []byte(file[len(file)-64:]))
+		}
+		if sha256.Sum256(body) == want {
+			return body
+		}
+		os.Remove(file) // this disk damaged it
+	}
+	return nil
+}
+
+// Names lists what is kept below prefix.
+func (k *Kept) Names(prefix string) (names []string) {
+	if k == nil {
+		return nil
+	}
+	filepath.WalkDir(filepath.Join(k.dir, prefix), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasSuffix(path, ".new") {
+			return nil
+		}
+		name, _ := filepath.Rel(k.dir, path)
+		if i := len(name) - 65; i > 0 && name[i] == '-' && isHex(name[i+1:], 64) {
+			name = name[:i]
+		}
+		if keepable(name) {
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names
+}
+
+// KeepSmall keeps what the bucket has of repo.json, keys/ and devices/ and this
+// home does not keep yet, and keys that were sealed anew since. What is there is believed as far as it can be: a
+// certificate by its signature, repo.json by its id, keys by being age files.
+func (k *Kept) KeepSmall(ctx context.Context, st store.Store, keys *Keys) error {
+	if k == nil {
+		return nil
+	}
+	names := []string{repoFile}
+	for _, prefix := range []string{"keys/", "devices/"} {
+		for info, err := range st.List(ctx, prefix, "") {
+			if err != nil {
+				return err
+			}
+			names = append(names, info.Key)
+		}
+	}
+	for _, name := range names {
+		was := k.Get(name)
+		if was != nil && !strings.HasPrefix(name, "keys/") {
+			continue // nobody writes it anew
+		}
+		body, err := getAll(ctx, st, name, maxSmall)
+		if errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrCorrupt) {
+			continue // found by Check
+		}
+		if err != nil {
+			return err
+		}
+		if keys.saneSmall(name, body) && (was == nil || !damagedCopy(was, body)) {
+			if err := k.Add(name, body); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
