@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -91,11 +92,12 @@ func (w *Worker) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 
 type pruner struct {
 	Pruned
-	w     *Worker
-	o     PruneOptions
-	certs map[string]repo.Certificate
-	known map[string]bool // objects that commits of others place which this home has not taken in
-	heard map[string]uint64
+	w         *Worker
+	o         PruneOptions
+	certs     map[string]repo.Certificate
+	known     map[string]bool   // objects that commits of others place which this home has not taken in
+	heard     map[string]uint64 // up to which of our commits the other devices have
+	condemned []repo.CondemnRow // by name
 }
 
 func (p *pruner) prune(ctx context.Context) error {
@@ -214,6 +216,9 @@ func (p *pruner) find(ctx context.Context) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.condemned, err = w.o.Index.Condemned(); err != nil {
+		return nil, err
+	}
 	for _, u := range uses {
 		name := u.Object.Name
 		needed := u.Needed > 0
@@ -223,6 +228,8 @@ func (p *pruner) find(ctx context.Context) (*found, error) {
 		switch {
 		case u.Condemned && needed && mine[name] > 0:
 			f.revived = append(f.revived, u)
+		case u.Condemned && !needed && mine[name] == 0 && p.ofRetired(name):
+			f.condemn(name, u.Object.Size, "condemned by a device that is retired")
 		case u.Condemned:
 		case !needed:
 			f.condemn(name, u.Object.Size, "nothing needs it")
@@ -415,7 +422,7 @@ func (p *pruner) leftovers(ctx context.Context, f *found) error {
 			if own[info.Key] || p.known[info.Key] || !repo.IsObject(info.Key) {
 				continue
 			}
-			if len(p.certs) > 1 && w.o.Now().Sub(info.Time) < leftoverAge {
+			if !p.alone() && w.o.Now().Sub(info.Time) < leftoverAge {
 				continue
 			}
 			known, err := w.o.Index.Has(info.Key)
@@ -429,6 +436,28 @@ func (p *pruner) leftovers(ctx context.Context, f *found) error {
 		}
 	}
 	return nil
+}
+
+// alone tells whether no other device uses the repository.
+func (p *pruner) alone() bool {
+	for device, cert := range p.certs {
+		if device != p.w.o.Device.ID && cert.Retired == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// ofRetired tells whether nobody but retired devices condemned an object: then no one
+// would delete it.
+func (p *pruner) ofRetired(name string) bool {
+	at, _ := slices.BinarySearchFunc(p.condemned, name, func(r repo.CondemnRow, name string) int { return strings.Compare(r.Name, name) })
+	for ; at < len(p.condemned) && p.condemned[at].Name == name; at++ {
+		if cert, ok := p.certs[p.condemned[at].Device]; ok && cert.Retired == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // mine gives the objects that this device condemned, and by which commit.
@@ -632,7 +661,7 @@ func (p *pruner) silent(ctx context.Context) error {
 	}
 	p.heard, p.WaitsFor = map[string]uint64{}, nil
 	for _, device := range slices.Sorted(maps.Keys(p.certs)) {
-		if device == w.o.Device.ID {
+		if device == w.o.Device.ID || p.certs[device].Retired != nil {
 			continue
 		}
 		s := Silent{Device: device, Name: p.certs[device].Name}
@@ -656,7 +685,7 @@ func (p *pruner) silent(ctx context.Context) error {
 // waited for. It is made only while our chain is as we left it, so that a copy of this
 // home, which might use what was condemned, is noticed before anything is deleted.
 func (p *pruner) ownGrace(ctx context.Context) error {
-	if len(p.certs) > 1 {
+	if !p.alone() {
 		return nil
 	}
 	mine, err := p.mine()

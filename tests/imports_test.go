@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"internal/history":                    {"internal/repo", "internal/store", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/estimate":                   {"internal/folder", "internal/split", "internal/repo", "internal/store/mem"},
 	"internal/recoverykit":                {"internal/shamir"},
-	"internal/home":                       {"internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
+	"internal/home":                       {"internal/retain", "internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
 	"internal/health":                     {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
 	"internal/store/s3":                   {"internal/store"},

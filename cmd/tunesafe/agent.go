@@ -84,6 +84,7 @@ const (
 
 	defaultReadAgain    = 90
 	defaultRehearseDays = 30
+	defaultPruneDays    = 7
 )
 
 // agentFlags binds the flags that agent and install share; the function returned
@@ -102,6 +103,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 	f.StringVar(&a.Check, "check", "", "read so much of the store each night, as `PART`, size or money: 1/30, 500MB, 0.05USD, never (default 1/30)")
 	f.StringVar(&a.VerifyFolders, "verify-folders", "", "read such a `PART` of the folders again each night, or never (default 1/90)")
 	f.IntVar(&a.RehearseDays, "rehearse-days", 0, "rehearse a restore every so many `DAYS`; below 0 never (default 30)")
+	f.IntVar(&a.PruneDays, "prune-days", 0, "delete what is no longer needed every so many `DAYS`; below 0 never (default 7)")
 	return func(old home.Agent) home.Agent {
 		for name, take := range map[string]func(){
 			"mount":           func() { old.Mount = a.Mount },
@@ -116,6 +118,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 			"check":           func() { old.Check = a.Check },
 			"verify-folders":  func() { old.VerifyFolders = a.VerifyFolders },
 			"rehearse-days":   func() { old.RehearseDays = a.RehearseDays },
+			"prune-days":      func() { old.PruneDays = a.PruneDays },
 		} {
 			if f.Changed(name) {
 				take()

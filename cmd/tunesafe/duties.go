@@ -31,6 +31,12 @@ func (o *owner) duties() (list []agent.Duty) {
 		}
 		list = append(list, agent.Duty{Name: "rehearse", Every: time.Duration(days) * 24 * time.Hour, Do: o.rehearseMonthly})
 	}
+	if days := o.plan.PruneDays; days >= 0 {
+		if days == 0 {
+			days = defaultPruneDays
+		}
+		list = append(list, agent.Duty{Name: "prune", Every: time.Duration(days) * 24 * time.Hour, Do: o.pruneWeekly})
+	}
 	return list
 }
 

@@ -31,7 +31,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitTimeout = 3 // of wait
-	exitPartly  = 4 // of backup: something could not be read
+	exitPartly  = 4 // of backup: something could not be read; of prune: not be deleted
 	exitHeld    = 5 // of backup: something is held
 	exitNeeds   = 6 // of status --check
 	exitFound   = 7 // of check and log verify: the repository has problems

@@ -60,6 +60,7 @@ type Owner interface {
 	Working
 	Remembering
 	Healthy
+	Pruner
 }
 
 // Fault is an error made ready for people: what happened to what, what to do

@@ -61,6 +61,10 @@ func (o *testOwner) Rehearse(_ context.Context, r RehearseRequest, _ func(Rehear
 	return Rehearsal{Files: int64(r.Files)}, nil
 }
 
+func (o *testOwner) Prune(_ context.Context, r PruneRequest, _ func(PruneProgress)) (PruneReport, error) {
+	return PruneReport{DryRun: r.DryRun}, nil
+}
+
 func (o *testOwner) Picture(_ context.Context, r PictureRequest) (Picture, error) {
 	return Picture{Where: string(r.Path), Tracks: 7}, nil
 }

@@ -17,6 +17,7 @@ type Agent struct {
 	WarnAfterDays int      `toml:"warn_after_days,omitempty"` // 0 is the default, below it never
 	RehearseDays  int      `toml:"rehearse_days,omitempty"`   // between rehearsals of a restore; 0 is the default, below it never
 	VerifyFolders string   `toml:"verify_folders,omitempty"`  // read again each night: 1/90, never
+	PruneDays     int      `toml:"prune_days,omitempty"`      // between prunes; 0 is the default, below it never
 	Check         string   `toml:"check,omitempty"`           // of the store, each night: 1/30, 500MB, 0.05USD, never
 }
 

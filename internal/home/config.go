@@ -9,6 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/tunesafe/tunesafe/internal/retain"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 )
 
@@ -30,8 +31,16 @@ type Config struct {
 	CacheSize        string    `toml:"cache_size,omitempty"`         // "20 GiB"; empty is the default
 	Checkpoint       int       `toml:"checkpoint_commits,omitempty"` // commits between checkpoints; 0 is the default, 1,000
 	Brake            Brake     `toml:"brake,omitempty"`
+	Keep             Keep      `toml:"keep,omitempty"`
 	Store            Store     `toml:"store"`
 	Agent            *Agent    `toml:"agent,omitempty"`
+}
+
+// Keep is what a prune keeps of the past. Without rules that is every version of all
+// labour, and sound for a time.
+type Keep struct {
+	retain.Rules
+	Sound string `toml:"sound,omitempty"` // "90d", or "all"; empty is the default
 }
 
 // Brake is how much of a kind a backup of a folder applies unasked; 0 is the

@@ -31,6 +31,26 @@ const All = -1
 // None reports whether there is no rule, so that all is kept.
 func (r Rules) None() bool { return r == Rules{} }
 
+// String names the rules that there are.
+func (r Rules) String() string {
+	var list []string
+	for _, c := range []struct {
+		name string
+		n    int
+	}{{"last", r.Last}, {"hourly", r.Hourly}, {"daily", r.Daily}, {"weekly", r.Weekly}, {"monthly", r.Monthly}, {"yearly", r.Yearly}} {
+		switch {
+		case c.n == All:
+			list = append(list, c.name+" all")
+		case c.n > 0:
+			list = append(list, fmt.Sprint(c.name, " ", c.n))
+		}
+	}
+	if r.Within != "" {
+		list = append(list, "within "+r.Within)
+	}
+	return strings.Join(list, ", ")
+}
+
 // Check tells what of the rules cannot be followed.
 func (r Rules) Check() error {
 	for name, n := range map[string]int{"last": r.Last, "hourly": r.Hourly, "daily": r.Daily, "weekly": r.Weekly, "monthly": r.Monthly, "yearly": r.Yearly} {
@@ -106,6 +126,20 @@ func (s Span) IsZero() bool { return s == Span{} }
 // Before is so long before t.
 func (s Span) Before(t time.Time) time.Time {
 	return t.AddDate(-s.Years, -s.Months, -s.Days).Add(-time.Duration(s.Hours) * time.Hour)
+}
+
+// String gives what [ParseSpan] reads.
+func (s Span) String() string {
+	var b strings.Builder
+	for _, u := range []struct {
+		n    int
+		unit string
+	}{{s.Years, "y"}, {s.Months, "m"}, {s.Days, "d"}, {s.Hours, "h"}} {
+		if u.n > 0 {
+			fmt.Fprint(&b, u.n, u.unit)
+		}
+	}
+	return b.String()
 }
 
 // ParseSpan reads "1y5m7d2h": years, months, days and hours, each of which may be left
