@@ -75,11 +75,11 @@ type move struct {
 }
 
 func moveStore(ctx context.Context, e *env, o *moveOptions, where home.Store) error {
-	d, err := openBucket(ctx, e)
-	if err != nil {
+	if err := e.home.Check(); err != nil {
 		return err
 	}
-	defer d.Close()
+	// The new store comes first: once that of the home is open, the environment's
+	// credentials are forgotten.
 	to, made, err := openNewStore(ctx, where, o.copied)
 	if err != nil {
 		return err
@@ -92,6 +92,11 @@ func moveStore(ctx context.Context, e *env, o *moveOptions, where home.Store) er
 	if err != nil {
 		return err
 	}
+	d, err := openBucket(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
 	if old := d.config.Store; old.URL == where.URL && old.Endpoint == where.Endpoint {
 		fmt.Fprintf(e.stdout, "the home uses %s already\n", where)
 		return d.use(where, creds, kept)
