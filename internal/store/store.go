@@ -82,15 +82,13 @@ var (
 	ErrClock = errors.New("clock differs from the store's")
 	// ErrRange: the range begins at or past the object's end.
 	ErrRange = errors.New("range beyond the object")
-	// ErrDamaged: the bytes that came are not those that the store was given, by
-	// the checksum it keeps.
-	ErrDamaged = errors.New("other bytes than the store was given")
 	// ErrFull: the store has no room or a quota is reached.
 	ErrFull = errors.New("store is full")
 	// ErrArchived: the object is there and cannot be read before it was restored
 	// from an archive. No retry changes that.
 	ErrArchived = errors.New("the object is archived")
-	// ErrDamaged: the bytes are not those that the name tells of.
+	// ErrDamaged: the bytes are not those that the name tells of, or that the store
+	// was given, by the checksum it keeps.
 	ErrDamaged = errors.New("the object is damaged")
 	// ErrClass: the store has no such storage class.
 	ErrClass = errors.New("the store refuses this storage class")
