@@ -35,7 +35,7 @@ func bindUndo(f *pflag.FlagSet) action {
 	return func(ctx context.Context, e *env, args []string) error {
 		r := control.UndoRequest{DryRun: *dry}
 		if f.Changed("since") {
-			t, err := parseWhen(*since, time.Now())
+			t, err := parseBefore(*since, time.Now())
 			if err != nil {
 				return err
 			}

@@ -26,6 +26,13 @@ const timesHelp = `A time is one of this computer's clock, as "2026-11-21 18:30"
 // parseWhen reads a time from which on something counts.
 func parseWhen(text string, now time.Time) (time.Time, error) { return parseTime(text, now, true) }
 
+// parseBefore reads the time of a state: what came later is to be undone. A snapshot's name is that
+// snapshot, with all of its second.
+func parseBefore(text string, now time.Time) (time.Time, error) {
+	_, err := time.Parse(fs.SnapshotName, strings.TrimSpace(text))
+	return parseTime(text, now, err != nil)
+}
+
 // parseTime reads a moment. Of a second all of it counts, as a snapshot's name says no
 // more; a day is its end, or its beginning where one counts from it.
 func parseTime(text string, now time.Time, since bool) (time.Time, error) {

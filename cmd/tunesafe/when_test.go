@@ -67,6 +67,11 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q (since %v) is %v, %v, want %s", c.text, c.since, got.UTC(), err, c.want)
 		}
 	}
+	for text, want := range map[string]string{"2026-11-21T183000Z": "18:30:00.999", "2026-11-21T18:30:00Z": "18:30:00.000", "2026-11-21": "23:00:00.000"} {
+		if got, err := parseBefore(text, now); err != nil || got.UTC().Format("15:04:05.000") != want {
+			t.Errorf("before %q is %v, %v, want %s", text, got.UTC(), err, want)
+		}
+	}
 	for _, text := range []string{"", "then", "2026-13-01", "5 moons", "25:00"} {
 		if got, err := parseTime(text, now, false); err == nil {
 			t.Errorf("%q is %v", text, got)
