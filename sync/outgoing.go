@@ -26,6 +26,9 @@ type outgoing struct {
 	Base  string
 }
 
+// decMode takes names as they are: not all are UTF-8.
+var decMode, _ = cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: 16 << 20, MaxMapPairs: 16 << 20}.DecMode()
+
 func (w *Worker) outgoingPath() string { return filepath.Join(w.o.Dir, "outgoing-commit") }
 
 // sparePath is of the file that becomes the next outgoing commit.
@@ -127,7 +130,7 @@ func (w *Worker) readOutgoing() (*outgoing, error) {
 		return nil, err
 	}
 	out := new(outgoing)
-	if _, err := cbor.UnmarshalFirst(p, out); err != nil { // what follows is of an older, longer one
+	if _, err := decMode.UnmarshalFirst(p, out); err != nil { // what follows is of an older, longer one
 		return nil, errors.Join(err, w.putAside(err))
 	}
 	return out, nil

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -87,4 +88,32 @@ func (w *world) mustName(when string, names ...string) {
 	d := w.device("cold")
 	d.mustName(when, names...)
 	d.close()
+}
+
+// TestAnyNameWhileSent: a commit of names that are no UTF-8 reaches the bucket, and
+// its acknowledgement does not come. What was kept of it here is read as it was
+// written: were it taken for damaged, the bucket would be ahead of this home, and
+// the home a copy of itself.
+func TestAnyNameWhileSent(t *testing.T) {
+	w := newWorld(t)
+	d := w.device("one")
+	d.close()
+	f := &faulty{Store: w.mem}
+	var once gosync.Once
+	f.after = func(key string) (err error) {
+		if strings.HasPrefix(key, "log/") {
+			once.Do(func() { err = store.ErrUnavailable })
+		}
+		return err
+	}
+	d.open(f)
+	files := map[string][]byte{"Bj\xf6rk": []byte("latin"), "\xff\xfe": []byte("nothing at all")}
+	for name, p := range files {
+		d.write(name, p)
+	}
+	d.wait()
+	w.sameAs(files)
+	if aside, _ := filepath.Glob(filepath.Join(d.dir, "*damaged*")); len(aside) > 0 {
+		t.Errorf("put aside: %q", aside)
+	}
 }

@@ -50,7 +50,11 @@ type Library struct {
 type Sum [32]byte
 
 // encMode keeps times whole: by them it is told that a library did not change.
-var encMode, _ = cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+// decMode takes paths as they are, not all of which are UTF-8.
+var (
+	encMode, _ = cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+	decMode, _ = cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+)
 
 func key(dir cache.Ino) string { return fmt.Sprintf("library/%x", dir) }
 
@@ -61,7 +65,7 @@ func Known(c *cache.Cache, p cache.Place) ([]Library, error) {
 		return nil, err
 	}
 	var l []Library
-	if cbor.Unmarshal(b, &l) != nil {
+	if decMode.Unmarshal(b, &l) != nil {
 		return nil, nil // of another version: it is made anew
 	}
 	return l, nil
