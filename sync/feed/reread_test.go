@@ -126,6 +126,33 @@ func TestRotWithTheTimePutBack(t *testing.T) {
 	r.same()
 }
 
+// TestRotRenamed: what is held gets another name before somebody decides. That it was
+// seen to differ is not forgotten over that.
+func TestRotRenamed(t *testing.T) {
+	r := newRig(t)
+	for i, name := range []string{"one", "two"} {
+		r.write(name+".mp3", rotSong(name, "mark", uint64(i)))
+	}
+	r.backup()
+	r.secretly("one.mp3", rotSong("one", "rots", 0))
+	if w := words(r.backup()); w != "1 unchanged, held 1 rot" {
+		t.Errorf("%q", w)
+	}
+	for _, name := range []string{"once.mp3", "at last.mp3"} {
+		must(t, os.Rename(r.in("one.mp3"), r.in(name)))
+		if w := words(r.backup()); w != "1 moved, 1 unchanged, held 1 rot" {
+			t.Errorf("as %s: %q", name, w)
+		}
+		must(t, os.Rename(r.in(name), r.in("one.mp3")))
+	}
+	_, err := Decide(r.cache, r.place(), Approved)
+	must(t, err)
+	if w := words(r.backup()); w != "1 changed, 1 moved, 1 unchanged" {
+		t.Errorf("approved: %q", w)
+	}
+	r.same()
+}
+
 // TestReadAgainInTurn: parts of one third, three times, read each file once, those
 // that changed meanwhile aside.
 func TestReadAgainInTurn(t *testing.T) {

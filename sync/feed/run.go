@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -97,6 +98,7 @@ func (s *scan) once() (err error) {
 	}
 	s.libraries.Whole = rec.Whole
 	s.suspects, s.suspected = (&hold{Inos: rec.Suspects}).set(), map[cache.Ino]bool{}
+	s.rotten = heldFor(rec.Held, Rot, Rotten)
 	s.root, err = folder.Open(s.place.Root, folder.Options{
 		Exclude: s.place.Exclude, Avoid: s.o.Avoid, CrossDevice: rec.CrossDevice,
 	})
@@ -126,6 +128,17 @@ func (s *scan) once() (err error) {
 	rec.Held, rec.Whole, rec.Last, rec.Suspects = after, s.libraries.Whole, time.Now(), sorted(s.suspected)
 	s.rep.Held = rec.held()
 	return rec.store(s.o.Cache, s.place.Dir)
+}
+
+// heldFor gives the files that are held for one of these reasons.
+func heldFor(held map[Kind]*hold, kinds ...Kind) map[cache.Ino]bool {
+	all := map[cache.Ino]bool{}
+	for _, kind := range kinds {
+		if h := held[kind]; h != nil {
+			maps.Copy(all, h.set())
+		}
+	}
+	return all
 }
 
 // stillHeld is what to remember while changes are applied: an approval holds until

@@ -35,6 +35,7 @@ type scan struct {
 	brake     *brake
 	suspects  map[cache.Ino]bool // found by ReadAgain
 	suspected map[cache.Ino]bool // of them, those that still are
+	rotten    map[cache.Ino]bool // held for other sound by the run before
 
 	feed    *cache.Feed
 	open    *folder.Dir       // see dirAt

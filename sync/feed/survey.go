@@ -139,8 +139,9 @@ func (s *scan) judgeSuspect(f *os.File, was *cache.Recipe) (verdict, error) {
 // soundAsBefore tells whether the sound of a file need not be read. A rename moves
 // the ctime, which else tells of changes that hide from size and mtime: those of
 // taggers that put the mtime back. They write tags, and often the name with them.
+// What is held for other sound is read whatever it is called by now.
 func (s *scan) soundAsBefore(p *pair) bool {
-	return p.from != nil && sameContent(p.k.e.Origin, p.st) && s.sameInode(p.k.e.Origin, p.st)
+	return p.from != nil && sameContent(p.k.e.Origin, p.st) && s.sameInode(p.k.e.Origin, p.st) && !s.rotten[p.k.e.Ino]
 }
 
 // readError tells a file that became shorter from one that cannot be read.
