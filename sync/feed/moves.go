@@ -101,7 +101,7 @@ func (s *scan) alsoLost(diff, dirs []*pair, lost map[fileID]*lostFile) {
 	for _, p := range diff {
 		switch {
 		case p.st.Ino == p.k.e.Origin.Ino:
-		case s.claimed[p.k.id()]:
+		case s.claimed[p.k.id()] != nil:
 			s.retire(p)
 		default:
 			lost[originID(p.k.e.Origin)] = &lostFile{p.k, p}
@@ -163,7 +163,7 @@ func (s *scan) each(k *known, fn func(*known) error) error {
 // was given its inode number. A filesystem that tells when an inode was made
 // decides that; with another one size and time have to be the same.
 func (s *scan) isLost(l *lostFile, f *found) bool {
-	if s.claimed[l.k.id()] || typeOf(l.k.e.Mode) != f.st.Type() || f.block != nil && f.block.e.Ino == l.k.e.Ino {
+	if s.claimed[l.k.id()] != nil || typeOf(l.k.e.Mode) != f.st.Type() || f.block != nil && f.block.e.Ino == l.k.e.Ino {
 		return false
 	}
 	if f.st.Nlink > 1 && !f.st.IsDir() {
@@ -189,7 +189,7 @@ func (s *scan) born(f *found) time.Time {
 // claim says that a new name is what was lost under another.
 func (s *scan) claim(f *found, l *lostFile) {
 	f.from = l.k
-	s.claimed[l.k.id()] = true
+	s.claimed[l.k.id()] = f
 	if f.st.Nlink > 1 && !f.st.IsDir() {
 		s.links[idOf(f.st)] = l.k.e.Ino
 	}
@@ -223,7 +223,7 @@ func (s *scan) goneFiles(fn func(ino cache.Ino, path string, e cache.FedEntry)) 
 
 func (s *scan) goneBelow(k *known, fn func(cache.Ino, string, cache.FedEntry)) error {
 	switch {
-	case s.claimed[k.id()] || k.e.Made:
+	case s.claimed[k.id()] != nil || k.e.Made:
 		return s.ctx.Err() // what a directory that moved lacks is in s.gone itself
 	case !k.isDir():
 		fn(k.e.Ino, k.path, k.e)

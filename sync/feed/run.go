@@ -47,7 +47,7 @@ func run(ctx context.Context, o *Options, p cache.Place) (sum Report, err error)
 	tell := &teller{to: o.Progress}
 	for try := 1; ; try++ {
 		s := &scan{o: o, ctx: ctx, place: p, tell: tell, now: time.Now(), rep: &Report{Place: p.Name, Root: p.Root},
-			links: map[fileID]cache.Ino{}, claimed: map[nameID]bool{}, moved: map[nameID]nameID{}, vacated: map[nameID]bool{},
+			links: map[fileID]cache.Ino{}, claimed: map[nameID]*found{}, moved: map[nameID]nameID{}, vacated: map[nameID]bool{},
 			brake: newBrake(o.Limits), feed: o.Cache.Feed(p)}
 		tell.begin()
 		err := s.once()

@@ -43,7 +43,7 @@ type scan struct {
 	vacated map[nameID]bool   // and that were removed for something else
 
 	links   map[fileID]cache.Ino // files of the folder with several names: what they are in the place
-	claimed map[nameID]bool      // names of the place whose file was found under another
+	claimed map[nameID]*found    // names of the place whose file was found under another
 }
 
 // spot is a directory of the folder and what it is in the place.
@@ -62,6 +62,7 @@ type found struct {
 	spot  *spot  // of a directory
 	block *known // what has its name in the place
 	from  *known // what it was called before; nil if it is new
+	held  bool   // it is not made, as the place keeps what has its name, or its directory's
 }
 
 // known is a name of the place.
@@ -300,7 +301,7 @@ func (s *scan) both(sp *spot, e folder.Entry, ke cache.FedEntry) (*spot, error) 
 		s.rep.Files++
 		return nil, nil
 	}
-	if s.claimed[k.id()] { // one of several names
+	if s.claimed[k.id()] != nil { // one of several names
 		f.block = k
 		s.addFresh(&f)
 		return nil, nil
