@@ -55,9 +55,17 @@ func (r *rig) Scan(ctx context.Context, places []string) error {
 	case <-ctx.Done():
 		r.note("cut")
 		return ctx.Err()
-	case <-time.After(r.takes):
+	case <-time.After(r.scanTakes()):
 	}
-	return r.fail
+	return r.failure()
+}
+func (r *rig) scanTakes() (d time.Duration) {
+	r.set(func() { d = r.takes })
+	return d
+}
+func (r *rig) failure() (err error) {
+	r.set(func() { err = r.fail })
+	return err
 }
 func (r *rig) Hold(grace time.Duration) { r.note("hold(%v)", grace) }
 func (r *rig) Release()                 { r.note("release") }

@@ -32,7 +32,7 @@ func TestDuties(t *testing.T) {
 	file := stateFile(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		r.takes = time.Minute
+		r.set(func() { r.takes = time.Minute })
 		r.duties = []Duty{r.duty("check", 20*time.Hour, 30*time.Minute), r.duty("prune", 7*24*time.Hour, time.Minute)}
 		s := Settings{Windows: window(t, 3*time.Hour, 2*time.Hour), ScanEvery: 24 * time.Hour}
 		_, stop := r.runs(t, s, file)
@@ -44,11 +44,11 @@ func TestDuties(t *testing.T) {
 		expect(t, r, "in the next", "release scan[] check check-done hold(10m0s)")
 		stop()
 
-		r.takes = 100 * time.Minute // the scan leaves little time
+		r.set(func() { r.takes = 100 * time.Minute }) // the scan leaves little time
 		_, stop = r.runs(t, s, file)
 		time.Sleep(24 * time.Hour)
 		expect(t, r, "behind a long scan", "hold(2s) release scan[] check hold(10m0s) check-cut")
-		r.takes = time.Minute
+		r.set(func() { r.takes = time.Minute })
 		time.Sleep(24 * time.Hour)
 		expect(t, r, "after that", "release scan[] check check-done hold(10m0s)")
 
