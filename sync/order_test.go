@@ -27,7 +27,7 @@ func holdSound(t *testing.T, w *world) (d *device, f *faulty, release func()) {
 	}
 	d = w.device("one")
 	d.close()
-	d.settle = time.Second // so that all are seen together
+	d.settle = 3 * time.Second // so that all are seen together
 	d.open(f)
 	done := false
 	release = func() {

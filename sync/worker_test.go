@@ -232,7 +232,7 @@ func TestLabourGoesFirst(t *testing.T) {
 	}
 	d := w.device("one")
 	d.close()
-	d.settle = time.Second // so that all are seen together
+	d.settle = 3 * time.Second // so that all are seen together
 	d.open(f)
 	rnd := rand.New(rand.NewPCG(5, 5))
 	files := map[string][]byte{}
