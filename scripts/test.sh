@@ -66,14 +66,14 @@ other_user() {
 	fi
 	dir=$(mktemp -d "$base/tunesafe-test.XXXXXX")
 	chmod 755 "$dir"
-	mkdir "$dir/tmp" "$dir/bin"
+	mkdir "$dir/tmp" "$dir/bin" "$dir/tests"
 	cp .bin/versitygw "$dir/bin/"
+	cp tests/restore.py "$dir/tests/"
 	go build -o "$dir/bin/tunesafe" ./cmd/tunesafe
 	[ "$another" = root ] || chown "$another" "$dir/tmp"
 	in_package cmd/tunesafe .
 	if [ "$another" = root ]; then in_package fs .; fi # as a plain user it tests by itself
 	in_package tests/crash 'TestKillWhileCopying|TestEnds'
-	cp tests/restore.py "$dir/tests/"
 	if [ "$another" = root ]; then in_package tests/e2e TestPlainUser; fi
 	if [ "$another" = root ]; then as_another rm -rf "$dir"; else rm -rf "$dir"; fi
 }
