@@ -36,7 +36,6 @@ package sync
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	gosync "sync"
 	"time"
@@ -45,9 +44,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/tunesafe/tunesafe/cache"
-	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
-	"github.com/tunesafe/tunesafe/internal/room"
 	"github.com/tunesafe/tunesafe/internal/store"
 )
 
@@ -384,134 +381,10 @@ func (w *Worker) urgent() bool {
 	return w.waiters > 0
 }
 
-// Wait ends the settle time of closed files and returns nil once everything is
-// safe, with the commit and a due checkpoint. If ctx ends first it returns a
-// *WaitError.
-func (w *Worker) Wait(ctx context.Context) error {
-	w.mu.Lock()
-	w.waiters++
-	seen := w.rounds
-	w.mu.Unlock()
-	w.cache.SettleNow(true)
-	defer func() {
-		w.mu.Lock()
-		w.waiters--
-		last := w.waiters == 0
-		w.mu.Unlock()
-		if last {
-			w.cache.SettleNow(false)
-		}
-	}()
-	stop := context.AfterFunc(ctx, func() { w.mu.Lock(); w.cond.Broadcast(); w.mu.Unlock() })
-	defer stop()
-	w.poke()
-	for {
-		w.mu.Lock()
-		for w.rounds <= seen && ctx.Err() == nil && !w.Paused() {
-			w.cond.Wait()
-		}
-		seen = w.rounds
-		trouble := w.trouble
-		w.mu.Unlock()
-		idle, err := w.cache.Idle()
-		if err != nil || idle && trouble == nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return &WaitError{Status: w.Status(), Err: trouble}
-		}
-		if trouble != nil {
-			continue // the worker tries again in its own time
-		}
-		select { // a file is open or mapped; look again soon
-		case <-ctx.Done():
-		case <-time.After(200 * time.Millisecond):
-		}
-		w.poke()
-	}
-}
-
 // poke makes Run look again now.
 func (w *Worker) poke() {
 	select {
 	case w.kick <- struct{}{}:
 	default:
 	}
-}
-
-// WaitError says that not all became safe in time.
-type WaitError struct {
-	Status Status
-	Err    error // what keeps the worker from going on; nil if it was only slow
-}
-
-func (e *WaitError) Error() string {
-	if e.Err != nil {
-		return e.Err.Error()
-	}
-	return "time ran out"
-}
-
-func (e *WaitError) Unwrap() error { return e.Err }
-
-// uploaded counts the bodies sent since init.
-type uploaded struct {
-	Bytes   int64 `json:"bytes"`
-	Objects int64 `json:"objects"`
-
-	PaceBytes   float64 `json:"pace_bytes,omitempty"` // see pace
-	PaceSeconds float64 `json:"pace_seconds,omitempty"`
-}
-
-func (w *Worker) loadUploaded() {
-	if b, err := w.cache.Meta("uploaded"); err == nil && b != nil {
-		_ = json.Unmarshal(b, &w.up) // a damaged count starts again at 0
-		w.pace.bytes, w.pace.seconds = w.up.PaceBytes, w.up.PaceSeconds
-	}
-}
-
-// put uploads one object and journals its acknowledgement.
-func (w *Worker) put(ctx context.Context, s *repo.Sealed, row repo.ObjectRow) error {
-	if err := w.bucket.check(ctx, w); err != nil {
-		return err
-	}
-	if err := w.send(ctx, s.Name, s.Body); err != nil {
-		return err
-	}
-	crashpoint.At("object.put")
-	if err := w.o.Index.Acked(row, s.Header); err != nil {
-		return err
-	}
-	crashpoint.At("object.acked")
-	if row.Kind == repo.Audio {
-		return nil
-	}
-	if err := w.o.Reader.Keep(s); !room.Lacks(err) {
-		return err
-	}
-	return nil // a pack is kept to save fetching it again, no more
-}
-
-// send puts bytes under a name and counts them.
-func (w *Worker) send(ctx context.Context, name string, body []byte) error {
-	sending, done := w.gate.sending(ctx)
-	defer done()
-	began := time.Now()
-	if err := w.o.Store.Put(sending, name, body); err != nil {
-		return err
-	}
-	if now := time.Now(); len(body) >= tells {
-		w.line.note(len(body), now.Sub(began))
-		w.pace.note(len(body), began, now)
-	}
-	w.mu.Lock()
-	w.up.Bytes += int64(len(body))
-	w.up.Objects++
-	w.up.PaceBytes, w.up.PaceSeconds = w.pace.get()
-	b, err := json.Marshal(w.up)
-	w.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return w.cache.SetMeta("uploaded", b)
 }
