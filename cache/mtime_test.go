@@ -24,6 +24,7 @@ func TestTimeThatTheDiskCannotHold(t *testing.T) {
 		if !bytes.Equal(readAll(t, c, 100), want) {
 			t.Fatal("other bytes")
 		}
+		awaitWhole(t, c, 100)
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
