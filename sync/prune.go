@@ -3,6 +3,8 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
@@ -67,6 +69,10 @@ type Silent struct {
 
 // ErrUnsettled: this home has not taken in all that it must before it may prune.
 var ErrUnsettled = errors.New("this home has not taken in the bucket yet")
+
+// ErrStranger: the bucket has commits of a device that no certificate vouches for, or a
+// certificate that cannot be read.
+var ErrStranger = errors.New("it is not known which devices use the repository")
 
 // maxDenied is how many objects in a row the store may refuse to delete before no
 // more are tried.
@@ -151,7 +157,7 @@ func (p *pruner) begin(ctx context.Context) (err error) {
 	if err := w.bucket.check(ctx, w); err != nil {
 		return err
 	}
-	if p.certs, _, err = repo.Devices(ctx, w.o.Store, w.o.Keys); err != nil {
+	if err := p.devices(ctx); err != nil {
 		return err
 	}
 	heads, err := w.o.Index.Heads()
@@ -172,6 +178,35 @@ func (p *pruner) begin(ctx context.Context) (err error) {
 		return err
 	}
 	return p.o.History.CatchUp(ctx, w.o.Store, w.o.Keys, p.certs, nil)
+}
+
+// devices reads who uses the repository. What a device uses of which nothing vouches,
+// as its certificate is damaged or gone, is not known; it must not be taken for nobody.
+func (p *pruner) devices(ctx context.Context) (err error) {
+	var bad []error
+	if p.certs, bad, err = repo.Devices(ctx, p.w.o.Store, p.w.o.Keys); err != nil {
+		return err
+	}
+	if err := errors.Join(bad...); err != nil {
+		return fmt.Errorf("%w: %w", ErrStranger, err)
+	}
+	for after := ""; ; {
+		device := ""
+		for info, err := range p.w.o.Store.List(ctx, "log/", after) {
+			if err != nil {
+				return err
+			}
+			device, _, _ = strings.Cut(strings.TrimPrefix(info.Key, "log/"), "/")
+			break
+		}
+		if device == "" {
+			return nil
+		}
+		if _, ok := p.certs[device]; !ok {
+			return fmt.Errorf("log/%s: %w", device, ErrStranger)
+		}
+		after = "log/" + device + "/~" // behind all of it
+	}
 }
 
 // count fills in what people are told.

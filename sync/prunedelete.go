@@ -15,6 +15,11 @@ import (
 // devices hold up the deletion of what we condemned.
 func (p *pruner) silent(ctx context.Context) error {
 	w := p.w
+	// Who enrolled since may have read the log before it said what is condemned. Who
+	// enrols from here on reads that first.
+	if err := p.devices(ctx); err != nil {
+		return err
+	}
 	mine, err := p.mine()
 	if err != nil {
 		return err
