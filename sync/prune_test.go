@@ -823,7 +823,14 @@ func TestPruneWithoutTheRight(t *testing.T) {
 	w := newWorld(t)
 	n := newPruning(t, w, "one")
 	n.assemble(appendOnly{w.mem})
-	for range 4 {
+	n.files["goes"] = tagged(n.rng, 400_000) // alone in an object
+	n.write("goes", n.files["goes"])
+	n.night(t, 6)
+	if err := n.cache.Unlink(cache.Root, "goes"); err != nil && !errors.Is(err, cache.ErrNotExist) {
+		t.Fatal(err)
+	}
+	delete(n.files, "goes")
+	for range 3 {
 		n.night(t, 6)
 	}
 	before := len(objectsIn(t, w.mem))
