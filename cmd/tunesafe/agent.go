@@ -100,7 +100,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 	f.StringVar(&a.ScanEvery, "scan-every", "", "scan all folders so often, such as 12h (default 24h)")
 	f.StringVar(&a.AfterChange, "after-change", "", "back up a folder that was left alone for a `TIME` (default 30s)")
 	f.IntVar(&a.WarnAfterDays, "warn-after-days", 0, "tell when nothing was backed up for so many `DAYS`; below 0 never (default 7)")
-	f.StringVar(&a.Check, "check", "", "read so much of the store each night, as `PART`, size or money: 1/30, 500MB, 0.05USD, never (default 1/30)")
+	f.StringVar(&a.Check, "check", "", "read so much of the store each night, as `PART`, size or money: 1/30, 500MB, 0.05USD, never (default 1/30, for 0.02 at most where reading is paid for)")
 	f.StringVar(&a.VerifyFolders, "verify-folders", "", "read such a `PART` of the folders again each night, or never (default 1/90)")
 	f.IntVar(&a.RehearseDays, "rehearse-days", 0, "rehearse a restore every so many `DAYS`; below 0 never (default 30)")
 	f.IntVar(&a.PruneDays, "prune-days", 0, "delete what is no longer needed every so many `DAYS`; below 0 never (default 7)")

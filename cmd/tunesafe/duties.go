@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/agent"
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/price"
 )
 
 // nightly is how often something is done each night: windows open a little earlier
@@ -75,10 +78,34 @@ func (o *owner) rehearseMonthly(ctx context.Context) error {
 	return nil
 }
 
+// nightlyCost is what a night's reading of the store may cost unless somebody said how
+// much to read, in the currency of the supplier's prices: most ask for what goes out,
+// and a library read once a month would cost more than to keep it.
+const nightlyCost = 0.02
+
+// nightlyPart is what to read of the store in a night.
+func nightlyPart(plan *agentPlan, s home.Store, list []price.Class) control.CheckPart {
+	p := *plan.check
+	if plan.Check != "" || s.Local() {
+		return p
+	}
+	supplier := price.Supplier(s.Endpoint)
+	i := slices.IndexFunc(list, func(c price.Class) bool { return supplier != "" && c.Supplier == supplier })
+	if i >= 0 { // a store that nobody sells is one's own
+		p.Money, p.Currency = nightlyCost, list[i].Currency
+	}
+	return p
+}
+
 // checkNightly reads a part of the store. What it finds is told by the status, as
 // something that needs a person.
 func (o *owner) checkNightly(ctx context.Context) error {
-	r, err := o.Check(ctx, control.CheckRequest{Part: o.plan.check, Quick: true}, func(control.CheckProgress) {})
+	list, _, err := price.Table(o.home.PricesFile())
+	if err != nil {
+		return err
+	}
+	part := nightlyPart(o.plan, o.config.Store, list)
+	r, err := o.Check(ctx, control.CheckRequest{Part: &part, Quick: true}, func(control.CheckProgress) {})
 	for _, f := range r.Findings {
 		o.log.Error("the store", "what", f.Kind, "object", f.Object, "problem", f.Text, "files", f.FileCount)
 	}

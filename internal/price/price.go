@@ -118,19 +118,25 @@ var suppliers = []struct{ host, supplier string }{
 	{"wasabisys.com", "Wasabi"}, {"your-objectstorage.com", "Hetzner"}, {"scw.cloud", "Scaleway"}, {"ovh.net", "OVHcloud"}, {"cloud.ovh", "OVHcloud"},
 }
 
-// DearestRead gives of the classes in a currency the one that is the dearest to read
-// from: of the supplier who has the endpoint, or of all where that is unknown. An
-// empty endpoint is Amazon's. ok is false if none has the currency.
-func DearestRead(list []Class, endpoint, currency string) (dearest Class, ok bool) {
-	supplier := ""
+// Supplier gives who has an endpoint; "" if that is not known. An empty endpoint is
+// Amazon's.
+func Supplier(endpoint string) string {
 	if endpoint == "" {
 		endpoint = "amazonaws.com"
 	}
 	for _, s := range suppliers {
 		if strings.Contains(endpoint, s.host) {
-			supplier = s.supplier
+			return s.supplier
 		}
 	}
+	return ""
+}
+
+// DearestRead gives of the classes in a currency the one that is the dearest to read
+// from: of the supplier who has the endpoint, or of all where that is unknown. ok is
+// false if none has the currency.
+func DearestRead(list []Class, endpoint, currency string) (dearest Class, ok bool) {
+	supplier := Supplier(endpoint)
 	if !slices.ContainsFunc(list, func(c Class) bool { return c.Supplier == supplier && c.Currency == currency }) {
 		supplier = ""
 	}
