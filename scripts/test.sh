@@ -44,7 +44,7 @@ raced='\./(cache|sync(/.*)?|internal/(agent|control|home|kv|repo|store(/.*)?))'
 shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|player|power)'
 mapfile -t packages < <(go list ./... | sed "s,^$module,.,")
 pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
-mapfile -t units < <(pick "$raced")
+mapfile -t units < <(pick '\./sync'; pick "$raced" | grep -vx '\./sync') # the longest first
 mapfile -t shows < <(pick "$shown")
 mapfile -t others < <(pick -v "$raced|$shown")
 race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
