@@ -94,6 +94,7 @@ var scenes = map[string]func(t *testing.T, point string, n int){
 	"pull":    dieInPull,
 	"restore": dieInRestore,
 	"copy":    dieInCopy,
+	"prune":   dieInPrune,
 }
 
 // often says how many times at most a point is passed before the program dies at

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,4 +189,39 @@ func dieInCopy(t *testing.T, point string, n int) {
 	first.Mount()
 	tools.SameTree(t, first.At, cold.At)
 	cold.Run("check", "--read")
+}
+
+// dieInPrune dies while what nothing needs is deleted: what is needed is whole, and
+// pruning again ends what was begun.
+func dieInPrune(t *testing.T, point string, _ int) {
+	s := realserver.StartEmbedded(t)
+	h, on, off := crashing(t, s, point, 1)
+	h.Run(initArgs(s)...)
+	h.Mount(quickSettle)
+	sample(t, h.At)
+	gone := filepath.Join(h.At, "gone.bin")
+	noise := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
+	if err := os.WriteFile(gone, noise, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.Run("wait")
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	h.Run("unmount", "--wait", h.At)
+	on()
+	mustDie(t, h, point, "prune", "--keep-last", "1")
+	off()
+	h.Run("check", "--read")
+	h.Run("prune", "--keep-last", "1")
+	h.Run("check", "--read")
+	cold := drive.New(t, s)
+	cold.Adopt(s.Endpoint, filepath.Join(h.Dir, "recovery.key"))
+	cold.Mount()
+	h.Mount()
+	tools.SameTree(t, h.At, cold.At)
+	if _, err := os.Stat(filepath.Join(cold.At, "album 0", "4.bin")); err != nil {
+		t.Error(err)
+	}
 }
