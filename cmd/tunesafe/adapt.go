@@ -91,14 +91,9 @@ func (d *drive) enrol(ctx context.Context) (*repo.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, root, err := repo.Unlock(ctx, d.counted, key)
-	switch {
-	case err != nil:
+	_, root, err := d.rootBy(ctx, d.counted, key)
+	if err != nil {
 		return nil, err
-	case k.RepoID() != d.keys.RepoID():
-		return nil, repo.ErrWrongKey
-	case root == nil:
-		return nil, errNoRoot
 	}
 	dev, err := repo.Enrol(ctx, d.counted, d.keys, root, d.device.Name)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
 )
 
 var keysCommand = &command{
@@ -90,6 +91,21 @@ func openBucket(ctx context.Context, e *env) (*drive, error) {
 	return d, nil
 }
 
+// rootBy opens the keys and the root with a key that must be of this repository and
+// open both.
+func (d *drive) rootBy(ctx context.Context, st store.Store, key age.Identity) (*repo.Keys, ed25519.PrivateKey, error) {
+	k, root, err := repo.Unlock(ctx, st, key)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case k.RepoID() != d.keys.RepoID():
+		return nil, nil, repo.ErrWrongKey
+	case root == nil:
+		return nil, nil, errNoRoot
+	}
+	return k, root, nil
+}
+
 // unlockRoot opens the root with what a person has. The keys of d have what the
 // bucket's have, then.
 func (d *drive) unlockRoot(ctx context.Context, e *env, o opener) (ed25519.PrivateKey, error) {
@@ -101,14 +117,9 @@ func (d *drive) unlockRoot(ctx context.Context, e *env, o opener) (ed25519.Priva
 	if err != nil {
 		return nil, err
 	}
-	k, root, err := repo.Unlock(ctx, d.store, key)
-	switch {
-	case err != nil:
+	k, root, err := d.rootBy(ctx, d.store, key)
+	if err != nil {
 		return nil, err
-	case k.RepoID() != d.keys.RepoID():
-		return nil, repo.ErrWrongKey
-	case root == nil:
-		return nil, errNoRoot
 	}
 	if _, err := d.keys.Adopt(k); err != nil {
 		return nil, err
