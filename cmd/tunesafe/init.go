@@ -65,18 +65,23 @@ type initOptions struct {
 	packClass     string
 }
 
-func bindInit(f *pflag.FlagSet) action {
-	var o initOptions
-	f.StringVar(&o.store, "store", "", "the bucket and where in it, as `s3://bucket/prefix`")
+// bindStore gives the flags that say how a store is reached and what it is told.
+func (o *initOptions) bindStore(f *pflag.FlagSet) {
 	f.StringVar(&o.endpoint, "endpoint", "", "`URL` of an S3 server that is not Amazon's")
 	f.StringVar(&o.region, "region", "", "the bucket's `REGION`")
 	f.StringVar(&o.addressing, "addressing", "auto", "where the bucket's name stands: in the `path`, virtual (in the host), or auto: virtual at Amazon, path elsewhere")
 	f.StringVar(&o.class, "storage-class", "", "the storage `CLASS` of the audio")
 	f.StringVar(&o.packClass, "pack-storage-class", "", "the storage `CLASS` of tags and pictures")
+	f.BoolVar(&o.noCredentials, "no-save-credentials", false, "do not keep the store's credentials in the home")
+}
+
+func bindInit(f *pflag.FlagSet) action {
+	var o initOptions
+	f.StringVar(&o.store, "store", "", "the bucket and where in it, as `s3://bucket/prefix`")
+	o.bindStore(f)
 	f.StringVar(&o.storeDir, "store-dir", "", "keep the repository in the folder `DIR` of this machine (default ~/.local/share/tunesafe-store)")
 	o.opener.bind(f, "", "open an existing repository with")
 	f.StringVar(&o.name, "name", "", "the `NAME` to give this machine (default that of the host)")
-	f.BoolVar(&o.noCredentials, "no-save-credentials", false, "do not keep the store's credentials in the home")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 0, ""); err != nil {
 			return err

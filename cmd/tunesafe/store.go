@@ -45,12 +45,7 @@ type moveOptions struct {
 func bindStore(f *pflag.FlagSet) action {
 	var o moveOptions
 	f.StringVar(&o.store, "to", "", "the new place, as `s3://bucket/prefix`")
-	f.StringVar(&o.endpoint, "endpoint", "", "`URL` of an S3 server that is not Amazon's")
-	f.StringVar(&o.region, "region", "", "the bucket's `REGION`")
-	f.StringVar(&o.addressing, "addressing", "auto", "where the bucket's name stands: in the `path`, virtual (in the host), or auto")
-	f.StringVar(&o.class, "storage-class", "", "the storage `CLASS` of the audio")
-	f.StringVar(&o.packClass, "pack-storage-class", "", "the storage `CLASS` of tags and pictures")
-	f.BoolVar(&o.noCredentials, "no-save-credentials", false, "do not keep the store's credentials in the home")
+	o.bindStore(f)
 	f.BoolVar(&o.copied, "copied", false, "another tool has copied the objects")
 	return func(ctx context.Context, e *env, args []string) error {
 		if len(args) != 1 || args[0] != "move" {
