@@ -299,6 +299,13 @@ func (s *stopping) do(op string, f func() error) error {
 	return err
 }
 
+// state says how many requests are left, and which there were.
+func (s *stopping) state() (left int, ops []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left, slices.Clone(s.ops)
+}
+
 func (s *stopping) Put(ctx context.Context, key string, body []byte) error {
 	return s.do("put "+key, func() error { return s.Store.Put(ctx, key, body) })
 }
@@ -413,11 +420,12 @@ func TestStoppedAtEachRequest(t *testing.T) {
 			if err == nil {
 				_, err = run.prune(t, keepLast(2))
 			}
-			whole := err == nil && stop.left > 0
+			left, ops := stop.state()
+			whole := err == nil && left > 0
 			if err != nil && !errors.Is(err, errStopped) {
 				t.Fatalf("stop at %d, after %v: %v", at, after, err)
 			}
-			if op, _, _ := strings.Cut(stop.ops[min(at, len(stop.ops))-1], " "); after && !whole && op != "put" && op != "delete" {
+			if op, _, _ := strings.Cut(ops[min(at, len(ops))-1], " "); after && !whole && op != "put" && op != "delete" {
 				run.closeFiles() // as before it
 				continue
 			}
@@ -427,12 +435,12 @@ func TestStoppedAtEachRequest(t *testing.T) {
 			run.dir = killed
 			run.assemble(st)
 			if err := run.backup(); err != nil {
-				t.Fatalf("stop at %d (%s), after %v: the next backup: %v", at, stop.ops[at-1], after, err)
+				t.Fatalf("stop at %d (%s), after %v: the next backup: %v", at, ops[at-1], after, err)
 			}
 			run.remember(t)
 			p, err := run.prune(t, keepLast(2))
 			if err != nil || p.Kept > 0 {
-				t.Fatalf("stop at %d (%s), after %v: the next prune: %+v, %v", at, stop.ops[min(at, len(stop.ops))-1], after, p, err)
+				t.Fatalf("stop at %d (%s), after %v: the next prune: %+v, %v", at, ops[min(at, len(ops))-1], after, p, err)
 			}
 			if got := bucketIsWhole(t, st, n.keys, run.past); got != 2 || moments < 2 {
 				t.Fatalf("stop at %d, after %v: %d moments, then %d, want 2", at, after, moments, got)

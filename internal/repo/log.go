@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -140,8 +141,11 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 // another, by time, then device, then number: the order in which they apply.
 // It reads the chains of the devices in certs and ends at the first fault, by
 // then having given fn whole commits only, each verified and in its chain. The commits in
-// since may be among those that are known as lost.
+// since may be among those that are known as lost. Nothing is asked of the store after
+// it has returned.
 func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since map[string]Head, fn func(*Commit) error, lost ...string) error {
+	var ahead sync.WaitGroup
+	defer ahead.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for device, head := range since {
@@ -159,7 +163,7 @@ func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Cert
 		if len(infos) > 0 {
 			c := &chain{st: st, k: k, certs: certs, gets: gets, last: since[device], ahead: make(chan chan fetched, lookahead)}
 			chains = append(chains, c)
-			go c.fetch(ctx, infos)
+			ahead.Go(func() { c.fetch(ctx, infos) })
 		}
 	}
 	return merge(ctx, chains, fn)
@@ -220,6 +224,8 @@ type fetched struct {
 
 // fetch begins the reading of each object, as many at once as gets allows.
 func (c *chain) fetch(ctx context.Context, infos []store.Info) {
+	var gets sync.WaitGroup
+	defer gets.Wait()
 	defer close(c.ahead)
 	for _, info := range infos {
 		result := make(chan fetched, 1)
@@ -228,7 +234,7 @@ func (c *chain) fetch(ctx context.Context, infos []store.Info) {
 		case <-ctx.Done():
 			return
 		}
-		go func() {
+		gets.Go(func() {
 			if err := c.gets.Acquire(ctx, 1); err != nil {
 				result <- fetched{err: err}
 				return
@@ -236,7 +242,7 @@ func (c *chain) fetch(ctx context.Context, infos []store.Info) {
 			defer c.gets.Release(1)
 			commit, err := getCommit(ctx, c.st, c.k, c.certs, info.Key)
 			result <- fetched{commit, err}
-		}()
+		})
 	}
 }
 
