@@ -1,0 +1,174 @@
+package sync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	gosync "sync"
+	"testing"
+
+	"github.com/tunesafe/tunesafe/internal/history"
+	"github.com/tunesafe/tunesafe/internal/store"
+)
+
+// stopping is a store that stops the program at one request: before it is carried out,
+// or after, the answer lost.
+type stopping struct {
+	store.Store
+	mu    gosync.Mutex
+	left  int
+	after bool
+	ops   []string
+}
+
+var errStopped = errors.New("the program was stopped")
+
+func (s *stopping) do(op string, f func() error) error {
+	s.mu.Lock()
+	s.left--
+	left := s.left
+	s.ops = append(s.ops, op)
+	s.mu.Unlock()
+	if left < 0 || left == 0 && !s.after {
+		return errStopped
+	}
+	err := f()
+	if left == 0 {
+		return errStopped
+	}
+	return err
+}
+
+// state says how many requests are left, and which there were.
+func (s *stopping) state() (left int, ops []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left, slices.Clone(s.ops)
+}
+
+func (s *stopping) Put(ctx context.Context, key string, body []byte) error {
+	return s.do("put "+key, func() error { return s.Store.Put(ctx, key, body) })
+}
+
+func (s *stopping) Get(ctx context.Context, key string, offset, length int64) (r io.ReadCloser, err error) {
+	return r, s.do("get "+key, func() error { r, err = s.Store.Get(ctx, key, offset, length); return err })
+}
+
+func (s *stopping) List(ctx context.Context, prefix, after string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		var infos []store.Info
+		err := s.do("list "+prefix, func() error {
+			for info, err := range s.Store.List(ctx, prefix, after) {
+				if err != nil {
+					return err
+				}
+				infos = append(infos, info)
+			}
+			return nil
+		})
+		for _, info := range infos {
+			if err == nil && !yield(info, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(store.Info{}, err)
+		}
+	}
+}
+
+func (s *stopping) Stat(ctx context.Context, key string) (info store.Info, err error) {
+	return info, s.do("stat "+key, func() error { info, err = s.Store.Stat(ctx, key); return err })
+}
+
+func (s *stopping) Delete(ctx context.Context, key string) error {
+	return s.do("delete "+key, func() error { return s.Store.Delete(ctx, key) })
+}
+
+// TestStoppedAtEachRequest stops the program at each request of a backup with a
+// checkpoint and of a prune, before and after it took effect. The bucket is whole each
+// time, with every moment that is shown; and the next start ends what was begun.
+func TestStoppedAtEachRequest(t *testing.T) {
+	w := newWorld(t)
+	n := newPruning(t, w, "one")
+	n.assemble(w.mem)
+	for range 5 {
+		n.night(t, 6)
+	}
+	seed := n.rng.Uint64()
+	n.closeFiles()
+	base, bucket := n.dir, w.mem
+	states, points := 0, 0
+	for _, after := range []bool{false, true} {
+		for at := 1; ; at++ {
+			st := copyBucket(t, bucket)
+			stop := &stopping{Store: st, left: at, after: after}
+			run := &pruning{device: &device{t: t, dir: copyDir(t, base), keys: n.keys, dev: n.dev, checkpoint: 3, transfers: 1},
+				rng: rand.New(rand.NewPCG(seed, 2)), files: map[string][]byte{}, past: map[history.Rev]map[string][]byte{}}
+			for rev, files := range n.past {
+				run.past[rev] = files
+			}
+			for name, p := range n.files {
+				run.files[name] = p
+			}
+			run.assemble(stop)
+			run.change(6)
+			err := run.backup()
+			if err == nil {
+				_, err = run.prune(t, keepLast(2))
+			}
+			left, ops := stop.state()
+			whole := err == nil && left > 0
+			if err != nil && !errors.Is(err, errStopped) {
+				t.Fatalf("stop at %d, after %v: %v", at, after, err)
+			}
+			if op, _, _ := strings.Cut(ops[min(at, len(ops))-1], " "); after && !whole && op != "put" && op != "delete" {
+				run.closeFiles() // as before it
+				continue
+			}
+			killed := copyDir(t, run.dir)
+			run.closeFiles()
+			moments := bucketIsWhole(t, st, n.keys, run.past)
+			run.dir = killed
+			run.assemble(st)
+			if err := run.backup(); err != nil {
+				t.Fatalf("stop at %d (%s), after %v: the next backup: %v", at, ops[at-1], after, err)
+			}
+			run.remember(t)
+			p, err := run.prune(t, keepLast(2))
+			if err != nil || p.Kept > 0 {
+				t.Fatalf("stop at %d (%s), after %v: the next prune: %+v, %v", at, ops[min(at, len(ops))-1], after, p, err)
+			}
+			if got := bucketIsWhole(t, st, n.keys, run.past); got != 2 || moments < 2 {
+				t.Fatalf("stop at %d, after %v: %d moments, then %d, want 2", at, after, moments, got)
+			}
+			if again, err := run.prune(t, keepLast(2)); err != nil || again.Condemned+again.Deleted > 0 {
+				t.Fatalf("stop at %d, after %v: a prune leaves what another takes: %+v, %v", at, after, again, err)
+			}
+			live := map[string][]byte{}
+			for name := range run.files {
+				live[name] = run.read(name)
+			}
+			for name, p := range run.files {
+				if !bytes.Equal(live[name], p) {
+					t.Fatalf("stop at %d, after %v: %s has other bytes", at, after, name)
+				}
+			}
+			run.closeFiles()
+			points++
+			states += moments
+			if whole {
+				break
+			}
+		}
+	}
+	t.Logf("figure: stopped at %d points, %d moments read", points, states)
+	if points < 40 {
+		t.Errorf("%d points only: the backup or the prune did nothing", points)
+	}
+}
