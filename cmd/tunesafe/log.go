@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/recoverykit"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
@@ -27,15 +29,16 @@ reading ends at the first that is not in order.
 
 tunesafe log verify proves the log and compares it with the store: that each chain of
 commits is whole, signed, in order and of its time, and that the store has every object
-as it was written, and nothing else. --head takes the head of a log as the recovery kit
-has it, which tells whether the store went back to an earlier state. What it finds is
+as it was written, and nothing else. --kit takes a page of the recovery kit, as HTML or
+text, and --head a head as it is printed there: so it is told whether the store went back
+to an earlier state, or is another altogether. What it finds is
 printed as tunesafe check prints it, and the exit status is 7 if there is anything but
 notes. A missing object comes with the commit that put it: if none condemned it, neither
 you nor Tunesafe deleted it.
 
 tunesafe log export FILE writes the log, a line for each object put, condemned and deleted, and
 FILE.note, which signs it. Both can be verified without Tunesafe (FORMAT.md, 10), by
-somebody who has the root key that is printed; they hold names, sizes and times, and
+somebody who has the public root that is printed, here and on the recovery kit; they hold names, sizes and times, and
 nothing of the content.`,
 	bind: bindLog,
 }
@@ -44,7 +47,7 @@ nothing of the content.`,
 type logFlags struct {
 	since, device   string
 	objects, asJSON bool
-	heads           []string
+	heads, kits     []string
 	given           func(string) bool
 }
 
@@ -55,6 +58,7 @@ func bindLog(f *pflag.FlagSet) action {
 	f.BoolVar(&l.objects, "objects", false, "print each object")
 	f.BoolVar(&l.asJSON, "json", false, "print JSON: an object a commit, or one for verify")
 	f.StringArrayVar(&l.heads, "head", nil, "verify: the log must have the commit `DEVICE:NUMBER:SHA256`; may be repeated")
+	f.StringArrayVar(&l.kits, "kit", nil, "verify: the log must have the heads on the page `FILE` of a recovery kit; may be repeated")
 	return func(ctx context.Context, e *env, args []string) error {
 		switch {
 		case len(args) > 0 && args[0] == "verify":
@@ -74,7 +78,7 @@ func bindLog(f *pflag.FlagSet) action {
 
 // only refuses flags that the subcommand has no use for.
 func (l logFlags) only(what string, names ...string) error {
-	for _, flag := range []string{"since", "device", "objects", "json", "head"} {
+	for _, flag := range []string{"since", "device", "objects", "json", "head", "kit"} {
 		if l.given(flag) && !strings.Contains(" "+strings.Join(names, " ")+" ", " "+flag+" ") {
 			return misuse("--%s is not for %s", flag, what)
 		}
@@ -166,8 +170,15 @@ func sumsText(sums []control.LogSum, why string) string {
 }
 
 func verifyLog(ctx context.Context, e *env, l logFlags) error {
-	if err := l.only("verify", "json", "head"); err != nil {
+	if err := l.only("verify", "json", "head", "kit"); err != nil {
 		return err
+	}
+	for _, name := range l.kits {
+		heads, err := kitHeads(e, name)
+		if err != nil {
+			return err
+		}
+		l.heads = append(l.heads, heads...)
 	}
 	if _, err := parseMarks(l.heads); err != nil {
 		return err
@@ -198,6 +209,33 @@ func verifyLog(ctx context.Context, e *env, l logFlags) error {
 	})
 }
 
+// kitHeads gives the heads on a page, which must be of this home's repository.
+func kitHeads(e *env, name string) ([]string, error) {
+	if err := e.home.Check(); err != nil {
+		return nil, err
+	}
+	keys, err := e.home.Keys()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	page, err := recoverykit.ReadPage(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", name, err)
+	case page.Repository != keys.RepoID():
+		return nil, fmt.Errorf("%s %w", name, errOtherKit)
+	case page.Root != "" && page.Root != keys.Root():
+		return nil, fmt.Errorf("%s %w", name, errOtherRoot)
+	case len(page.Heads) == 0:
+		fmt.Fprintf(e.stdout, "note: %s was written before the first commit: it has no head to compare with\n", name)
+	}
+	return page.Heads, nil
+}
+
 func exportLog(ctx context.Context, e *env, l logFlags, name string) error {
 	if err := l.only("export"); err != nil {
 		return err
@@ -212,7 +250,7 @@ func exportLog(ctx context.Context, e *env, l logFlags, name string) error {
 			return err
 		}
 		fmt.Fprintf(e.stdout, "wrote %s of %s to %s, signed by %s.note\n", count(r.Lines, "line"), count(r.Commits, "commit"), name, name)
-		fmt.Fprintf(e.stdout, "root key: %s\nnote verifier: %s\n", r.Root, r.Verifier)
+		fmt.Fprintf(e.stdout, "public root: %s\nnote verifier: %s\n", r.Root, r.Verifier)
 		return nil
 	})
 }

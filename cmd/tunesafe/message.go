@@ -74,6 +74,8 @@ var (
 	errReadOnlyHome    = errors.New("this home was made with a key that only reads: it can change nothing in the backup")
 	errNotCopied       = errors.New("the home stays with the old place, as the new one has not all of it")
 	errKitExists       = errors.New("is there already")
+	errOtherKit        = errors.New("is a page of another repository")
+	errOtherRoot       = errors.New("has another public root than this home: what this home opened is not the repository that the page is of")
 	errNoDevice        = errors.New("no machine of the repository has that name or id")
 	errManyDevices     = errors.New("several machines have that name")
 	errOwnDevice       = errors.New("is this home itself")
@@ -103,6 +105,9 @@ var messages = []message{
 	{is: errNotCopied, hint: "give the command again, without --copied: what is missing is copied; tunesafe check tells whether the old place has the same problems"},
 	{is: store.ErrDamaged, hint: "run tunesafe check --read on the old place, and tunesafe repair"},
 	{is: errKitExists, hint: "name another file, or delete it"},
+	{is: errOtherKit, hint: "name the page of this repository, or another home with --home DIR"},
+	{is: errOtherRoot, hint: "whoever holds the bucket may have put another repository in its place; make a home from a copy of the bucket that you trust"},
+	{is: recoverykit.ErrPage, hint: "name one of the files that tunesafe recovery-kit wrote, or give the heads on the page with --head"},
 	{is: recoverykit.ErrShare, hint: "compare it with the page, letter by letter; it begins with TUNESAFE-SHARE-"},
 	{is: recoverykit.ErrTooFewShares, hint: "each page says how many are needed"},
 	{is: recoverykit.ErrMixedShares, hint: "use pages of one kit: their date is the same"},

@@ -130,7 +130,7 @@ func kitSheet(ctx context.Context, e *env, o kitOptions) (s recoverykit.Sheet, e
 	if err != nil {
 		return s, err
 	}
-	s = recoverykit.Sheet{Repository: d.config.Repository, Store: d.config.Store.String(), Date: time.Now(), Key: key}
+	s = recoverykit.Sheet{Repository: d.config.Repository, Root: d.keys.Root(), Store: d.config.Store.String(), Date: time.Now(), Key: key}
 	for _, m := range marks {
 		s.Heads = append(s.Heads, m.String())
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 func sheet() Sheet {
 	return Sheet{
-		Repository: strings.Repeat("0f", 16), Store: "s3://a-bucket-with-quite-a-long-name/music/of/mine at https://s3.eu-central-1.supplier.example.com",
+		Repository: strings.Repeat("0f", 16), Root: "q063lvrurLoQ7belyuNTHWG7Nm9_khBI3wEXFK0qHr-", Store: "s3://a-bucket-with-quite-a-long-name/music/of/mine at https://s3.eu-central-1.supplier.example.com",
 		Bucket: "a-bucket-with-quite-a-long-name", Prefix: "music/of/mine", Endpoint: "https://s3.eu-central-1.supplier.example.com", Region: "eu-central-1",
 		InitFlags: "--store s3://b/music --endpoint https://s3.example.com", Tracks: 23400, Files: 25000, Date: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC),
 		Heads: []string{"8f3a09bc12de4567:1042:9c1f2ab39c1f2ab39c1f2ab39c1f2ab3", "1f3a09bc12de4567:12:9c1f2ab39c1f2ab39c1f2ab39c1f2ab3"},
@@ -58,9 +59,19 @@ func TestOnePage(t *testing.T) {
 				t.Errorf("the page has %s", bad)
 			}
 		}
-		for _, want := range []string{s.Repository, s.Bucket, s.Endpoint, s.Region, s.Heads[0], s.Heads[1], "23400 tracks", "22 November 2026"} {
+		for _, want := range []string{s.Repository, s.Root, s.Bucket, s.Endpoint, s.Region, s.Heads[0], s.Heads[1], "23400 tracks", "22 November 2026"} {
 			if !bytes.Contains(html, []byte(want)) || !bytes.Contains(text, []byte(want)) {
 				t.Errorf("%s is not on the page", want)
+			}
+		}
+		for kind, page := range map[string][]byte{"HTML": html, "text": text} {
+			got, err := ReadPage(page)
+			if err != nil || got.Repository != s.Repository || got.Root != s.Root || !slices.Equal(got.Heads, s.Heads) {
+				t.Errorf("the page as %s is read as %+v, %v", kind, got, err)
+			}
+			old, err := ReadPage(bytes.ReplaceAll(page, []byte(s.Root), nil))
+			if err != nil || old.Root != "" || len(old.Heads) != 2 {
+				t.Errorf("a page of before as %s is read as %+v, %v", kind, old, err)
 			}
 		}
 		if s.Number > 0 && (bytes.Contains(html, []byte(key.String())) || bytes.Contains(text, []byte(key.String()))) {

@@ -45,7 +45,7 @@ func ExportLog(ctx context.Context, st store.Store, k *Keys, d *Device, now time
 	if err := x.w.Flush(); err != nil {
 		return nil, err
 	}
-	x.out.Root = b64.EncodeToString(k.root)
+	x.out.Root = k.Root()
 	text := x.text(k, certs, now, hex.EncodeToString(sum.Sum(nil)))
 	return &x.out, x.sign(d, text)
 }

@@ -31,6 +31,10 @@ const keysTitle = "# tunesafe repository keys 1"
 // RepoID is the id of repo.json: 32 hexadecimal digits.
 func (k *Keys) RepoID() string { return k.id }
 
+// Root is the public half of the root key, as FORMAT.md writes it: who has it from
+// the owner verifies an exported log.
+func (k *Keys) Root() string { return b64.EncodeToString(k.root) }
+
 // Epoch is the number of the newest key epoch, from 1: the one that seals.
 func (k *Keys) Epoch() int { return len(k.ring.Load().secrets) }
 
