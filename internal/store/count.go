@@ -28,6 +28,9 @@ type Counter struct {
 // Count wraps s.
 func Count(s Store) *Counter { return &Counter{store: s} }
 
+// Unwrap gives what is counted; its further abilities are not.
+func (c *Counter) Unwrap() Store { return c.store }
+
 // Counts returns the numbers so far. They are read one by one: while calls are
 // under way they need not belong to one instant.
 func (c *Counter) Counts() Counts {

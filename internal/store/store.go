@@ -6,7 +6,8 @@
 // and [github.com/tunesafe/tunesafe/internal/store/mem] for tests; both pass
 // [github.com/tunesafe/tunesafe/internal/store/storetest]. Cross-cutting
 // behaviour (counting) is a decorator over the same interface; how fast bytes
-// go is for the connections ([github.com/tunesafe/tunesafe/internal/line]).
+// go is for the connections ([github.com/tunesafe/tunesafe/internal/line]). What only
+// some buckets can is an interface of its own ([Versioned]), found by [AbleTo].
 package store
 
 import (
@@ -35,7 +36,7 @@ type Info struct {
 //
 // Errors are wrapped around the sentinels of this package: [ErrNotExist],
 // [ErrNoBucket], [ErrDenied], [ErrUnavailable], [ErrClock], [ErrDamaged], [ErrFull],
-// [ErrArchived], [ErrClass].
+// [ErrArchived], [ErrClass], [ErrLocked], [ErrKept].
 // ErrNotExist is returned only on the store's clear word that the object is
 // not there; a failed look-up is never reported as ErrNotExist.
 type Store interface {
@@ -64,7 +65,8 @@ type Store interface {
 	// Stat describes one object without reading it.
 	Stat(ctx context.Context, key string) (Info, error)
 
-	// Delete removes the object durably. An absent object is no error.
+	// Delete removes the object durably, and for good: see [Versioned]. An absent
+	// object is no error.
 	Delete(ctx context.Context, key string) error
 }
 

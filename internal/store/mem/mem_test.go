@@ -2,6 +2,7 @@ package mem_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/mem"
@@ -10,4 +11,16 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return mem.New() })
+}
+
+func TestVersions(t *testing.T) {
+	storetest.RunVersions(t, func(_ *testing.T, lock bool) storetest.Bucket {
+		var locked time.Duration
+		if lock {
+			locked = storetest.LockedFor
+		}
+		now := time.Now()
+		s := mem.NewVersioned(locked, func() time.Time { return now })
+		return storetest.Bucket{Store: store.Count(s), Hide: s.Hide, Pass: func(until time.Time) { now = until }}
+	})
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Addressing Addressing
 	Region     string // "" takes the SDK's configuration, then us-east-1
 	Classes    Classes
+	Lock       Lock
 
 	// Credentials with an empty AccessKey stand for the SDK's usual chain:
 	// environment, shared files, single sign-on, instance roles. Of the shared
@@ -71,6 +72,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Bucket == "" {
 		return nil, errors.New("no bucket named")
 	}
+	if err := c.Lock.Check(); err != nil {
+		return nil, err
+	}
 	if err := c.Addressing.Check(c.Endpoint, c.Bucket); err != nil {
 		return nil, err
 	}
@@ -88,6 +92,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		bucket:    c.Bucket,
 		prefix:    trimPrefix(c.Prefix),
 		classes:   c.Classes,
+		lock:      c.Lock,
 		transport: t,
 		creds:     creds,
 		renewed:   renewed,
@@ -161,8 +166,9 @@ func (s *Store) EnsureBucket(ctx context.Context) (created bool, err error) {
 		return false, err
 	}
 	_, err = s.client.CreateBucket(withPulse(ctx), &s3.CreateBucketInput{
-		Bucket:                    &s.bucket,
-		CreateBucketConfiguration: s.location(),
+		Bucket:                     &s.bucket,
+		CreateBucketConfiguration:  s.location(),
+		ObjectLockEnabledForBucket: s.lock.ofBucket(),
 	})
 	if _, ours := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ours {
 		return false, nil

@@ -2,7 +2,8 @@
 //
 // One call is one request in the ordinary case: PUT, GET (with a range),
 // DELETE, one LIST for a thousand keys. Only [Store.Stat] of an absent object
-// asks twice, because HEAD cannot tell an absent object from an absent bucket.
+// asks twice, because HEAD cannot tell an absent object from an absent bucket, and
+// a bucket that keeps versions costs a LIST for each DELETE (versions.go).
 //
 // What a reader of this package must know:
 //
@@ -37,6 +38,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,6 +54,8 @@ type Store struct {
 	bucket    string
 	prefix    string // "" or ending in "/"
 	classes   Classes
+	lock      Lock
+	versioned atomic.Bool // the bucket is known to keep versions
 	transport *transport
 	creds     aws.CredentialsProvider
 	renewed   *renewable
@@ -93,12 +97,18 @@ func (s *Store) put(ctx context.Context, key string, body []byte) error {
 		ContentType:    aws.String("application/octet-stream"),
 		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
 		StorageClass:   s.classes.of(key, len(body)),
+
+		ObjectLockMode:            s.lock.mode(),
+		ObjectLockRetainUntilDate: s.retainUntil(),
 	}, signPayload(sum))
 	if err != nil {
 		return translate(ctx, err)
 	}
 	if aws.ToString(out.ETag) == "" {
 		return fmt.Errorf("the answer has no ETag: %w", errForeign)
+	}
+	if aws.ToString(out.VersionId) != "" {
+		s.versioned.Store(true)
 	}
 	return nil
 }
@@ -234,19 +244,6 @@ func (s *Store) statByGet(ctx context.Context, key string) (store.Info, error) {
 		return store.Info{}, err
 	}
 	return store.Info{Key: key, Size: span.total, Time: aws.ToTime(out.LastModified)}, nil
-}
-
-// Delete implements [store.Store].
-func (s *Store) Delete(ctx context.Context, key string) error {
-	opctx, name, err := s.begin(ctx, key)
-	if err == nil {
-		_, err = s.client.DeleteObject(opctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: name})
-		err = translate(ctx, err)
-	}
-	if err != nil && !isAbsent(err) {
-		return fmt.Errorf("delete %s: %w", key, err)
-	}
-	return nil
 }
 
 // ClockOffset is the store's clock minus this machine's, measured on the last

@@ -24,6 +24,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 const (
@@ -55,6 +59,39 @@ func StartVersity(t testing.TB, options ...string) *Server {
 		args := append([]string{"--access", accessKey, "--secret", secretKey, "--port", addr, "--quiet"}, options...)
 		return exec.Command(program, append(args, "posix", dir)...)
 	})
+}
+
+// StartVersityVersions starts a VersityGW whose buckets can keep versions, and lock them.
+func StartVersityVersions(t testing.TB) *Server {
+	t.Helper()
+	program := find(t, "versitygw", Required())
+	return start(t, "/", func(addr, dir string) *exec.Cmd {
+		return exec.Command(program, "--access", accessKey, "--secret", secretKey, "--port", addr, "--quiet",
+			"posix", "--versioning-dir", t.TempDir(), dir)
+	})
+}
+
+// Client is one that knows more of S3 than Tunesafe does, and may do what a stranger
+// with the credentials would.
+func (s *Server) Client() *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: &s.Endpoint, Region: "us-east-1", UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
+	})
+}
+
+// MakeVersioned makes a bucket that keeps versions, and locks them where lock says.
+func (s *Server) MakeVersioned(t testing.TB, bucket string, lock bool) {
+	t.Helper()
+	c := s.Client()
+	_, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket, ObjectLockEnabledForBucket: &lock})
+	if err == nil && !lock { // Object Lock implies it
+		_, err = c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: &bucket,
+			VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // StartMinIO starts a MinIO on an empty folder, with settings such as
