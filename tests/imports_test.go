@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/home":                       {"internal/retain", "internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
 	"internal/health":                     {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
+	"internal/web":                        {"internal/control"},
 	"internal/store/s3":                   {"internal/store"},
 	"internal/store/mem":                  {"internal/store"},
 	"internal/store/storetest":            {"internal/store"},

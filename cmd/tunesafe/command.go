@@ -45,7 +45,7 @@ func commands() []*command {
 		snapshotsCommand, historyCommand, diffCommand, undoCommand,
 		restoreCommand, lsCommand, pictureCommand, pruneCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
 		keysCommand, recoveryKitCommand, devicesCommand, storeCommand,
-		logsCommand, serveCommand, versionCommand, helpCommand(),
+		webCommand, logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/s3server"
 	"github.com/tunesafe/tunesafe/internal/store"
+	"github.com/tunesafe/tunesafe/internal/web"
 	tsync "github.com/tunesafe/tunesafe/sync"
 	"github.com/tunesafe/tunesafe/sync/feed"
 	"github.com/tunesafe/tunesafe/sync/past"
@@ -82,6 +83,8 @@ var (
 	errNoSnapshot      = errors.New("nothing was backed up yet then")
 	errNeverThere      = errors.New("was never in the backup")
 	errNotThen         = errors.New("was not on the drive then")
+	errShortPassword   = errors.New("the password is too short")
+	errNoPage          = errors.New("the page is not served")
 	errNoService       = errors.New("no service manager of this user could be reached")
 )
 
@@ -167,6 +170,11 @@ var messages = []message{
 	{is: past.ErrWaits, hint: "tunesafe wait first, then undo"},
 	{is: past.ErrFed, hint: "tunesafe restore --at TIME PATH… DEST gives back what was, to be put into that folder"},
 	{is: past.ErrPruned, hint: "tunesafe history lists the other versions; the newest ones are always kept"},
+	{is: errShortPassword, hint: "five words that nobody would put together are good"},
+	{is: errNoPage, hint: "tunesafe web serves it"},
+	{is: web.ErrNoPassword, hint: "set one: tunesafe web password, or --password-file FILE; without --listen the page is for this computer alone"},
+	{is: web.ErrNoTLS, hint: "give --tls-cert FILE and --tls-key FILE, or --acme DOMAIN; or leave out --listen, and reach the page through ssh -L 8863:127.0.0.1:8863"},
+	{is: web.ErrTwoCertificates, hint: "leave out one"},
 	{is: errNoService, hint: "start tunesafe agent in another way at login; the settings are kept in config.toml"},
 	{is: agent.ErrPaused, hint: "tunesafe resume first"},
 

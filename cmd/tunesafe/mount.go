@@ -158,11 +158,14 @@ func refuseSecond(ctx context.Context, h home.Home) error {
 func beSmall() {
 }
 
-// life is what a process that owns a home is for: a mount, an agent, or both.
+// life is what a process that owns a home is for: a mount, an agent, both, or the
+// page in a browser alone.
 type life struct {
 	mount mountOptions
 	dir   string // where the drive is shown; empty: nowhere, at first
 	agent *agentPlan
+	page  *control.WebRequest
+	say   io.Writer // where the page's link is told
 }
 
 // serveMount is the life of a mount: from the lock to the last upload it may
@@ -266,9 +269,14 @@ func (o *owner) live(ctx context.Context, l life, s *starter) error {
 	defer stopAgent()
 	s.end(nil)
 	o.begun()
+	defer o.endPage()
+	if l.page != nil {
+		return o.showAlone(ctx, *l.page, l.say)
+	}
 	if l.agent != nil {
 		<-ctx.Done()
 		o.ending()
+		o.endPage()
 	}
 	if shown != nil {
 		<-shown

@@ -45,6 +45,8 @@ type owner struct {
 	plan  *agentPlan   // nil: the process ends with its mount
 	agent *agent.Agent // nil in a command that does not serve
 
+	page page // in the browser
+
 	feeding    sync.Mutex // held by a backup of folders, from its beginning to its end
 	rehearsing sync.Mutex // held by a rehearsal
 }

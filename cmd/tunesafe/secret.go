@@ -103,17 +103,22 @@ func readPassphrase(name string) (string, error) {
 const leastPassphrase = 12
 
 // newPassphrase gives a passphrase to be set, from a file or typed twice.
-func newPassphrase(e *env, file string) (text string, err error) {
+func newPassphrase(e *env, file string) (string, error) {
+	return newSecret(e, file, "passphrase", errShortPassphrase)
+}
+
+// newSecret is that for what is called so; short is the error of one that is too short.
+func newSecret(e *env, file, what string, short error) (text string, err error) {
 	if file != "" {
 		text, err = readPassphrase(file)
-	} else if text, err = ask(e, "new passphrase: "); err == nil {
+	} else if text, err = ask(e, "new "+what+": "); err == nil {
 		var again string
 		if again, err = ask(e, "the same again: "); err == nil && again != text {
 			err = errNotTheSame
 		}
 	}
 	if err == nil && utf8.RuneCountInString(text) < leastPassphrase {
-		err = fmt.Errorf("%w: fewer than %d characters", errShortPassphrase, leastPassphrase)
+		err = fmt.Errorf("%w: fewer than %d characters", short, leastPassphrase)
 	}
 	return text, err
 }

@@ -61,6 +61,7 @@ type Owner interface {
 	Remembering
 	Healthy
 	Pruner
+	Showing
 }
 
 // Fault is an error made ready for people: what happened to what, what to do

@@ -23,6 +23,7 @@ var errStrange = errors.New("strange")
 // testOwner answers with what it was asked.
 type testOwner struct {
 	Remembering
+	Showing
 	cancelled chan struct{}
 }
 

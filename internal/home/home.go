@@ -7,6 +7,9 @@
 //	repository.key     opens the repository's data (not its root)
 //	recovery.key       opens the repository from nothing; only in the home that made it
 //	device.json        who this home is in the repository
+//	web.password       what is kept of the page's password; only if one was set
+//	web.tokens         what is kept of the tokens for the page's API
+//	web.acme/          certificates for the page, and their keys
 //	state/             namespace, journal, index: cannot be rebuilt while something waits;
 //	                   and the history, which can be
 //	cache/             contents and packs; holds what waits to be uploaded, too; and the
@@ -83,6 +86,9 @@ func (h Home) PricesFile() string      { return h.in("prices.toml") }
 func (h Home) KeysFile() string        { return h.in("repository.key") }
 func (h Home) RecoveryFile() string    { return h.in("recovery.key") }
 func (h Home) DeviceFile() string      { return h.in("device.json") }
+func (h Home) PasswordFile() string    { return h.in("web.password") }
+func (h Home) TokensFile() string      { return h.in("web.tokens") }
+func (h Home) ACMEDir() string         { return h.in("web.acme") }
 func (h Home) StateDir() string        { return h.in("state") }
 func (h Home) IndexFile() string       { return h.in("state", "index.db") }
 func (h Home) HistoryFile() string     { return h.in("state", "history.db") }
@@ -152,7 +158,7 @@ func (h Home) SetAside() []string {
 // own lists what a home may hold at its top.
 var own = map[string]bool{
 	"config.toml": true, "credentials.toml": true, "repository.key": true, "recovery.key": true,
-	"device.json": true, "state": true, "cache": true, "run": true, "log": true,
+	"device.json": true, "web.password": true, "web.tokens": true, "web.acme": true, "state": true, "cache": true, "run": true, "log": true,
 }
 
 // Check tells whether this is a finished home: nil or [ErrNone].

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/web"
+)
+
+var webCommand = &command{
+	name:    "web",
+	args:    "[password]",
+	summary: "show your library in a browser: is it safe, what is it doing",
+	text: `Serves a page for a browser on this computer, and prints a link to it. The link lets
+one browser in, once, within ten minutes; give the command again for another. Where the drive is mounted, or
+an agent works, that process serves the page, and the command returns; --stop ends the
+page. Else the command opens the home itself, uploads what waits, and stays until Ctrl-C.
+
+The page is for this computer alone, at 127.0.0.1 and port 8863, or another if that is
+taken. With --listen ADDRESS it is for other machines, too, and then it needs two things:
+
+  - a password, which is asked for, or is the first line of --password-file. "tunesafe
+    web password" sets another;
+  - TLS: --tls-cert and --tls-key, or --acme DOMAIN for a certificate from Let's Encrypt,
+    whose servers must reach this machine under that name at port 443.
+
+--read-only is for a tablet that all the family uses: nothing can be changed from
+such a page, and it shows no keys.`,
+	bind: bindWeb,
+}
+
+// webOptions are the flags of web.
+type webOptions struct {
+	control.WebRequest
+	cert, key    string
+	passwordFile string
+}
+
+func bindWeb(f *pflag.FlagSet) action {
+	var o webOptions
+	f.StringVar(&o.Listen, "listen", "", fmt.Sprintf("the `ADDRESS` to serve the page at (default 127.0.0.1:%d, or another port if that is taken)", web.DefaultPort))
+	f.BoolVar(&o.ReadOnly, "read-only", false, "a page for looking only, that shows no keys")
+	f.StringSliceVar(&o.Hosts, "host", nil, "a `NAME` by which browsers ask for the page, beside the address and the certificate's; may be given again")
+	f.StringVar(&o.cert, "tls-cert", "", "serve with the certificate in `FILE`, read again when it is renewed")
+	f.StringVar(&o.key, "tls-key", "", "the certificate's key, in `FILE`")
+	f.StringVar(&o.ACME, "acme", "", "serve with a certificate for `DOMAIN` from Let's Encrypt, whose terms you accept by this")
+	f.StringVar(&o.passwordFile, "password-file", "", "set the page's password to the first line of `FILE`")
+	f.BoolVar(&o.Stop, "stop", false, "serve the page no more")
+	return func(ctx context.Context, e *env, args []string) error {
+		if err := want(args, 0, 1, ""); err != nil {
+			return err
+		}
+		if (o.cert == "") != (o.key == "") {
+			return misuse("--tls-cert and --tls-key belong together")
+		}
+		switch {
+		case len(args) == 1 && args[0] == "password":
+			return setPassword(e, o.passwordFile)
+		case len(args) == 1:
+			return misuse("unexpected argument %q", args[0])
+		}
+		return showPage(ctx, e, &o)
+	}
+}
+
+// setPassword asks for the page's password, and keeps what tells it.
+func setPassword(e *env, file string) error {
+	if err := e.home.Check(); err != nil {
+		return err
+	}
+	text, err := newSecret(e, file, "password", errShortPassword)
+	if err != nil {
+		return err
+	}
+	return e.home.SetPasswordHash(web.HashPassword(text))
+}
+
+// showPage has the process that owns the home serve the page, or does it itself.
+func showPage(ctx context.Context, e *env, o *webOptions) error {
+	if err := o.paths(); err != nil {
+		return err
+	}
+	if err := readyForOthers(e, o); err != nil {
+		return err
+	}
+	if errors.Is(e.home.Check(), home.ErrNone) && !o.Stop {
+		return showSetUp(ctx, e, o.WebRequest)
+	}
+	client, err := control.Dial(ctx, e.home.RunDir())
+	switch {
+	case errors.Is(err, control.ErrNoOwner) && o.Stop:
+		return errNoPage
+	case errors.Is(err, control.ErrNoOwner):
+		log, err := e.home.OpenLog()
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		p := newProgress(e.stderr)
+		defer p.clear()
+		return serveHome(ctx, e, life{page: &o.WebRequest, say: e.stdout}, screenStarter(p), log)
+	case err != nil:
+		return err
+	}
+	r, err := client.Web(ctx, o.WebRequest)
+	if err != nil {
+		return err
+	}
+	tellPage(e.stdout, r)
+	return nil
+}
+
+// paths makes the names of files absolute: another process may read them.
+func (o *webOptions) paths() error {
+	for from, to := range map[string]*[]byte{o.cert: &o.Cert, o.key: &o.Key} {
+		if from == "" {
+			continue
+		}
+		abs, err := filepath.Abs(from)
+		if err != nil {
+			return err
+		}
+		*to = []byte(abs)
+	}
+	return nil
+}
+
+// readyForOthers sets the password that a page for other machines needs.
+func readyForOthers(e *env, o *webOptions) error {
+	if o.passwordFile != "" {
+		return setPassword(e, o.passwordFile)
+	}
+	if o.Stop || e.home.Check() != nil {
+		return nil
+	}
+	w, err := whereOf(e.home, o.WebRequest)
+	if err != nil {
+		return err
+	}
+	err = w.Check()
+	if errors.Is(err, web.ErrNoPassword) && canAsk(e) {
+		fmt.Fprintln(e.stdout, "the page would be open to other machines: choose a password for it")
+		return setPassword(e, "")
+	}
+	return err
+}
+
+// whereOf says where the page is to be served.
+func whereOf(h home.Home, r control.WebRequest) (web.Where, error) {
+	hash, err := h.PasswordHash()
+	return web.Where{
+		Addr: r.Listen, Cert: string(r.Cert), Key: string(r.Key), ACME: r.ACME, ACMEDir: h.ACMEDir(), Password: hash != "",
+	}, err
+}
+
+func tellPage(w io.Writer, r control.WebReport) {
+	if r.Stopped {
+		fmt.Fprintln(w, "the page is served no more")
+		return
+	}
+	fmt.Fprintf(w, "open your library: %s\n", r.Link)
+	fmt.Fprintf(w, "the link works once, until %s\n", r.Until.Local().Format(time.TimeOnly))
+}

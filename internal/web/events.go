@@ -1,0 +1,71 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	eventPause = 500 * time.Millisecond // between looks
+	eventBeat  = 15 * time.Second       // something is sent at least so often
+)
+
+// events streams the state of the page "Safe?" as it changes: server-sent events,
+// each the fragment to be shown. It ends with the session, with the page, and when
+// a browser reads no more.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{})
+	var shown []byte
+	var sent time.Time
+	for {
+		st, err := s.Owner.Status(r.Context())
+		if err != nil {
+			return nil //nolint:nilerr // the browser asks again, and is told then
+		}
+		now := time.Now()
+		text, err := s.render("safe", "live", s.view(r, "", safeOf(st, now)))
+		if err != nil {
+			return err
+		}
+		switch {
+		case !bytes.Equal(text, shown):
+			shown, sent = text, now
+			err = s.send(w, c, event(text))
+		case now.Sub(sent) > eventBeat:
+			sent = now
+			err = s.send(w, c, []byte(":\n\n"))
+		}
+		if err != nil {
+			return nil //nolint:nilerr // it is gone
+		}
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-current(r).ended:
+			return nil
+		case <-time.After(eventPause):
+		}
+	}
+}
+
+func (s *Server) send(w http.ResponseWriter, c *http.ResponseController, b []byte) error {
+	_ = c.SetWriteDeadline(time.Now().Add(bodyTimeout))
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	return c.Flush()
+}
+
+// event is a message of server-sent events, each line of text a field.
+func event(text []byte) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(text) {
+		fmt.Fprintf(&b, "data: %s\n", bytes.TrimRight(line, "\r\n"))
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}

@@ -1,0 +1,169 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+)
+
+// DefaultPort is what TUNE is on a telephone's keys. Where another program has it,
+// any that is free is taken.
+const DefaultPort = 8863
+
+// Where says at which address the page listens.
+type Where struct {
+	Addr      string // HOST:PORT; empty is loopback at DefaultPort
+	Cert, Key string // files of a certificate of one's own, and its key
+	ACME      string // or the domain to get one for, from Let's Encrypt
+	ACMEDir   string // where that is kept
+	Password  bool   // one is set
+}
+
+var (
+	// ErrNoPassword: other machines could open the page, and nothing keeps them out.
+	ErrNoPassword = errors.New("the page would be open to other machines, and has no password")
+	// ErrNoTLS: what goes over the network could be read and changed there.
+	ErrNoTLS = errors.New("the page would go over the network in the clear")
+	// ErrTwoCertificates: two ways to have one were given.
+	ErrTwoCertificates = errors.New("a certificate of one's own and one by ACME exclude each other")
+)
+
+// Check tells early what [Listen] would refuse.
+func (w Where) Check() error {
+	if w.ACME != "" && w.Cert != "" {
+		return ErrTwoCertificates
+	}
+	addr, err := w.resolve()
+	if err != nil {
+		return err
+	}
+	switch {
+	case addr.IP.IsLoopback():
+		return nil
+	case !w.Password:
+		return fmt.Errorf("%s: %w", addr, ErrNoPassword)
+	case !w.secure():
+		return fmt.Errorf("%s: %w", addr, ErrNoTLS)
+	}
+	return nil
+}
+
+func (w Where) secure() bool { return w.Cert != "" || w.ACME != "" }
+
+// Names are those by which the page will be asked for.
+func (w Where) names() ([]string, error) {
+	if w.ACME != "" {
+		return []string{w.ACME}, nil
+	}
+	if w.Cert == "" {
+		return nil, nil
+	}
+	c, err := tls.LoadX509KeyPair(w.Cert, w.Key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s: %w", w.Cert, err)
+	}
+	return c.Leaf.DNSNames, nil
+}
+
+// resolve looks the address up before anything listens: a name may be anybody's.
+func (w Where) resolve() (*net.TCPAddr, error) {
+	if w.Addr == "" {
+		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: DefaultPort}, nil
+	}
+	addr, err := net.ResolveTCPAddr("tcp", w.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", w.Addr, err)
+	}
+	if addr.IP == nil { // as of ":8863"
+		addr.IP = net.IPv6unspecified
+	}
+	return addr, nil
+}
+
+// Listening is a place where the page is about to be served.
+type Listening struct {
+	net.Listener
+	At     *net.TCPAddr
+	Names  []string
+	Secure bool
+}
+
+// Listen opens the address, unless [Where.Check] refuses it.
+func Listen(ctx context.Context, w Where) (*Listening, error) {
+	if err := w.Check(); err != nil {
+		return nil, err
+	}
+	names, err := w.names()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := w.resolve()
+	if err != nil {
+		return nil, err
+	}
+	var c net.ListenConfig
+	l, err := c.Listen(ctx, "tcp", addr.String())
+	if w.Addr == "" && errors.Is(err, syscall.EADDRINUSE) {
+		l, err = c.Listen(ctx, "tcp", net.JoinHostPort(addr.IP.String(), "0"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", addr, err)
+	}
+	at, _ := l.Addr().(*net.TCPAddr)
+	if w.secure() {
+		l = tls.NewListener(l, w.tlsConfig())
+	}
+	return &Listening{Listener: l, At: at, Names: names, Secure: w.secure()}, nil
+}
+
+func (w Where) tlsConfig() *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	if w.ACME != "" {
+		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(w.ACME), Cache: autocert.DirCache(w.ACMEDir)}
+		config.GetCertificate = m.GetCertificate
+		config.NextProtos = append(config.NextProtos, acme.ALPNProto)
+		return config
+	}
+	k := &keptCertificate{cert: w.Cert, key: w.Key}
+	config.GetCertificate = k.get
+	return config
+}
+
+// keptCertificate reads a certificate again once its file has changed: they are
+// renewed every few months.
+type keptCertificate struct {
+	cert, key string
+	mu        sync.Mutex
+	is        *tls.Certificate
+	of        time.Time
+}
+
+func (k *keptCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	info, err := os.Stat(k.cert)
+	if k.is != nil && (err != nil || info.ModTime().Equal(k.of)) {
+		return k.is, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := tls.LoadX509KeyPair(k.cert, k.key)
+	if err != nil {
+		if k.is != nil {
+			return k.is, nil // half written: the next one looks again
+		}
+		return nil, err
+	}
+	k.is, k.of = &c, info.ModTime()
+	return k.is, nil
+}

@@ -1,0 +1,34 @@
+package web
+
+import "net/http"
+
+// route says who answers a pattern of [http.ServeMux], and to whom. What is not GET
+// or HEAD needs the token of the session's forms, as the field csrf, and is refused
+// where the page is for looking only.
+type route struct {
+	pattern string
+	do      func(http.ResponseWriter, *http.Request) error
+
+	title string // of a page in the navigation; empty: it is not there
+	icon  string // of it, in templates/icons.html
+
+	open   bool // for those, too, who are not in
+	door   bool // goes in or out, which changes nothing of the library
+	setup  bool // there also where there is no home yet
+	secret bool // shows keys: never on a page for looking only
+}
+
+// routes is the table; the navigation is in its order.
+func (s *Server) routes() []route {
+	return []route{
+		{pattern: "GET /{$}", do: s.safe, title: "Safe?", icon: "safe"},
+		{pattern: "GET /events", do: s.events},
+		{pattern: "POST /work", do: s.work},
+
+		{pattern: "GET /setup", do: s.setup, setup: true},
+
+		{pattern: "GET /login", do: s.login, open: true, door: true},
+		{pattern: "POST /login", do: s.enter, open: true, door: true},
+		{pattern: "POST /logout", do: s.leave, setup: true, door: true},
+	}
+}

@@ -1,0 +1,135 @@
+// Package web is the page: one's own library in a browser.
+//
+// # Closed by default
+//
+// Whatever runs in the same browser, or on the same machine as another user, must
+// learn nothing here and change nothing. In the order in which a request meets
+// them (guard.go):
+//
+//  1. The Host is one the page is known by: a name that a stranger's DNS points
+//     here (rebinding) is none.
+//  2. Every answer forbids scripts, styles and requests but the page's own
+//     (Content-Security-Policy), and to be guessed at, framed, or kept.
+//  3. A request that changes something comes from this page: by what the browser
+//     says of its origin, and by a token of the session in the form.
+//  4. All but the way in needs a session: a cookie that scripts cannot read and
+//     other sites cannot send. It is had by a link that works once (session.go),
+//     or by a password (password.go); attempts are few (limit.go).
+//  5. A page for reading (Options.ReadOnly) refuses every change, and has no keys.
+//
+// Elsewhere than on loopback it listens only with a password and TLS (listen.go).
+//
+// # How a page is added
+//
+// One file with a handler, one template in templates/ that defines "main", and one
+// line in the table of routes.go. Handlers return errors; what people are told is
+// Options.Explain's business. Templates escape whatever a name or a tag holds, and
+// nothing is marked as safe.
+//
+// The package knows [control.Owner], which the command line uses, too, and nothing
+// of what is behind it.
+package web
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/control"
+)
+
+// Options say what is shown, and to whom.
+type Options struct {
+	Owner    control.Owner // nil: there is no home yet, and only pages for that are shown
+	Explain  func(error) *control.Fault
+	Log      *slog.Logger
+	Version  string
+	Hosts    []string // names by which the page is asked for, beside those of the address it listens at
+	Password string   // as by [HashPassword]; empty: nobody gets in by one
+	ReadOnly bool
+	Secure   bool         // behind TLS
+	API      http.Handler // has /api/ and /openapi.json, and authenticates by itself; may be nil
+}
+
+// Server answers browsers.
+type Server struct {
+	Options
+	pages    map[string]*template.Template
+	sessions *sessions
+	limit    *limiter
+	http     http.Server
+	addr     *net.TCPAddr
+	names    map[string]bool // hosts that are answered
+
+	closing context.Context // of all requests; ends with Close
+	end     context.CancelFunc
+}
+
+// Timeouts and limits of a request that is no stream.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 30 * time.Second
+	answerTimeout = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	closeTimeout  = 5 * time.Second // for answers under way
+	maxHeader     = 32 << 10
+	maxForm       = 256 << 10
+)
+
+// New makes the page that is asked for at addr.
+func New(o Options, addr *net.TCPAddr) (*Server, error) {
+	s := &Server{Options: o, addr: addr, sessions: newSessions(), limit: newLimiter(), names: hostsOf(addr, o.Hosts)}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	s.closing, s.end = context.WithCancel(context.Background())
+	s.http = http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return s.closing },
+	}
+	return s, nil
+}
+
+// Serve answers until Close. It closes the listener.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Close ends streams and gives other answers a moment to end.
+func (s *Server) Close() error {
+	s.end()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// URL is where the page is.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.Secure {
+		scheme = "https"
+	}
+	return scheme + "://" + s.authority() + "/"
+}
+
+// Link gives an address that lets one browser in, once, until then.
+func (s *Server) Link() (link string, until time.Time) {
+	token, until := s.sessions.invite(time.Now())
+	return s.URL() + "login?token=" + token, until
+}

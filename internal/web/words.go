@@ -1,0 +1,59 @@
+package web
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"html/template"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// words are what templates put figures and times into words with.
+var words = template.FuncMap{
+	"bytes": size,
+	"comma": humanize.Comma,
+	"ago":   func(t any) string { return humanize.Time(timeOf(t)) },
+	"clock": func(t any) string { return clock(timeOf(t)) },
+	"day":   func(t time.Time) string { return t.Local().Format("2 January 2006") },
+	"exact": func(t time.Time) string { return t.Local().Format(time.DateTime) },
+	"iso":   func(t time.Time) string { return t.Format(time.RFC3339) },
+	"count": count,
+	"text":  func(b []byte) string { return string(b) },
+}
+
+// timeOf takes a time or a pointer to one, as the control calls have both.
+func timeOf(t any) time.Time {
+	if p, ok := t.(*time.Time); ok {
+		return *p
+	}
+	at, _ := t.(time.Time)
+	return at
+}
+
+// count is "1 file", "2,000 files".
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return humanize.Comma(n) + " " + thing + "s"
+}
+
+// clock is a time of day, with the day if it is not today.
+func clock(t time.Time) string {
+	t, now := t.Local(), time.Now().Local()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04")
+	}
+	return t.Format("Mon 15:04")
+}
+
+// etag names bytes for a browser's cache.
+func etag(b []byte) string {
+	sum := sha256.Sum256(b)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+
+func ago(t, now time.Time) string { return humanize.RelTime(t, now, "ago", "from now") }
