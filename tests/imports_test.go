@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"sync/library":                        {"cache", "internal/itunes"},
 	"internal/kv":                         {"internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/label":                      {"internal/split"},
+	"internal/catalog":                    {"internal/label"},
 	"internal/repo":                       {"internal/store", "internal/crashpoint", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/history":                    {"internal/repo", "internal/store", "internal/mapped", "internal/pages", "internal/room"},
 	"internal/estimate":                   {"internal/folder", "internal/split", "internal/repo", "internal/store/mem"},
