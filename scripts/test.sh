@@ -48,6 +48,7 @@ pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
 mapfile -t units < <(pick '\./sync'; pick "$raced" | grep -vx '\./sync') # the longest first
 mapfile -t shows < <(pick "$shown")
 mapfile -t others < <(pick -v "$raced|$shown")
+step_by_step() { grep -h -B1 'tools\.StepByStep(t)' sync/*_test.go | sed -n 's/^func \(Test[A-Za-z0-9]*\).*/\1/p' | paste -sd'|'; }
 race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
 
 # another_user: the user to test as beside this one, root or not root.
@@ -98,7 +99,12 @@ if [ "$tier" != e2e ]; then
 	say "gofmt and go vet"
 	make --no-print-directory vet
 	say "tests, as $(id -un)"
-	if race; then suite "race detector" -race "${units[@]}"; else suite "$(id -un)" "${units[@]}"; fi
+	if race; then
+		suite "race detector" -race "${units[@]}"
+		suite "$(id -un)" -run "^($(step_by_step))\$" ./sync # what it left out
+	else
+		suite "$(id -un)" "${units[@]}"
+	fi
 	suite "$(id -un)" "${others[@]}"
 fi
 say "shows: the program mounted, killed, cut off and played from"

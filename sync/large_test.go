@@ -252,6 +252,7 @@ func restored(t *testing.T, m *image) {
 // TestLargeFileModel changes a large file in all ways, at random, evicts it, loses
 // its sums, and compares it cold.
 func TestLargeFileModel(t *testing.T) {
+	tools.StepByStep(t)
 	smallLarge(t)
 	seed := tools.Seed(t)
 	r := rand.New(rand.NewPCG(uint64(seed), 9))

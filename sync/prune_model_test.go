@@ -15,6 +15,7 @@ import (
 // TestPruneModel: what a prune leaves of random nights is what the kept ones need, by a
 // replay of the log, and nothing else.
 func TestPruneModel(t *testing.T) {
+	tools.StepByStep(t)
 	w := newWorld(t)
 	n := newPruning(t, w, "one")
 	n.checkpoint = 7

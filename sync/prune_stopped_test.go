@@ -14,6 +14,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/history"
 	"github.com/tunesafe/tunesafe/internal/store"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // stopping is a store that stops the program at one request: before it is carried out,
@@ -94,6 +95,7 @@ func (s *stopping) Delete(ctx context.Context, key string) error {
 // checkpoint and of a prune, before and after it took effect. The bucket is whole each
 // time, with every moment that is shown; and the next start ends what was begun.
 func TestStoppedAtEachRequest(t *testing.T) {
+	tools.StepByStep(t)
 	w := newWorld(t)
 	n := newPruning(t, w, "one")
 	n.assemble(w.mem)

@@ -33,6 +33,7 @@ const simSteps = 1500 // of one run; then everything must become safe
 
 // TestSimulation runs the simulation with one seed after another.
 func TestSimulation(t *testing.T) {
+	tools.StepByStep(t)
 	steps := tools.Count(t, 6000, 100_000, 1_000_000)
 	seed := uint64(tools.Seed(t))
 	var total simFigures
@@ -49,6 +50,7 @@ func TestSimulation(t *testing.T) {
 
 // TestSimulationRepeats runs seeds twice: the same happens.
 func TestSimulationRepeats(t *testing.T) {
+	tools.StepByStep(t)
 	seed := uint64(tools.Seed(t))
 	for range tools.Count(t, 1, 5, 50) {
 		first := runSim(t, seed, simSteps/2)

@@ -44,3 +44,12 @@ func Seed(t testing.TB) int64 {
 	t.Logf("seed: repeat with TUNESAFE_SEED=%d", seed)
 	return seed
 }
+
+// StepByStep marks a test that does one thing after another: in CI the race detector,
+// which makes it six times as long, leaves it to the run without it.
+func StepByStep(t testing.TB) {
+	t.Helper()
+	if raced && Tier() == "ci" {
+		t.Skip("one step after another, run without the race detector")
+	}
+}
