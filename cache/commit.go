@@ -3,6 +3,8 @@ package cache
 import (
 	"errors"
 	"time"
+
+	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
 // Row is the state of one inode on its way to or from the bucket.
@@ -208,6 +210,26 @@ func (c *Cache) EachRecipe(fn func(*Recipe) error) error {
 		}
 	}
 	return err
+}
+
+// EachWaiting yields what every file that waits for the bucket is made of as last cut.
+func (c *Cache) EachWaiting(fn func(*Recipe) error) error {
+	for _, mark := range []kv.Bucket{bPRow, bUncut} {
+		inos, err := c.keys(mark)
+		for _, ino := range inos {
+			var r *Recipe
+			if r, err = c.recipe(ino); err == nil {
+				err = fn(r)
+			}
+			if err != nil {
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Each yields every row as the bucket knows it, inodes by number, then names by

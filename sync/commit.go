@@ -52,8 +52,8 @@ func (w *Worker) commitRows(ctx context.Context) error {
 
 // sayHeard makes a commit without rows if another device waits for one.
 func (w *Worker) sayHeard(ctx context.Context) error {
-	heard, err := w.cache.Meta(heardKey)
-	if err != nil || len(heard) == 0 {
+	said, err := w.seenOf(map[string]repo.Head{})
+	if err != nil || !said {
 		return err
 	}
 	return w.publish(ctx, &repo.Commit{Kind: repo.Changes}, nil)
@@ -141,6 +141,10 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 		return err
 	}
 	delete(heads, w.o.Device.ID)
+	said, err := w.seenOf(heads)
+	if err != nil {
+		return err
+	}
 	c.Seq, c.Prev, c.Seen = own.Seq+1, own.SHA, heads
 	c.Puts = append(c.Puts, w.unplaced(c.Puts)...)
 	if own.Seq == 0 {
@@ -171,10 +175,10 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 	if err := w.deliver(ctx, &out); err != nil {
 		return err
 	}
-	if heard, err := w.cache.Meta(heardKey); err != nil || len(heard) == 0 {
-		return err
+	if !said {
+		return nil
 	}
-	return w.cache.SetMeta(heardKey, nil) // seen says it
+	return w.cache.SetMeta(heardKey, nil)
 }
 
 // unplaced lists the acknowledged objects that no commit places yet, but for

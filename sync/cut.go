@@ -128,7 +128,9 @@ func (e *uploadError) Error() string { return e.err.Error() }
 
 func (w *Worker) recipe(ctx context.Context, snap *cache.Snapshot) (*cache.Recipe, error) {
 	if snap.Unchanged() {
-		return snap.Base, nil
+		if missing, err := w.missing(snap.Base); err != nil || !missing {
+			return snap.Base, err
+		}
 	}
 	l, err := split.Split(snap, snap.Size)
 	if err != nil {
@@ -209,7 +211,9 @@ func (w *Worker) bring(snap *cache.Snapshot, l split.Layout, part int, p cache.P
 func (w *Worker) part(ctx context.Context, snap *cache.Snapshot, l split.Layout, i int, kind string) (cache.Part, error) {
 	size := l.PartSize(i)
 	if p, ok := kept(snap, l, i, kind); ok {
-		return p, nil
+		if missing, err := w.missing(&cache.Recipe{Parts: []cache.Part{p}}); err != nil || !missing {
+			return p, err
+		}
 	}
 	p := cache.Part{Kind: kind, Size: size}
 	src := &partReader{r: snap, l: l, part: i}

@@ -96,7 +96,7 @@ type pruner struct {
 	w         *Worker
 	o         PruneOptions
 	certs     map[string]repo.Certificate
-	known     map[string]bool   // objects that commits of others place which this home has not taken in
+	put, cond map[string]bool   // objects that commits place, and condemn, which this home has not taken in
 	heard     map[string]uint64 // up to which of our commits the other devices have
 	condemned []repo.CondemnRow // by name
 }
@@ -160,17 +160,24 @@ func (p *pruner) begin(ctx context.Context) (err error) {
 	if err := p.devices(ctx); err != nil {
 		return err
 	}
+	return p.catchUp(ctx)
+}
+
+// catchUp reads what others committed: into the history, and which objects that is about.
+// A drive that is in use takes in nothing of others.
+func (p *pruner) catchUp(ctx context.Context) error {
+	w := p.w
 	heads, err := w.o.Index.Heads()
 	if err != nil {
 		return err
 	}
-	p.known = map[string]bool{}
+	p.put, p.cond = map[string]bool{}, map[string]bool{}
 	err = repo.ReadLog(ctx, w.o.Store, w.o.Keys, p.certs, heads, func(c *repo.Commit) error {
 		for _, r := range c.Puts {
-			p.known[r.Name] = true
+			p.put[r.Name] = true
 		}
 		for _, r := range c.Condemned {
-			p.known[r.Name] = true
+			p.cond[r.Name] = true
 		}
 		return nil
 	})

@@ -102,7 +102,7 @@ func (p *pruner) deleteCondemned(ctx context.Context) error {
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	if err := p.o.History.CatchUp(ctx, p.w.o.Store, p.w.o.Keys, p.certs, nil); err != nil {
+	if err := p.catchUp(ctx); err != nil {
 		return err
 	}
 	f, err := p.find(ctx)
@@ -116,8 +116,8 @@ func (p *pruner) deleteCondemned(ctx context.Context) error {
 	var done []repo.DeletedRow
 	denied := 0
 	for _, r := range rows {
-		if needed[r.Name] {
-			continue // the next prune takes it back
+		if needed[r.Name] || p.put[r.Name] {
+			continue // the next prune takes it back, or the one after it was taken in that it is used
 		}
 		if denied < maxDenied {
 			err = p.w.o.Store.Delete(ctx, r.Name)

@@ -31,6 +31,7 @@ type found struct {
 func (p *pruner) find(ctx context.Context) (*found, error) {
 	w := p.w
 	f := &found{needs: w.o.Index.Needs()}
+	f.needs.Doubt(p.cond)
 	if err := p.past(ctx, f); err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (p *pruner) find(ctx context.Context) (*found, error) {
 		switch {
 		case u.Condemned && needed && mine[name] > 0:
 			f.revived = append(f.revived, u)
-		case u.Condemned && !needed && mine[name] == 0 && p.ofRetired(name):
+		case u.Condemned && !needed && mine[name] == 0 && !p.cond[name] && p.ofRetired(name):
 			f.condemn(name, u.Object.Size, "condemned by a device that is retired")
 		case u.Condemned:
 		case !needed:
@@ -252,7 +253,7 @@ func (p *pruner) leftovers(ctx context.Context, f *found) error {
 			if err != nil {
 				return err
 			}
-			if own[info.Key] || p.known[info.Key] || !repo.IsObject(info.Key) {
+			if own[info.Key] || p.put[info.Key] || p.cond[info.Key] || !repo.IsObject(info.Key) {
 				continue
 			}
 			if !p.alone() && w.o.Now().Sub(info.Time) < leftoverAge {

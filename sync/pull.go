@@ -23,10 +23,6 @@ type Pulled struct {
 	OtherDevices []string  // names of other devices that committed within the last day
 }
 
-// heardKey names the meta value that another device condemned objects: it deletes them
-// once a commit of ours says that we heard of it.
-const heardKey = "heard"
-
 // absorbAtOnce is how many rows are taken in with one transaction.
 const absorbAtOnce = 20000
 
@@ -182,10 +178,8 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		if c.Device != p.w.o.Device.ID && c.Time.After(dayAgo) {
 			p.other[p.certs[c.Device].Name] = true
 		}
-		if c.Device != p.w.o.Device.ID && len(c.Condemned) > 0 {
-			if err := p.w.cache.SetMeta(heardKey, []byte("1")); err != nil {
-				return err
-			}
+		if err := p.w.hear(c); err != nil {
+			return err
 		}
 		for _, r := range c.Inodes {
 			p.rows = append(p.rows, FromRepo(r))

@@ -65,6 +65,17 @@ func (x *Index) InUse(name string) (is bool, err error) {
 	return is, err
 }
 
+// OnlyCondemned tells whether a blob lies in objects that are condemned, and in no other:
+// it can be read yet, and must be uploaded to be used.
+func (x *Index) OnlyCondemned(id ID) (bool, error) {
+	_, ok, err := x.lookup(id, false)
+	if err != nil || ok {
+		return false, err
+	}
+	_, ok, err = x.lookup(id, true)
+	return ok, err
+}
+
 // isCondemned tells whether a device condemns the object with that key.
 func isCondemned(condemned *bolt.Bucket, key []byte) bool {
 	k, _ := condemned.Cursor().Seek(key)

@@ -194,8 +194,7 @@ func TestNeeded(t *testing.T) {
 			want.Bytes += size
 			later := slices.ContainsFunc(objects[i+1:], func(p object) bool { return !p.condemned && slices.Contains(p.blobs, b) })
 			other := slices.ContainsFunc(objects, func(p object) bool { return !p.condemned && slices.Contains(p.blobs, b) })
-			laterToo := slices.ContainsFunc(objects[i+1:], func(p object) bool { return slices.Contains(p.blobs, b) })
-			counts := needed[b] && (!o.condemned && !later || o.condemned && !other && !laterToo)
+			counts := needed[b] && (!o.condemned && !later || o.condemned && !other)
 			if counts {
 				want.Needed++
 				want.NeededBytes += size

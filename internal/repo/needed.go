@@ -17,10 +17,12 @@ var ErrMoved = errors.New("a commit was taken in meanwhile")
 // each object how much of it is. It takes a bit of memory for each placement and 16 MiB:
 // what is added is gathered, sorted, and compared with the index in one walk.
 //
-// A blob that lies in several objects is counted in the newest of them alone, and in
-// one that is condemned only if it is in no other.
+// A blob that lies in several objects is counted in the newest of them alone that is in
+// use. If all of them are condemned it is counted in each: who condemned one may have done
+// so for another's sake, whose own condemnation he had not heard of.
 type Needs struct {
 	x       *Index
+	doubted map[string]bool
 	applied uint64
 	batch   []ID
 	needed  []uint64 // by the place of a row in the index, a bit each
@@ -44,6 +46,9 @@ func (x *Index) Needs() *Needs {
 	defer x.mu.RUnlock()
 	return &Needs{x: x, applied: x.applied}
 }
+
+// Doubt says that objects are condemned of which the index does not know it yet.
+func (m *Needs) Doubt(names map[string]bool) { m.doubted = names }
 
 // Add says that a blob is needed.
 func (m *Needs) Add(id ID) error {
@@ -112,18 +117,18 @@ func (m *Needs) Uses() ([]Use, error) {
 	if err := m.flush(); err != nil {
 		return nil, err
 	}
-	uses, err := m.x.uses()
+	uses, err := m.uses()
 	if err != nil {
 		return nil, err
 	}
-	err = m.each(uses, func(id ID, size int64, at []*Use, counts *Use) {
+	err = m.each(uses, func(id ID, size int64, at, counts []*Use) {
 		for _, u := range at {
 			u.Blobs++
 			u.Bytes += size
 		}
-		if counts != nil {
-			counts.Needed++
-			counts.NeededBytes += size
+		for _, u := range counts {
+			u.Needed++
+			u.NeededBytes += size
 		}
 	})
 	out := make([]Use, 0, len(uses))
@@ -140,31 +145,36 @@ func (m *Needs) Blobs(of []Use) (map[string][]ID, error) {
 	for _, u := range of {
 		wanted[u.number] = true
 	}
-	uses, err := m.x.uses()
+	uses, err := m.uses()
 	if err != nil {
 		return nil, err
 	}
 	needed := map[string][]ID{}
-	err = m.each(uses, func(id ID, _ int64, _ []*Use, counts *Use) {
-		if counts != nil && wanted[counts.number] {
-			needed[counts.Object.Name] = append(needed[counts.Object.Name], id)
+	err = m.each(uses, func(id ID, _ int64, _, counts []*Use) {
+		for _, u := range counts {
+			if wanted[u.number] {
+				needed[u.Object.Name] = append(needed[u.Object.Name], id)
+			}
 		}
 	})
 	return needed, err
 }
 
-// each calls fn with each blob, its size, the objects that have it, and the one in
-// which it counts; nil if it is not needed.
-func (m *Needs) each(uses map[uint32]*Use, fn func(id ID, size int64, at []*Use, counts *Use)) error {
+// each calls fn with each blob, its size, the objects that have it, and those in
+// which it counts; none if it is not needed.
+func (m *Needs) each(uses map[uint32]*Use, fn func(id ID, size int64, at, counts []*Use)) error {
 	var last ID
 	var at []*Use
 	var size int64
 	needed := false
 	give := func() {
-		var counts *Use
-		for _, u := range at {
-			if needed && (counts == nil || !u.Condemned || counts.Condemned) {
-				counts = u
+		var counts []*Use
+		if needed {
+			counts = at
+			for i, u := range at {
+				if !u.Condemned {
+					counts = at[i : i+1]
+				}
 			}
 		}
 		if len(at) > 0 {
@@ -194,14 +204,15 @@ func (m *Needs) each(uses map[uint32]*Use, fn func(id ID, size int64, at []*Use,
 }
 
 // uses lists the objects by number, nothing of them counted yet.
-func (x *Index) uses() (map[uint32]*Use, error) {
+func (m *Needs) uses() (map[uint32]*Use, error) {
 	uses := map[uint32]*Use{}
-	err := x.db.View(func(tx *bolt.Tx) error {
+	err := m.x.db.View(func(tx *bolt.Tx) error {
 		condemned := tx.Bucket(condemnedBucket)
 		return tx.Bucket(objectsBucket).ForEach(func(k, v []byte) error {
 			o, err := decodeObjectHead(v)
 			number := binary.BigEndian.Uint32(k)
-			uses[number] = &Use{Object: o, Condemned: isCondemned(condemned, nameKey(o.Name)), number: number}
+			is := m.doubted[o.Name] || isCondemned(condemned, nameKey(o.Name))
+			uses[number] = &Use{Object: o, Condemned: is, number: number}
 			return err
 		})
 	})

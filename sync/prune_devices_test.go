@@ -1,0 +1,264 @@
+package sync
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	gosync "sync"
+	"testing"
+	"time"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/tests/tools"
+)
+
+// errCut is what a store says whose line is cut.
+var errCut = errors.New("the line is cut")
+
+// again closes a device and opens it as a start of the program does.
+func (n *pruning) again(t *testing.T, w *world) {
+	t.Helper()
+	n.closeFiles()
+	n.assemble(w.mem)
+	if _, err := n.w.Pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// devices makes some that prune, closed when the test ends.
+func (w *world) pruners(t *testing.T, names ...string) (all []*pruning) {
+	for _, name := range names {
+		n := newPruning(t, w, name)
+		n.assemble(w.mem)
+		t.Cleanup(func() { n.closeFiles() })
+		all = append(all, n)
+	}
+	return all
+}
+
+// pruned runs a prune that must succeed.
+func (n *pruning) pruned(t *testing.T, keep Keep) Pruned {
+	t.Helper()
+	p, err := n.prune(t, keep)
+	if err != nil {
+		t.Fatalf("%s: %+v, %v", n.dev.Name, p, err)
+	}
+	return p
+}
+
+// saved makes everything safe.
+func (n *pruning) saved(t *testing.T) {
+	t.Helper()
+	if err := n.backup(); err != nil {
+		t.Fatalf("%s: %v", n.dev.Name, err)
+	}
+}
+
+// coldDrive reads files on a device that has nothing.
+func coldDrive(t *testing.T, w *world, want map[string][]byte) {
+	t.Helper()
+	bucketIsWhole(t, w.mem, w.keys, nil)
+	cold := w.pruners(t, "cold")[0]
+	if _, err := cold.w.Pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range want {
+		if got := cold.read(name); !bytes.Equal(got, p) {
+			t.Errorf("%s has other bytes", name)
+		}
+	}
+}
+
+// TestPruneOfWhatIsCommittedLate: what another device uploaded days ago, and has not
+// committed for want of a line, looks like a leftover. It commits it before it hears of
+// that. It is not deleted once it heard, either, by a device that has not taken in its
+// commit.
+func TestPruneOfWhatIsCommittedLate(t *testing.T) {
+	w := newWorld(t)
+	all := w.pruners(t, "one", "two")
+	one, two := all[0], all[1]
+	one.write("first", tagged(one.rng, 1000))
+	one.saved(t)
+	song := tagged(two.rng, 400_000)
+	f := &faulty{Store: w.mem, before: func(key string) error {
+		if strings.HasPrefix(key, "log/") {
+			return errCut
+		}
+		return nil
+	}}
+	two.closeFiles()
+	two.assemble(f)
+	two.write("song", song)
+	if err := two.backup(); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	one.w.o.Now = func() time.Time { return time.Now().Add(25 * time.Hour) }
+	p := one.pruned(t, keepLast(1))
+	t.Logf("%+v", p)
+	f.before = nil
+	two.saved(t) // it has not heard
+	two.again(t, w)
+	two.saved(t) // now it has
+	for range 2 {
+		one.pruned(t, keepLast(1))
+	}
+	coldDrive(t, w, map[string][]byte{"song": song})
+}
+
+// TestPruneTwoAtOnce: two devices prune side by side, neither hears of what the other is
+// about to commit, and each copies what is needed of the same packs. Then there are two copies,
+// and each takes the other's for the better one, and condemns its own. Never both go.
+func TestPruneTwoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	all := w.pruners(t, "one", "two")
+	one, two := all[0], all[1]
+	want := map[string][]byte{}
+	for i := range 12 {
+		name := string(rune('a' + i))
+		want[name] = tagged(one.rng, 3000)
+		one.write(name, want[name])
+	}
+	one.saved(t)
+	for i := range 9 { // of one object of sound, and one of each kind of labour, little is left
+		name := string(rune('a' + i))
+		delete(want, name)
+		if err := one.cache.Unlink(cache.Root, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one.saved(t)
+	var copied, deleted int64
+	for range tools.Count(t, 6, 20, 100) {
+		one.again(t, w)
+		one.saved(t)
+		f := &faulty{Store: w.mem}
+		two.closeFiles()
+		two.assemble(f)
+		if _, err := two.w.Pull(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		two.saved(t)
+		atOnce := gosync.OnceFunc(func() {
+			p := one.pruned(t, keepLast(1))
+			copied += p.Rewritten
+			deleted += p.Deleted
+		})
+		f.before = func(key string) error {
+			if strings.HasPrefix(key, "log/") {
+				atOnce()
+			}
+			return nil
+		}
+		p := two.pruned(t, keepLast(1))
+		f.before = nil
+		copied += p.Rewritten
+		deleted += p.Deleted
+		bucketIsWhole(t, w.mem, w.keys, nil)
+	}
+	if copied < 2 || deleted < 1 {
+		t.Errorf("%d objects copied, %d deleted: want both to copy the same, and something to go", copied, deleted)
+	}
+	for range 3 { // one after the other
+		for _, n := range []*pruning{one, two} {
+			n.again(t, w)
+			n.saved(t)
+			n.pruned(t, keepLast(1))
+		}
+	}
+	one.again(t, w)
+	one.saved(t)
+	if p := two.pruned(t, keepLast(1)); p.Condemned+p.TakenBack > 0 {
+		t.Errorf("it does not come to rest: %+v", p)
+	}
+	coldDrive(t, w, want)
+}
+
+// TestPruneOfWhatACutOffDeviceUses: a device was away while the others removed what it has
+// built on since without having it: a copy and a retag of tracks that are not here. It
+// brings their sound here before it says that it heard, and uploads it anew.
+func TestPruneOfWhatACutOffDeviceUses(t *testing.T) {
+	w := newWorld(t)
+	all := w.pruners(t, "one", "two")
+	one, two := all[0], all[1]
+	song, other := tagged(one.rng, 400_000), tagged(one.rng, 400_000)
+	one.write("song", song)
+	one.write("other", other)
+	one.saved(t)
+	two.again(t, w)
+	// two is cut off: it retags one and copies the other, and has the sound of neither.
+	two.closeFiles()
+	two.assemble(&faulty{Store: w.mem, before: func(string) error { return errCut }})
+	song = bytes.Clone(song)
+	copy(song[len(song)-8:], "retagged")
+	two.patch("song", song[len(song)-8:], int64(len(song)-8))
+	two.copyCold("other", "copy")
+	for _, name := range []string{"song", "other"} {
+		if err := one.cache.Unlink(cache.Root, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one.write("last", tagged(one.rng, 1000))
+	one.saved(t)
+	if p := one.pruned(t, keepLast(1)); p.Condemned < 2 || p.Deleted > 0 {
+		t.Fatalf("%+v", p)
+	}
+	two.again(t, w)
+	// Another prune may come in between any two of its commits.
+	f := &faulty{Store: w.mem, before: func(key string) error {
+		if strings.HasPrefix(key, "log/") {
+			_, err := one.prune(t, keepLast(1))
+			return err
+		}
+		return nil
+	}}
+	two.closeFiles()
+	two.assemble(f)
+	two.saved(t)
+	f.before = nil
+	for range 3 {
+		one.pruned(t, keepLast(1))
+		two.saved(t)
+	}
+	coldDrive(t, w, map[string][]byte{"song": song, "copy": other})
+}
+
+// patch writes into a file, wherever its bytes are.
+func (d *device) patch(name string, p []byte, off int64) {
+	d.t.Helper()
+	a, err := d.cache.Lookup(cache.Root, name)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	h, err := d.cache.OpenFile(a.Ino, cache.OpenFlags{Write: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := h.WriteAt(p, off); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := h.Release(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// copyCold copies a file of which nothing is here.
+func (d *device) copyCold(from, to string) {
+	d.t.Helper()
+	a, err := d.cache.Lookup(cache.Root, from)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	src, err := d.cache.OpenFile(a.Ino, cache.OpenFlags{Read: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer src.Release()
+	_, dst, err := d.cache.Create(cache.Root, to, 0o644, cache.Owner{}, cache.OpenFlags{Write: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer dst.Release()
+	if n, err := d.cache.CopyRange(src, 0, dst, 0, a.Size); err != nil || n != a.Size {
+		d.t.Fatalf("copied %d of %d: %v", n, a.Size, err)
+	}
+}
