@@ -84,7 +84,7 @@ func (s *Server) defaultPort() string {
 // authority is host and port for people.
 func (s *Server) authority() string {
 	host := s.addr.IP.String()
-	if len(s.Hosts) > 0 {
+	if len(s.Hosts) > 0 && !s.addr.IP.IsLoopback() {
 		host = s.Hosts[0]
 	} else if s.addr.IP.IsUnspecified() {
 		host = "localhost"
