@@ -262,3 +262,43 @@ func (d *device) copyCold(from, to string) {
 		d.t.Fatalf("copied %d of %d: %v", n, a.Size, err)
 	}
 }
+
+// TestPruneLeavesFreshUploads: what no commit names is nobody's only when a day has passed,
+// also where no other device is known: it may be a copy of this home that uploads.
+func TestPruneLeavesFreshUploads(t *testing.T) {
+	w := newWorld(t)
+	one := w.pruners(t, "one")[0]
+	one.write("first", tagged(one.rng, 1000))
+	one.saved(t)
+	home := copyDir(t, one.dir)
+	twin := &pruning{device: &device{t: t, dir: home, keys: one.keys, dev: one.dev, transfers: 1, checkpoint: 1000}, rng: one.rng}
+	twin.enrol = w.enroller(twin.device)
+	f := &faulty{Store: w.mem, before: func(key string) error {
+		if strings.HasPrefix(key, "log/") {
+			return errCut
+		}
+		return nil
+	}}
+	twin.assemble(f)
+	defer func() { twin.closeFiles() }()
+	song := tagged(one.rng, 400_000)
+	twin.write("song", song)
+	if err := twin.backup(); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	one.write("second", tagged(one.rng, 1000))
+	one.saved(t)
+	if p := one.pruned(t, keepLast(1)); p.Leftovers > 0 {
+		t.Errorf("%+v: what was uploaded a moment ago is taken for a leftover", p)
+	}
+	f.before, f.puts = nil, nil
+	twin.again(t, w) // as a device of its own
+	twin.w.o.Store = f
+	twin.saved(t)
+	if n := f.count("audio/"); n > 0 || f.count("log/") == 0 {
+		t.Errorf("%d objects of sound went again", n)
+	}
+	one.again(t, w)
+	one.dayLater(t)
+	coldDrive(t, w, map[string][]byte{"song": song})
+}

@@ -266,6 +266,21 @@ func objectsIn(t *testing.T, st store.Store) (names []string) {
 	return names
 }
 
+// dayLater prunes once more, when nobody can be uploading any more what no commit names:
+// then nothing is left that the log does not know.
+func (n *pruning) dayLater(t *testing.T) {
+	t.Helper()
+	n.w.o.Now = func() time.Time { return time.Now().Add(leftoverAge + time.Hour) }
+	if p, err := n.prune(t, keepLast(2)); err != nil || p.Condemned != p.Leftovers || p.Kept > 0 {
+		t.Fatalf("a day later: %+v, %v", p, err)
+	}
+	for _, name := range objectsIn(t, n.w.o.Store) {
+		if _, ok, err := n.index.Object(name); err != nil || !ok {
+			t.Errorf("%s is left, and in no commit: %v", name, err)
+		}
+	}
+}
+
 func keepLast(n int) Keep { return Keep{Rules: retain.Rules{Last: n}} }
 
 // copyBucket makes a bucket with the same objects.

@@ -152,6 +152,7 @@ func TestStoppedAtEachRequest(t *testing.T) {
 			if again, err := run.prune(t, keepLast(2)); err != nil || again.Condemned+again.Deleted > 0 {
 				t.Fatalf("stop at %d, after %v: a prune leaves what another takes: %+v, %v", at, after, again, err)
 			}
+			run.dayLater(t)
 			live := map[string][]byte{}
 			for name := range run.files {
 				live[name] = run.read(name)

@@ -230,7 +230,7 @@ func (p *pruner) checkpoints(ctx context.Context, f *found) (map[string]bool, er
 }
 
 // leftoverAge is how old an object must be that no commit names to be taken for a
-// leftover where another device may be uploading.
+// leftover: another device may be uploading, or a copy of this home, of which nobody knows.
 const leftoverAge = 24 * time.Hour
 
 // leftovers finds objects that nobody names. Objects that this device uploaded are
@@ -256,7 +256,7 @@ func (p *pruner) leftovers(ctx context.Context, f *found) error {
 			if own[info.Key] || p.put[info.Key] || p.cond[info.Key] || !repo.IsObject(info.Key) {
 				continue
 			}
-			if !p.alone() && w.o.Now().Sub(info.Time) < leftoverAge {
+			if w.o.Now().Sub(info.Time) < leftoverAge {
 				continue
 			}
 			known, err := w.o.Index.Has(info.Key)

@@ -48,7 +48,8 @@ type puller struct {
 func (p *puller) pull(ctx context.Context) error {
 	w := p.w
 	// A commit of ours on its way is no news: its rows are those of this home.
-	if err := w.resend(ctx); err != nil {
+	// One that a copy of this home forestalled is given up by settle.
+	if err := w.resend(ctx); err != nil && !errors.Is(err, ErrCloned) {
 		return err
 	}
 	if err := p.meetDevices(ctx); err != nil {
