@@ -214,10 +214,15 @@ func (l *versionLister) add(out *s3.ListObjectVersionsOutput) {
 		take(store.Version{Info: store.Info{Time: aws.ToTime(o.LastModified)},
 			ID: aws.ToString(o.VersionId), Latest: aws.ToBool(o.IsLatest), Gone: true}, o.Key)
 	}
-	if len(l.open) > 0 {
-		key := l.open[0].Key
-		by[key] = append(l.open, by[key]...)
+	if len(l.open) > 0 { // VersityGW repeats a version where a page was cut
+		key, open := l.open[0].Key, l.open
 		l.open = nil
+		for _, v := range by[key] {
+			if !slices.ContainsFunc(open, func(o store.Version) bool { return o.ID == v.ID }) {
+				open = append(open, v)
+			}
+		}
+		by[key] = open
 	}
 	names := make([]string, 0, len(by))
 	for name := range by {
