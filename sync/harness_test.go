@@ -52,7 +52,12 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	m := mem.New()
+	return newWorldIn(t, mem.New())
+}
+
+// newWorldIn makes a repository in a store that is empty.
+func newWorldIn(t testing.TB, m store.Store) *world {
+	t.Helper()
 	id, err := repo.NewRecoveryKey()
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +71,8 @@ func newWorld(t testing.TB) *world {
 
 // strict refuses what a server refuses: bytes that are not what the key says.
 type strict struct{ store.Store }
+
+func (s strict) Unwrap() store.Store { return s.Store }
 
 func (s strict) Put(ctx context.Context, key string, body []byte) error {
 	if sum, ok := store.SumOf(key); ok && sum != sha256.Sum256(body) {

@@ -42,6 +42,9 @@ type PruneOptions struct {
 	Keep    Keep
 	History *history.DB
 	DryRun  bool // only tell
+	// LockedUntil tells of an object until when it is known to be locked, so that it is
+	// not tried before; nil if that is known of none.
+	LockedUntil func(object string) time.Time
 }
 
 // Pruned tells what a prune did, or, of a dry run, would do. Bytes are those in the
@@ -56,6 +59,10 @@ type Pruned struct {
 	Kept, KeptBytes         int64 // condemned, and not deleted yet
 	Denied, DeniedBytes     int64 // of them, that the store refused to delete
 	DeniedBy                error
+	Locked, LockedBytes     int64     // of them, that the store has locked until a date
+	LockedUntil             time.Time // the last of these dates
+	Hidden, HiddenBytes     int64     // of those deleted, of which the bucket keeps a version all the same
+	HiddenBy                error
 	WaitsFor                []Silent // devices that must be heard of before they are
 	Stored                  int64    // bytes of all objects that are in use
 	Puts, Gets              int64    // requests
@@ -240,7 +247,7 @@ func (p *pruner) condemn(ctx context.Context, f *found) error {
 		return nil
 	}
 	for _, hint := range f.hints { // before what they lead to
-		if err := w.o.Store.Delete(ctx, hint); err != nil && !errors.Is(err, store.ErrDenied) {
+		if err := w.o.Store.Delete(ctx, hint); err != nil && !mayStay(err) {
 			return err
 		}
 	}
@@ -261,6 +268,11 @@ func (p *pruner) condemn(ctx context.Context, f *found) error {
 		}
 		c = &repo.Commit{}
 	}
+}
+
+// mayStay tells whether the store refuses to delete something, now or for ever.
+func mayStay(err error) bool {
+	return errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrKept)
 }
 
 // publish makes a commit, and tells the history of it.

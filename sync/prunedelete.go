@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -119,15 +120,27 @@ func (p *pruner) deleteCondemned(ctx context.Context) error {
 		if needed[r.Name] || p.put[r.Name] {
 			continue // the next prune takes it back, or the one after it was taken in that it is used
 		}
+		if until := p.lockedUntil(r.Name); until.After(p.w.o.Now()) {
+			p.locked(r, until)
+			continue
+		}
 		if denied < maxDenied {
 			err = p.w.o.Store.Delete(ctx, r.Name)
 		}
+		var locked *store.LockedError
 		switch {
-		case err == nil:
+		case err == nil, errors.Is(err, store.ErrKept):
 			denied = 0
 			done = append(done, repo.DeletedRow{Name: r.Name, Size: r.Size})
 			p.Deleted++
 			p.DeletedBytes += r.Size
+			if err != nil {
+				p.Hidden++
+				p.HiddenBytes += r.Size
+				p.HiddenBy = err
+			}
+		case errors.As(err, &locked):
+			p.locked(r, locked.Until)
 		case errors.Is(err, store.ErrDenied):
 			denied++
 			p.Denied++
@@ -139,6 +152,24 @@ func (p *pruner) deleteCondemned(ctx context.Context) error {
 	}
 	crashpoint.At("prune.deleted")
 	return p.sayDeleted(ctx, done)
+}
+
+// lockedUntil is what is known of an object's lock.
+func (p *pruner) lockedUntil(object string) (until time.Time) {
+	if p.o.LockedUntil != nil {
+		until = p.o.LockedUntil(object)
+	}
+	return until
+}
+
+// locked notes an object that is left until its date: the next prune behind that
+// deletes it.
+func (p *pruner) locked(r repo.CondemnRow, until time.Time) {
+	p.Locked++
+	p.LockedBytes += r.Size
+	if until.After(p.LockedUntil) {
+		p.LockedUntil = until
+	}
 }
 
 // sayDeleted commits what was deleted.

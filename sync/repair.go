@@ -71,7 +71,8 @@ type damaged struct {
 // Mend puts back what is damaged or missing of audio objects and packs. It must
 // run when [Worker.Pull] has taken in the bucket and [Worker.Run] does not run.
 //
-// An object that is kept as it was uploaded is put back byte for byte. Of others the
+// An object of which the bucket has an older version, or that is kept here as it was
+// uploaded, is put back byte for byte. Of others the
 // blobs are looked for, in this order: in what is left of the object, in the
 // contents here, in the folders that feed the places, and in further sources. What
 // is found goes into new objects, and the commit that places them condemns the
@@ -126,6 +127,12 @@ func (m *mend) finding(ctx context.Context, f repo.Finding) error {
 	m.damaged = append(m.damaged, d)
 	if f.Kind == repo.KindCondemned {
 		return nil // it may go any time: what is needed of it has to lie elsewhere
+	}
+	how, err := m.w.bringBack(ctx, row.Name)
+	if err != nil || how != "" {
+		d.back = err == nil
+		m.note(row.Name, how)
+		return err
 	}
 	body := m.w.o.Reader.Kept(row.Name, row.Kind)
 	for _, from := range m.o.From {

@@ -29,8 +29,9 @@ type hurt struct {
 	fed   string            // the folder that feeds the place Music
 }
 
-func newHurt(t testing.TB, seed int64) *hurt {
-	w := newWorld(t)
+func newHurt(t testing.TB, seed int64) *hurt { return newHurtIn(t, newWorld(t), seed) }
+
+func newHurtIn(t testing.TB, w *world, seed int64) *hurt {
 	h := &hurt{t: t, w: w, rng: rand.New(rand.NewPCG(uint64(seed), 5)), files: map[string][]byte{}, fed: t.TempDir()}
 	for i := range 6 {
 		sound := h.sound(60_000 + i*90_000)

@@ -39,6 +39,9 @@ func (w *Worker) MendLog(ctx context.Context, o RepairOptions) (done Repaired, e
 	if err := takeKept(kept, o.From); err != nil {
 		return done, err
 	}
+	if err := kept.KeepHidden(ctx, w.o.Store, w.o.Keys); err != nil {
+		w.log.Warn("older versions in the bucket are not looked at", "err", err)
+	}
 	small, err := repo.MendSmall(ctx, w.o.Store, w.o.Keys, kept, o.Recovery)
 	if err != nil {
 		return done, err
@@ -56,6 +59,14 @@ func (w *Worker) MendLog(ctx context.Context, o RepairOptions) (done Repaired, e
 	}
 	var lost []string
 	for _, name := range s.Lost() {
+		how, err := w.bringBackCommit(ctx, name)
+		if err != nil {
+			return done, err
+		}
+		if how != "" {
+			done.Mended = append(done.Mended, Mended{name, how})
+			continue
+		}
 		body := kept.Get(name)
 		if body == nil {
 			lost = append(lost, name)

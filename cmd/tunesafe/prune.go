@@ -150,10 +150,17 @@ func pruneReport(p tsync.Pruned, dry bool, rule string) control.PruneReport {
 		DryRun: dry, Rule: rule, Snapshots: p.Moments, Forgotten: p.Forgotten, Stored: p.Stored, Unused: p.Condemned, UnusedBytes: p.CondemnBytes,
 		Leftovers: p.Leftovers, Rewritten: p.Rewritten, CopiedBytes: p.RewriteBytes, TakenBack: p.TakenBack,
 		Deleted: p.Deleted, DeletedBytes: p.DeletedBytes, Pending: p.Kept, PendingBytes: p.KeptBytes,
-		Denied: p.Denied, DeniedBytes: p.DeniedBytes, Puts: p.Puts, Gets: p.Gets,
+		Denied: p.Denied, DeniedBytes: p.DeniedBytes, Locked: p.Locked, LockedBytes: p.LockedBytes,
+		Hidden: p.Hidden, HiddenBytes: p.HiddenBytes, Puts: p.Puts, Gets: p.Gets,
 	}
 	if p.DeniedBy != nil {
 		r.DeniedBecause = oneLine(explain(p.DeniedBy).Text)
+	}
+	if p.HiddenBy != nil {
+		r.HiddenBecause = oneLine(explain(p.HiddenBy).Text)
+	}
+	if !p.LockedUntil.IsZero() {
+		r.LockedUntil = &p.LockedUntil
 	}
 	for _, s := range p.WaitsFor {
 		d := control.PruneDevice{Device: s.Device, Name: s.Name}
@@ -220,8 +227,18 @@ func printPruned(w io.Writer, r control.PruneReport) {
 	case r.Deleted > 0:
 		fmt.Fprintf(w, "deleted: %s, %s\n", count(r.Deleted, "object"), size(r.DeletedBytes))
 	}
-	if pending := r.Pending - r.Denied; pending > 0 {
-		fmt.Fprintf(w, "to be deleted later: %s, %s\n", count(pending, "object"), size(r.PendingBytes-r.DeniedBytes))
+	if r.Hidden > 0 {
+		fmt.Fprintf(w, "of %s (%s) the bucket keeps a version, which takes the room: %s\n", count(r.Hidden, "deleted object"), size(r.HiddenBytes), r.HiddenBecause)
+	}
+	if r.Locked > 0 {
+		until := "until somebody unlocks them"
+		if r.LockedUntil != nil {
+			until = "until " + r.LockedUntil.Local().Format("2006-01-02 15:04")
+		}
+		fmt.Fprintf(w, "locked %s: %s, %s; a prune after that deletes them\n", until, count(r.Locked, "object"), size(r.LockedBytes))
+	}
+	if pending := r.Pending - r.Denied - r.Locked; pending > 0 {
+		fmt.Fprintf(w, "to be deleted later: %s, %s\n", count(pending, "object"), size(r.PendingBytes-r.DeniedBytes-r.LockedBytes))
 	}
 	for _, d := range r.WaitsFor {
 		since := "was never used"
@@ -236,7 +253,7 @@ func printPruned(w io.Writer, r control.PruneReport) {
 // pruneWeekly prunes. What the store refused is in the log.
 func (o *owner) pruneWeekly(ctx context.Context) error {
 	r, err := o.Prune(ctx, control.PruneRequest{}, func(control.PruneProgress) {})
-	o.log.Info("pruned", "deleted", r.Deleted, "bytes", r.DeletedBytes, "pending", r.Pending, "denied", r.Denied, "forgotten", r.Forgotten)
+	o.log.Info("pruned", "deleted", r.Deleted, "bytes", r.DeletedBytes, "pending", r.Pending, "denied", r.Denied, "locked", r.Locked, "hidden", r.Hidden, "forgotten", r.Forgotten)
 	if err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}

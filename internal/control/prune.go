@@ -55,9 +55,16 @@ type PruneReport struct {
 	Denied        int64  `json:"denied"` // of them, that the store refused to delete
 	DeniedBytes   int64  `json:"denied_bytes"`
 	DeniedBecause string `json:"denied_because,omitempty"`
-	Puts          int64  `json:"puts"` // requests that are paid for
-	Gets          int64  `json:"gets"`
-	Cost          string `json:"cost,omitempty"` // what the requests cost and how much a month costs less
+	Locked        int64  `json:"locked"` // of them, that the store has locked until a date
+	LockedBytes   int64  `json:"locked_bytes"`
+	// LockedUntil is the last of these dates; none: until somebody takes the lock away.
+	LockedUntil   *time.Time `json:"locked_until,omitempty"`
+	Hidden        int64      `json:"hidden"` // of those deleted, of which the bucket keeps a version
+	HiddenBytes   int64      `json:"hidden_bytes"`
+	HiddenBecause string     `json:"hidden_because,omitempty"`
+	Puts          int64      `json:"puts"` // requests that are paid for
+	Gets          int64      `json:"gets"`
+	Cost          string     `json:"cost,omitempty"` // what the requests cost and how much a month costs less
 
 	WaitsFor []PruneDevice `json:"waits_for,omitempty"`
 }

@@ -72,6 +72,7 @@ func Check(ctx context.Context, st store.Store, k *Keys, x *Index, opts CheckOpt
 		c.readObjects,
 		c.findBlobs,
 		c.forgive,
+		c.explainVersions,
 	} {
 		if err := step(ctx); err != nil {
 			return c.sorted(), c.sum, err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,6 +113,42 @@ func (k *Kept) Names(prefix string) (names []string) {
 		return nil
 	})
 	return names
+}
+
+// KeepHidden keeps what somebody deleted in the bucket of repo.json, keys/ and devices/,
+// where the bucket keeps versions and this home keeps no copy. It is believed as far as
+// in KeepSmall.
+func (k *Kept) KeepHidden(ctx context.Context, st store.Store, keys *Keys) error {
+	v, ok := store.AbleTo[store.Versioned](st)
+	if k == nil || !ok {
+		return nil
+	}
+	for _, prefix := range []string{repoFile, "keys/", "devices/"} {
+		for all, err := range v.Versions(ctx, prefix) {
+			if err != nil {
+				return err
+			}
+			name := all[0].Key
+			live := slices.IndexFunc(all, func(v store.Version) bool { return !v.Gone && v.Size <= maxSmall })
+			if !all[0].Gone || live < 0 || !keepable(name) || k.Get(name) != nil {
+				continue
+			}
+			r, err := v.GetVersion(ctx, name, all[live].ID)
+			if err != nil {
+				return err
+			}
+			body, err := io.ReadAll(r)
+			if err := errors.Join(err, r.Close()); err != nil {
+				return err
+			}
+			if keys.saneSmall(name, body) {
+				if err := k.Add(name, body); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // KeepSmall keeps what the bucket has of repo.json, keys/ and devices/ and this

@@ -332,11 +332,23 @@ func RemoveKey(ctx context.Context, st store.Store, k *Keys, name string) error 
 		return fmt.Errorf("%s: %w", name, ErrLastKey)
 	}
 	for _, file := range []string{rootOf(name), "keys/" + name + identityEnd, "keys/" + name + recordEnd, keyFile(name)} {
-		if err := st.Delete(ctx, file); err != nil {
+		if err := remove(ctx, st, file); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	return nil
+}
+
+// remove deletes an object, or has it seen no more where the bucket keeps it.
+func remove(ctx context.Context, st store.Store, name string) error {
+	err := st.Delete(ctx, name)
+	if errors.Is(err, store.ErrKept) {
+		return nil
+	}
+	if v, ok := store.AbleTo[store.Versioned](st); ok && errors.Is(err, store.ErrLocked) {
+		return v.Hide(ctx, name)
+	}
+	return err
 }
 
 // neededFile is an object below keys/, and what its loss means.

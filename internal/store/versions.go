@@ -46,6 +46,9 @@ type Versioned interface {
 	// what Get gives from then on: so is undone what is Gone. An absent one is no error.
 	RemoveVersion(ctx context.Context, key, id string) error
 
+	// Hide deletes an object so that nothing but its older versions is left of it.
+	Hide(ctx context.Context, key string) error
+
 	// LockVersion has the bucket refuse to remove a version before until, in the way
 	// the store was opened with. It never shortens: a date that is later stays.
 	LockVersion(ctx context.Context, key, id string, until time.Time) error

@@ -63,6 +63,14 @@ func (s *Store) hide(ctx context.Context, key string) (marker string, err error)
 	return marker, nil
 }
 
+// Hide implements [store.Versioned].
+func (s *Store) Hide(ctx context.Context, key string) error {
+	if _, err := s.hide(ctx, key); err != nil {
+		return fmt.Errorf("hide %s: %w", key, err)
+	}
+	return nil
+}
+
 // erase removes every version of a key. If one may not be removed, the object is left
 // readable where it is locked, as its time is yet to come, and hidden where it is not:
 // marker is the delete marker that hides it already, if there is one.

@@ -77,6 +77,7 @@ func (s *Server) Client() *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: &s.Endpoint, Region: "us-east-1", UsePathStyle: true,
 		Credentials: credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
+		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, // servers wait for idle connections
 	})
 }
 
