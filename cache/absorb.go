@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tunesafe/tunesafe/internal/kv"
@@ -194,8 +195,29 @@ func (x *absorption) content(r Row, n *inode) error {
 	if err := x.source(r.Ino, n); err != nil {
 		return err
 	}
+	if err := x.dropLabel(r.Ino, r.Recipe); err != nil {
+		return err
+	}
 	x.c.forget(r.Ino)
 	return x.dropBytes(r.Ino)
+}
+
+// dropLabel forgets what a file said of itself, unless another device changed nothing
+// but what is known of its sound.
+func (x *absorption) dropLabel(ino Ino, r *Recipe) error {
+	old, err := x.c.recipe(ino)
+	if err != nil || sameTags(old, r) {
+		return err
+	}
+	x.b.Delete(bLabel, inoKey(ino))
+	return nil
+}
+
+// sameTags tells whether two recipes differ in sound at most.
+func sameTags(a, b *Recipe) bool {
+	return slices.EqualFunc(a.Parts, b.Parts, func(p, q Part) bool {
+		return p.Kind == q.Kind && p.Size == q.Size && (p.Kind == "audio" || slices.Equal(p.Blobs, q.Blobs))
+	})
 }
 
 // source looks at a file with another recipe whose content lies outside. If this

@@ -30,6 +30,27 @@ func (c *Cache) Parent(dir Ino) (Ino, error) {
 	return n.Parent, err
 }
 
+// DirName returns what a directory is called, and the directory that holds it; of the
+// root an empty name and 0.
+func (c *Cache) DirName(dir Ino) (name string, parent Ino, err error) {
+	if dir == Root {
+		return "", 0, nil
+	}
+	n, err := c.inode(dir)
+	if err == nil && !n.isDir() {
+		err = ErrNotDir
+	}
+	return n.Name, n.Parent, err
+}
+
+// Names calls fn for each name of the drive, by directory and name.
+func (c *Cache) Names(fn func(NameRow)) error {
+	return c.db.Scan(bName, nil, nil, func(k, v []byte) bool {
+		fn(NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: decodeName(v).ino})
+		return true
+	})
+}
+
 // Paths returns a path from the root for each of the inodes that has a name. It
 // reads every name of the drive.
 func (c *Cache) Paths(inos []Ino) (map[Ino]string, error) {

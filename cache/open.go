@@ -38,6 +38,7 @@ type Cache struct {
 	log *slog.Logger
 	db  *kv.DB
 
+	watches    watches
 	migrations []migration
 	mayGo      atomic.Bool // there may be contents to evict that were not before
 	shrunk     struct {    // the last look for them; of syncLoop alone
@@ -105,7 +106,7 @@ func open(dir string, o Options, m []migration) (*Cache, error) {
 	if c.root, err = os.Open(o.ContentDir); err != nil {
 		return nil, err
 	}
-	c.db, err = kv.Open(dir, bucketNames, kv.Options{MustExist: o.MustExist, Before: c.refuseNewer})
+	c.db, err = kv.Open(dir, bucketNames, kv.Options{MustExist: o.MustExist, Before: c.refuseNewer, Applied: c.watches.note})
 	if errors.Is(err, kv.ErrLocked) {
 		err = ErrLocked
 	}

@@ -353,6 +353,23 @@ func (c *Cache) Label(ino Ino) ([]byte, error) {
 	return v, err
 }
 
+// SetLabel stores what a file says of itself, read from what r names. ErrChanged if it
+// is made of something else by now.
+func (c *Cache) SetLabel(ino Ino, r *Recipe, says []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, err := c.recipe(ino)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(encode(now), encode(r)) {
+		return ErrChanged
+	}
+	var b kv.Batch
+	b.Put(bLabel, inoKey(ino), says)
+	return c.db.Apply(&b)
+}
+
 // moved reports whether the content file changed under the snapshot.
 func (s *Snapshot) moved(f *file) bool {
 	if f.fd == nil || !s.whole || s.source != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -49,6 +50,25 @@ func (c *Cache) Tracks(dir Ino, fn func(Track)) error {
 		fn(files[next])
 	}
 	return err
+}
+
+// Track tells of one file what [Cache.Tracks] tells of many, but for what waits.
+// ErrNotExist if it has no name any more, or is no regular file.
+func (c *Cache) Track(ino Ino) (t Track, err error) {
+	v, ok, err := c.db.Get(bInode, inoKey(ino))
+	if err != nil {
+		return t, err
+	}
+	n := brief{}
+	if ok {
+		n, err = briefOf(v)
+	}
+	if err != nil || n.Mode&unix.S_IFMT != unix.S_IFREG || n.Nlink == 0 {
+		return t, cmp.Or(err, ErrNotExist)
+	}
+	t = Track{Ino: ino, Size: n.Size, Sound: n.sound()}
+	t.Label, err = c.Label(ino)
+	return t, err
 }
 
 // filesBelow lists what is below dir; nil stands for all that has a name.

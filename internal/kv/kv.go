@@ -65,6 +65,9 @@ type Options struct {
 	// of bbolt alone, nil if they are not there; its error ends Open.
 	Before  func(row func(Bucket, []byte) []byte) error
 	Reserve int64 // bytes of disk kept for journals and bbolt; default by the size of the disk, at most 64 MiB
+	// Applied, if any, is told of each change of a batch once it counts, in the order of
+	// the batches. It may keep neither key nor value, and neither wait nor ask the DB.
+	Applied func(b Bucket, key, value []byte, gone bool)
 }
 
 // DB is the store. All methods are safe for concurrent use.
@@ -301,6 +304,11 @@ func (d *DB) Apply(b *Batch) error {
 	}
 	crashpoint.At("journal.appended")
 	d.active.apply(b.ops)
+	if d.opt.Applied != nil {
+		for _, o := range b.ops {
+			d.opt.Applied(o.bucket, o.key, o.value, o.gone)
+		}
+	}
 	if d.log.size.Load() > d.opt.FlushBytes {
 		select {
 		case d.wake <- struct{}{}:
