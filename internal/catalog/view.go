@@ -269,3 +269,13 @@ func titleOf(file string) string {
 	}
 	return s
 }
+
+// File is the name of the file of a track; empty if it is not known, or there is no
+// such track.
+func (c *Catalog) File(inode uint64) string {
+	t := c.find(inode)
+	if t == nil {
+		return ""
+	}
+	return c.arena.string(t.file)
+}

@@ -1,0 +1,143 @@
+package browse
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/label"
+	"github.com/tunesafe/tunesafe/internal/split"
+)
+
+// readers is how many files' tags are read at once. A pack has those of thousands.
+const readers = 4
+
+// Unread tells of how many tracks the tags are still to be read.
+func (l *Library) Unread() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.unread)
+}
+
+// learn begins to read the tags that are not known. l.mu is held.
+func (l *Library) learn() {
+	if l.reading || len(l.unread) == 0 || l.closed {
+		return
+	}
+	l.reading = true
+	l.work.Go(func() {
+		for l.learnSome() {
+		}
+	})
+}
+
+// learnSome reads the tags of some tracks, and tells whether there are more. The cache
+// keeps them, so each is read once in the life of a home; the watch tells the catalog.
+func (l *Library) learnSome() bool {
+	const some = 256
+	l.mu.Lock()
+	n := min(some, len(l.unread))
+	if n == 0 || l.life.Err() != nil {
+		l.reading = false
+		l.mu.Unlock()
+		return false
+	}
+	batch := slices.Clone(l.unread[:n])
+	l.mu.Unlock()
+	var g errgroup.Group
+	g.SetLimit(readers)
+	for _, ino := range batch {
+		g.Go(func() error { return l.learnOne(ino) })
+	}
+	err := g.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unread = l.unread[min(n, len(l.unread)):]; err != nil {
+		l.o.Log.Warn("tags cannot be read now", "err", err)
+		l.unread, l.reading = nil, false // the next catalog tries again
+		return false
+	}
+	return true
+}
+
+// learnOne reads the tags of a track. What is not cut yet, or is cut in one piece, is
+// left alone: the cut tells of it, and to read it might fetch sound.
+func (l *Library) learnOne(ino cache.Ino) error {
+	r, still, err := l.o.Cache.RecipeOf(ino)
+	if err != nil || !still || !slices.ContainsFunc(r.Parts, isTags) {
+		return nil //nolint:nilerr // it is gone
+	}
+	says, r, err := l.readLabel(ino, r)
+	switch {
+	case errors.Is(err, cache.ErrNotExist), errors.Is(err, cache.ErrOwed):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := l.o.Cache.SetLabel(ino, r, says.Encode()); err != nil && !errors.Is(err, cache.ErrChanged) {
+		return err
+	}
+	return nil
+}
+
+func isTags(p cache.Part) bool { return p.Kind == split.Tags.String() }
+
+// readLabel reads a label, and gives the recipe of what it was read of.
+func (l *Library) readLabel(ino cache.Ino, r *cache.Recipe) (says label.Label, of *cache.Recipe, err error) {
+	h, err := l.o.Cache.OpenFile(ino, cache.OpenFlags{Read: true, Ordinary: true})
+	if err != nil {
+		return says, r, err
+	}
+	defer h.Release()
+	in := handleReader{l.life, h}
+	if r.More != nil { // the first read has the cache complete the recipe
+		if _, err := in.ReadAt(make([]byte, 1), 0); err != nil {
+			return says, r, err
+		}
+		if r, _, err = l.o.Cache.RecipeOf(ino); err != nil {
+			return says, r, err
+		}
+	}
+	says, err = label.Read(in, r.Size, layoutOf(r))
+	return says, r, err
+}
+
+// layoutOf is how the file was cut.
+func layoutOf(r *cache.Recipe) (l split.Layout) {
+	for _, p := range r.Parts {
+		l.Parts = append(l.Parts, kindOf(p.Kind))
+	}
+	for _, run := range r.Runs {
+		l.Runs = append(l.Runs, split.Run{Part: run.Part, Length: run.Length})
+	}
+	return l
+}
+
+// kindOf is the inverse of [split.Kind.String]; what a later version may cut counts as
+// sound, which is not read.
+func kindOf(name string) split.Kind {
+	for k := split.Tags; k <= split.Data; k++ {
+		if k.String() == name {
+			return k
+		}
+	}
+	return split.Audio
+}
+
+// handleReader is an open file as [io.ReaderAt].
+type handleReader struct {
+	ctx context.Context //nolint:containedctx // of one reading
+	h   *cache.Handle
+}
+
+func (r handleReader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.h.ReadAt(r.ctx, p, off)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
