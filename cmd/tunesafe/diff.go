@@ -51,6 +51,7 @@ func bindDiff(f *pflag.FlagSet) action {
 			if *asJSON {
 				return printJSON(e.stdout, report)
 			}
+			writeGaps(e.stderr, report.Gaps)
 			writeDiff(e.stdout, report)
 			return nil
 		})

@@ -42,6 +42,7 @@ func bindHistory(f *pflag.FlagSet) action {
 			if *asJSON {
 				return printJSON(e.stdout, r)
 			}
+			writeGaps(e.stderr, r.Gaps)
 			return writeHistory(e.stdout, r)
 		})
 	}

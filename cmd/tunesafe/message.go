@@ -168,6 +168,7 @@ var messages = []message{
 	{is: errNotThen, hint: "tunesafe history PATH tells when it was there"},
 	{is: past.ErrNothing, hint: "tunesafe history PATH tells what was changed and when"},
 	{is: past.ErrWaits, hint: "tunesafe wait first, then undo"},
+	{is: past.ErrGap, hint: "tunesafe snapshots tells which moments that is about; tunesafe restore --at TIME PATH… DEST gives back what is known of it"},
 	{is: past.ErrFed, hint: "tunesafe restore --at TIME PATH… DEST gives back what was, to be put into that folder"},
 	{is: past.ErrPruned, hint: "tunesafe history lists the other versions; the newest ones are always kept"},
 	{is: errShortPassword, hint: "five words that nobody would put together are good"},

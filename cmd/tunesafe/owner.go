@@ -181,7 +181,7 @@ func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress 
 	if o.onMount(string(r.Dest)) { // this process would wait for itself
 		return control.RestoreProgress{}, fmt.Errorf("%s %w", r.Dest, errOnDrive)
 	}
-	from, err := o.sourceOf(ctx, r.At)
+	from, gaps, err := o.sourceOf(ctx, r.At)
 	if err != nil {
 		return control.RestoreProgress{}, err
 	}
@@ -198,7 +198,9 @@ func (o *owner) Restore(ctx context.Context, r control.RestoreRequest, progress 
 		}
 		r.Paths[i] = []byte(clean)
 	}
-	return restoreFiles(ctx, o.drive, from, r, progress)
+	last, err := restoreFiles(ctx, o.drive, from, r, progress)
+	last.Gaps = gaps
+	return last, err
 }
 
 // List implements [control.Owner].

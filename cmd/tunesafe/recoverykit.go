@@ -126,7 +126,7 @@ func kitSheet(ctx context.Context, e *env, o kitOptions) (s recoverykit.Sheet, e
 	if err != nil {
 		return s, err
 	}
-	marks, err := repo.Marks(ctx, d.store, certs)
+	marks, err := repo.Marks(ctx, d.store, d.keys, certs)
 	if err != nil {
 		return s, err
 	}

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/fs"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/history"
+	"github.com/tunesafe/tunesafe/internal/repo"
 	tsync "github.com/tunesafe/tunesafe/sync"
 	"github.com/tunesafe/tunesafe/sync/past"
 )
@@ -48,7 +52,59 @@ func (o *owner) Snapshots(ctx context.Context, _ control.SnapshotsRequest, progr
 		report.Snapshots = append(report.Snapshots, control.Snapshot{Name: snapshotName(m.Rev), Time: m.Rev.Time(), Device: m.Rev.Device(),
 			Added: m.Added, Changed: m.Changed, Removed: m.Removed, Names: m.Named + m.Unnamed})
 	}
+	if err == nil {
+		report.Gaps, err = o.gaps(ctx, db)
+	}
 	return report, err
+}
+
+// gaps tells which commits are lost: with times, those only by which the moments of
+// these may lack something.
+func (o *owner) gaps(ctx context.Context, db *history.DB, times ...time.Time) (out []control.PastGap, err error) {
+	all, err := db.Gaps()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	names := map[string]string{}
+	if certs, _, err := repo.Devices(ctx, o.counted, o.keys); err == nil { // else they go without
+		for id, c := range certs {
+			names[id] = c.Name
+		}
+	}
+	for _, g := range all {
+		if len(times) > 0 && !slices.ContainsFunc(times, g.Holds) {
+			continue
+		}
+		p := control.PastGap{Device: g.Device, Name: names[g.Device], First: g.First, Last: g.Last}
+		if !g.After.IsZero() {
+			p.After = &g.After
+		}
+		if !g.Until.IsZero() {
+			p.Until = &g.Until
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// writeGaps says that the past lacks something.
+func writeGaps(w io.Writer, gaps []control.PastGap) {
+	for _, g := range gaps {
+		which := fmt.Sprintf("commit %d", g.First)
+		if g.Last > g.First {
+			which = fmt.Sprintf("commits %d to %d", g.First, g.Last)
+		}
+		when := "from the beginning"
+		if g.After != nil {
+			when = "from " + g.After.Local().Format(time.DateTime)
+		}
+		if g.Until != nil {
+			when += " to " + g.Until.Local().Format(time.DateTime)
+		} else {
+			when += " on"
+		}
+		fmt.Fprintf(w, "note: %s of device %s: lost; %s the past may lack what they said\n", which, cmp.Or(g.Name, g.Device), when)
+	}
 }
 
 // History implements [control.Remembering].
@@ -70,6 +126,9 @@ func (o *owner) History(ctx context.Context, r control.HistoryRequest, progress 
 			v.Size = e.Row.Size
 		}
 		report.Versions = append(report.Versions, v)
+	}
+	if err == nil {
+		report.Gaps, err = o.gaps(ctx, db)
 	}
 	return report, err
 }
@@ -97,6 +156,9 @@ func (o *owner) Diff(ctx context.Context, r control.DiffRequest, progress func(c
 	for i := range changes {
 		report.Changes = append(report.Changes, o.diffChange(ctx, &changes[i]))
 	}
+	if err == nil {
+		report.Gaps, err = o.gaps(ctx, db, r.From, r.To)
+	}
 	return report, err
 }
 
@@ -117,17 +179,22 @@ func (o *owner) diffChange(ctx context.Context, c *past.Change) control.DiffChan
 	return d
 }
 
-// sourceOf is the drive that a restore is from: as it is, or as it was.
-func (o *owner) sourceOf(ctx context.Context, at *time.Time) (tsync.RestoreSource, error) {
+// sourceOf is the drive that a restore is from: as it is, or as it was, as far as lost
+// commits do not hide it.
+func (o *owner) sourceOf(ctx context.Context, at *time.Time) (tsync.RestoreSource, []control.PastGap, error) {
 	if at == nil {
-		return tsync.Now(o.cache), nil
+		return tsync.Now(o.cache), nil, nil
 	}
 	db, err := o.recall(ctx, func(control.PastProgress) {})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	gaps, err := o.gaps(ctx, db, *at)
+	if err != nil {
+		return nil, nil, err
 	}
 	v, err := viewAt(db, *at)
-	return o.past.Tree(v), err
+	return o.past.Tree(v), gaps, err
 }
 
 // findIn looks for a path to restore.

@@ -63,6 +63,7 @@ func restore(ctx context.Context, e *env, r control.RestoreRequest) error {
 	return withOwner(ctx, e, func(o control.Owner) error {
 		last, err := o.Restore(ctx, r, func(now control.RestoreProgress) { p.draw(restoreLine(now)) })
 		p.clear()
+		writeGaps(e.stderr, last.Gaps)
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ func bindSnapshots(f *pflag.FlagSet) action {
 			if *asJSON {
 				return printJSON(e.stdout, r)
 			}
+			writeGaps(e.stderr, r.Gaps)
 			return writeSnapshots(e.stdout, r)
 		})
 	}

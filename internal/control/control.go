@@ -165,6 +165,8 @@ type RestoreProgress struct {
 	Bytes      int64 `json:"bytes"`
 	TotalFiles int64 `json:"total_files"`
 	TotalBytes int64 `json:"total_bytes"`
+
+	Gaps []PastGap `json:"gaps,omitempty"` // by which what was restored of the past may lack something
 }
 
 // ListRequest asks for names.

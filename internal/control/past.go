@@ -23,12 +23,24 @@ type PastProgress struct {
 	TotalCommits int `json:"total_commits"`
 }
 
+// PastGap is a stretch of lost commits of a device: from After until Until the past may
+// lack what they said.
+type PastGap struct {
+	Device string     `json:"device"`
+	Name   string     `json:"name"` // what its owner calls it; empty if that is not known
+	First  uint64     `json:"first"`
+	Last   uint64     `json:"last"`
+	After  *time.Time `json:"after,omitempty"` // nil: from the beginning
+	Until  *time.Time `json:"until,omitempty"` // nil: it was not said again yet
+}
+
 // SnapshotsRequest asks for all of them.
 type SnapshotsRequest struct{}
 
 // SnapshotsReport is what `tunesafe snapshots --json` prints.
 type SnapshotsReport struct {
 	Snapshots []Snapshot `json:"snapshots"` // oldest first
+	Gaps      []PastGap  `json:"gaps,omitempty"`
 }
 
 // Snapshot is a moment.
@@ -50,6 +62,7 @@ type HistoryRequest struct {
 // HistoryReport is what `tunesafe history --json` prints.
 type HistoryReport struct {
 	Versions []HistoryVersion `json:"versions"` // oldest first
+	Gaps     []PastGap        `json:"gaps,omitempty"`
 }
 
 // HistoryVersion is a step of what became of a thing.
@@ -73,6 +86,7 @@ type DiffRequest struct {
 // DiffReport is what `tunesafe diff --json` prints.
 type DiffReport struct {
 	Changes []DiffChange `json:"changes"` // by path
+	Gaps    []PastGap    `json:"gaps,omitempty"`
 }
 
 // What a DiffChange is about.

@@ -29,8 +29,8 @@ type Moment struct {
 
 // Add takes in commits, those of one device in the order of their numbers, in one
 // transaction that is on the disk when it returns. A commit that is here already
-// changes nothing. [ErrGap]: one is missing before one of these; nothing of any of them
-// is taken in then. [repo.ErrFork]: another commit of that number is here.
+// changes nothing. [ErrGap]: one is missing before one of these that is not known as lost
+// ([repo.Commit].Behind); nothing of any of them is taken in then. [repo.ErrFork]: another commit of that number is here.
 func (d *DB) Add(commits ...*repo.Commit) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,6 +83,10 @@ func add(tx *bolt.Tx, c *repo.Commit) error {
 		return repo.ErrFork
 	case c.Seq == head.Seq:
 		return nil
+	case c.Behind != nil && *c.Behind == head:
+		if err := gapBefore(tx, c); err != nil {
+			return err
+		}
 	case c.Seq != head.Seq+1 || c.Prev != head.SHA:
 		return ErrGap
 	}
@@ -93,7 +97,7 @@ func add(tx *bolt.Tx, c *repo.Commit) error {
 	if err := a.finish(len(c.Inodes)+len(c.Names) > 0); err != nil {
 		return err
 	}
-	if err := forget(tx, c.Forgotten); err != nil {
+	if err := errors.Join(forget(tx, c.Forgotten), sayAgain(tx, c)); err != nil {
 		return err
 	}
 	return heads.Put([]byte(c.Device), encodeHead(c.Head()))

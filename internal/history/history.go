@@ -25,6 +25,8 @@
 //	moments rev                 -> what changed
 //	forgotten device, first     -> last: the moments of these commits are shown no more
 //	heads   device              -> the newest commit taken in
+//	gaps    device, first       -> last: lost commits that were passed over
+//	lost    device, number      -> the checkpoint behind what a commit says of a lost one
 //	meta    schema, repository, whether the whole log was taken in once
 //
 // Rows are never changed once they are here: a state is read, not kept. What holds

@@ -55,10 +55,16 @@ func newBucket(t *testing.T) *bucket {
 // commit has a device place the inode under a name at a time.
 func (b *bucket) commit(device int, at time.Time, name string, ino uint64) *repo.Commit {
 	b.t.Helper()
+	return b.publish(device, &repo.Commit{Kind: repo.Changes, Time: at,
+		Inodes: []repo.InodeRow{{Inode: 1, Type: "dir"}, {Inode: ino, Type: "fifo", Mtime: at}}, Names: []repo.NameRow{{In: 1, Name: name, Inode: ino}}})
+}
+
+// publish puts a commit behind the others of a device.
+func (b *bucket) publish(device int, c *repo.Commit) *repo.Commit {
+	b.t.Helper()
 	d := b.devs[device]
 	head := b.heads[d.ID]
-	c := &repo.Commit{Kind: repo.Changes, Seq: head.Seq + 1, Prev: head.SHA, Time: at,
-		Inodes: []repo.InodeRow{{Inode: 1, Type: "dir"}, {Inode: ino, Type: "fifo", Mtime: at}}, Names: []repo.NameRow{{In: 1, Name: name, Inode: ino}}}
+	c.Seq, c.Prev = head.Seq+1, head.SHA
 	if c.Seq == 1 {
 		var err error
 		if c.Repo, err = repo.RepoHash(b.t.Context(), b.st, b.k); err != nil {

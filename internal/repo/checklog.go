@@ -89,7 +89,7 @@ func (c *checker) readChain(ctx context.Context, device string, heads []Head) er
 		for i, h := range batch {
 			g.Go(func() error {
 				commit, err := getCommit(ctx, c.st, c.k, c.certs, commitName(device, h))
-				results[i] = fetched{commit, err}
+				results[i] = fetched{commit: commit, err: err}
 				return nil
 			})
 		}

@@ -56,6 +56,10 @@ type Commit struct {
 	Name string // of the object; set by [EncodeCommit] and [DecodeCommit], as is
 	Size int64  // its size in the bucket
 	Body []byte // as it lies in the bucket; set by the same
+
+	// Behind is the commit of the device that [ReadLog] read before this one, where what
+	// was between the two is known as lost; else nil.
+	Behind *Head
 }
 
 // CondemnRow says that an object is no longer used and will be deleted. Device and

@@ -24,7 +24,7 @@ const (
 // that the bucket lacks the remembered head: it was rolled back, or is another.
 // It may be among the commits that are known as lost. [ErrRetired] means that the device must commit no more.
 func OwnHead(ctx context.Context, st store.Store, device string, after Head, lost ...string) (newer []store.Info, err error) {
-	newer, marked, err := listLog(ctx, st, device, after, nil, lost)
+	newer, marked, err := listLog(ctx, st, device, after, nil, loseCommits(lost...))
 	if err == nil && marked {
 		err = fmt.Errorf("%s: this %w", device, ErrRetired)
 	}
@@ -47,9 +47,9 @@ func LastCommit(ctx context.Context, st store.Store, device string) (at time.Tim
 
 // Marks gives the newest commit of each device in certs, to be kept outside the
 // bucket.
-func Marks(ctx context.Context, st store.Store, certs map[string]Certificate) (marks []Mark, err error) {
+func Marks(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate) (marks []Mark, err error) {
 	for _, device := range slices.Sorted(maps.Keys(certs)) {
-		infos, _, err := listLog(ctx, st, device, Head{}, certs[device].Retired, nil)
+		infos, err := listWhole(ctx, st, k, certs[device])
 		if err != nil {
 			return nil, err
 		}
@@ -83,9 +83,9 @@ func Refused(ctx context.Context, st store.Store, c Certificate) (names []string
 
 // listLog lists the commits of device behind the head after, none missing,
 // none twice. The list begins at the number of after itself, so that it shows
-// whether that commit is still there, and alone; if it is lost, it need not be. Of a device that was retired it
+// whether that commit is still there, and alone; one that is lost need not be. Of a device that was retired it
 // ends with the last that counts. marked tells that the list shows it to be retired.
-func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement, lost []string) (infos []store.Info, marked bool, err error) {
+func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement, lost lostCommits) (infos []store.Info, marked bool, err error) {
 	prefix := logPrefix(device)
 	if retired != nil && after.Seq >= retired.Last.Seq {
 		return nil, true, nil
@@ -96,7 +96,7 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 	}
 	counts := Certificate{Retired: retired}
 	previous := Head{} // of the list
-	if after.Seq > 0 && slices.Contains(lost, commitName(device, after)) {
+	if after.Seq > 0 && lost.has(device, after) {
 		previous = after
 	}
 	for info, err := range st.List(ctx, prefix, last) {
@@ -124,7 +124,7 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 			if h.Seq != after.Seq {
 				break // reported below
 			}
-		} else if h.Seq != previous.Seq+1 {
+		} else if !lost.all(device, previous.Seq+1, h.Seq) {
 			return nil, false, fmt.Errorf("%w: commit %d of device %s is missing before %s", ErrChain, previous.Seq+1, device, info.Key)
 		}
 		if previous = h; h.Seq > after.Seq {
@@ -140,19 +140,50 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 // ReadLog gives the commits behind the heads in since to fn, one after
 // another, by time, then device, then number: the order in which they apply.
 // It reads the chains of the devices in certs and ends at the first fault, by
-// then having given fn whole commits only, each verified and in its chain. The commits in
-// since may be among those that are known as lost. Nothing is asked of the store after
+// then having given fn whole commits only, each verified and in its chain. What the log
+// itself says of that it is lost is no fault: it is passed over, and the commit behind it
+// tells so ([Commit].Behind). The commits in
+// since may be among those that are lost. Nothing is asked of the store after
 // it has returned.
 func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since map[string]Head, fn func(*Commit) error, lost ...string) error {
-	var ahead sync.WaitGroup
-	defer ahead.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	for device, head := range since {
 		if _, ok := certs[device]; !ok && head.Seq > 0 {
 			return fmt.Errorf("%s: %w: no certificate", commitName(device, head), ErrSignature)
 		}
 	}
+	heads := maps.Clone(since)
+	if heads == nil {
+		heads = map[string]Head{}
+	}
+	var stopped error
+	read := func(lost lostCommits) error {
+		return readLog(ctx, st, k, certs, heads, lost, func(c *Commit) error {
+			if stopped = fn(c); stopped == nil {
+				heads[c.Device] = c.Head()
+			}
+			return stopped
+		})
+	}
+	err := read(loseCommits(lost...))
+	if err == nil || stopped != nil || !isLogFault(err) {
+		return err
+	}
+	noted, failed := LostCommits(ctx, st, k)
+	if failed != nil {
+		return failed
+	}
+	if len(noted) == 0 {
+		return err
+	}
+	return read(loseCommits(append(noted, lost...)...))
+}
+
+// readLog is ReadLog where it is known what is lost.
+func readLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, since map[string]Head, lost lostCommits, fn func(*Commit) error) error {
+	var ahead sync.WaitGroup
+	defer ahead.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	gets := semaphore.NewWeighted(parallelGets)
 	var chains []*chain
 	for _, device := range slices.Sorted(maps.Keys(certs)) {
@@ -161,7 +192,7 @@ func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Cert
 			return err
 		}
 		if len(infos) > 0 {
-			c := &chain{st: st, k: k, certs: certs, gets: gets, last: since[device], ahead: make(chan chan fetched, lookahead)}
+			c := &chain{st: st, k: k, certs: certs, gets: gets, last: since[device], lost: lost, ahead: make(chan chan fetched, lookahead)}
 			chains = append(chains, c)
 			ahead.Go(func() { c.fetch(ctx, infos) })
 		}
@@ -213,12 +244,14 @@ type chain struct {
 	certs map[string]Certificate
 	gets  *semaphore.Weighted
 	last  Head // of the commit before next
+	lost  lostCommits
 	next  *Commit
 	ahead chan chan fetched // in the order of the chain
 }
 
 type fetched struct {
 	commit *Commit
+	name   string
 	err    error
 }
 
@@ -241,7 +274,7 @@ func (c *chain) fetch(ctx context.Context, infos []store.Info) {
 			}
 			defer c.gets.Release(1)
 			commit, err := getCommit(ctx, c.st, c.k, c.certs, info.Key)
-			result <- fetched{commit, err}
+			result <- fetched{commit, info.Key, err}
 		})
 	}
 }
@@ -253,19 +286,34 @@ func (c *chain) advance(ctx context.Context) error {
 		c.last = c.next.Head()
 	}
 	c.next = nil
-	result, ok := <-c.ahead
-	if !ok {
-		return ctx.Err()
+	for {
+		result, ok := <-c.ahead
+		if !ok {
+			return ctx.Err()
+		}
+		f := <-result
+		if f.err != nil && c.isLost(f) {
+			continue
+		}
+		if f.err != nil {
+			return f.err
+		}
+		if f.commit.Prev != c.last.SHA || f.commit.Seq != c.last.Seq+1 {
+			if !c.lost.passes(c.last, f.commit) {
+				return fmt.Errorf("%w: %s does not follow commit %d with SHA-256 %s", ErrChain, f.commit.Name, c.last.Seq, c.last.SHA)
+			}
+			behind := c.last
+			f.commit.Behind = &behind
+		}
+		c.next = f.commit
+		return nil
 	}
-	f := <-result
-	if f.err != nil {
-		return f.err
-	}
-	if f.commit.Prev != c.last.SHA || f.commit.Seq != c.last.Seq+1 {
-		return fmt.Errorf("%w: %s does not follow commit %d with SHA-256 %s", ErrChain, f.commit.Name, c.last.Seq, c.last.SHA)
-	}
-	c.next = f.commit
-	return nil
+}
+
+// isLost tells whether what could not be read is known as lost.
+func (c *chain) isLost(f fetched) bool {
+	device, h, err := parseCommitName(f.name)
+	return err == nil && isLogFault(f.err) && c.lost.has(device, h)
 }
 
 // GetCommit reads and verifies the commit of that name.

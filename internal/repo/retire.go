@@ -63,7 +63,7 @@ func Retire(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKe
 		return cert.Retired, copyMark(ctx, st, cert.Device)
 	}
 	said := &Retirement{Time: time.Now().UTC().Truncate(time.Second)}
-	infos, _, err := listLog(ctx, st, cert.Device, Head{}, nil, nil)
+	infos, err := listWhole(ctx, st, k, cert)
 	if err != nil {
 		return nil, err
 	}

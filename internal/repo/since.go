@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sort"
@@ -19,19 +20,14 @@ func HeadsBefore(ctx context.Context, st store.Store, k *Keys, certs map[string]
 		return heads, nil
 	}
 	for device, cert := range certs {
-		infos, _, err := listLog(ctx, st, device, Head{}, cert.Retired, nil)
+		infos, err := listWhole(ctx, st, k, cert)
 		if err != nil {
 			return nil, err
 		}
 		n := sort.Search(len(infos), func(i int) bool {
-			if err != nil {
-				return true
-			}
-			var c *Commit
-			if c, err = getCommit(ctx, st, k, certs, infos[i].Key); err != nil {
-				return true
-			}
-			return !c.Time.Before(since)
+			c, failed := firstReadable(ctx, st, k, certs, infos[i:])
+			err = cmp.Or(err, failed)
+			return c == nil || !c.Time.Before(since)
 		})
 		if err != nil {
 			return nil, err
@@ -41,6 +37,18 @@ func HeadsBefore(ctx context.Context, st store.Store, k *Keys, certs map[string]
 		}
 	}
 	return heads, nil
+}
+
+// firstReadable is the first of the commits that can be read, nil if none can: what is
+// wrong with the others is for [ReadLog] to say, or is known.
+func firstReadable(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, infos []store.Info) (*Commit, error) {
+	for _, info := range infos {
+		c, err := getCommit(ctx, st, k, certs, info.Key)
+		if err == nil || !isLogFault(err) {
+			return c, err
+		}
+	}
+	return nil, nil
 }
 
 // Repeats tells the objects that a checkpoint commit puts from those that it

@@ -17,6 +17,8 @@ import (
 var (
 	// ErrNothing: nothing was changed there.
 	ErrNothing = errors.New("there is nothing to undo")
+	// ErrGap: commits are lost by which it is not known how all of it was.
+	ErrGap = errors.New("commits of then are lost: how all of it was is not known")
 	// ErrWaits: what is to be undone would be lost, as the store has not got it yet.
 	ErrWaits = errors.New("changes of names or tags are not in the store yet, and could not be had again")
 	// ErrFed: a folder of a machine feeds the place.
@@ -47,6 +49,9 @@ func LastChange(ctx context.Context, db *history.DB, name string) (*history.View
 // none are all of it. Where something came from elsewhere, or went there, that is undone,
 // too. Before is what is there now, After what was.
 func Undoing(ctx context.Context, then *history.View, paths []string) ([]Change, error) {
+	if gaps, err := then.DB().GapsAt(then.Rev().Time()); err != nil || len(gaps) > 0 { // what it lacks would be removed
+		return nil, errors.Join(err, orNil(len(gaps) > 0, ErrGap))
+	}
 	now := then.DB().At(history.Newest)
 	for {
 		changes, err := Diff(ctx, now, then, paths)
