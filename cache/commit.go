@@ -233,7 +233,8 @@ func (c *Cache) EachWaiting(fn func(*Recipe) error) error {
 }
 
 // Each yields every row as the bucket knows it, inodes by number, then names by
-// directory and name. It is the committed state only while [Cache.Idle] is true
+// directory and name, those too whose inode has no row, as the commit with it was
+// lost. It is the committed state only while [Cache.Idle] is true
 // and Version does not move.
 func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
 	inos, err := c.keys(bInode)
@@ -275,10 +276,10 @@ func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
 	}
 	for _, r := range names {
 		n, err := c.inode(r.Ino)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNotExist) {
 			return err
 		}
-		if n.isDir() {
+		if err == nil && n.isDir() {
 			continue
 		}
 		if err := nameOf(r); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,6 +38,12 @@ type Repaired struct {
 	Mended []Mended
 	Lost   []LostFile
 	Left   []repo.Finding // what is still wrong, lost files aside
+
+	LostBlobs map[repo.ID]bool // that no source has, needed by the drive or not
+
+	GaveUp bool     // commits that this home never read: see [Worker.Rescue]
+	Found  []string // by that, files of lost+found
+	Names  []string // by that, of which nothing else is known
 }
 
 // Mended is one object of the bucket that was put right.
@@ -46,7 +53,9 @@ type Mended struct{ Object, How string }
 type LostFile struct {
 	Ino   cache.Ino
 	Path  string
-	Bytes int64 // that are lost
+	Bytes int64            // that are lost
+	Kinds map[string]int64 // the same by kind of part
+	Whole []string         // kinds of part of which nothing is lost
 }
 
 // mend is one repair of objects and the places of blobs.
@@ -297,31 +306,9 @@ func (m *mend) finish(ctx context.Context) error {
 
 // account says which files are lost, and what else is still wrong.
 func (m *mend) account(ctx context.Context, before []repo.Finding) error {
-	bytes := map[cache.Ino]int64{}
-	for _, s := range m.h.want {
-		if s.done {
-			continue
-		}
-		for _, ino := range s.used {
-			bytes[ino] += s.size
-		}
-	}
-	var inos []cache.Ino
-	for ino := range bytes {
-		inos = append(inos, ino)
-	}
-	paths, err := m.w.cache.Paths(inos)
-	if err != nil {
+	if err := m.lostFiles(); err != nil {
 		return err
 	}
-	for ino, n := range bytes {
-		path, ok := paths[ino]
-		if !ok {
-			path = fmt.Sprintf("inode %016x", ino)
-		}
-		m.done.Lost = append(m.done.Lost, LostFile{ino, path, n})
-	}
-	slices.SortFunc(m.done.Lost, func(a, b LostFile) int { return strings.Compare(a.Path, b.Path) })
 	now, _, err := repo.Check(ctx, m.w.o.Store, m.w.o.Keys, m.w.o.Index, repo.CheckOptions{Kept: m.w.o.Kept})
 	if err != nil {
 		return err
@@ -337,6 +324,45 @@ func (m *mend) account(ctx context.Context, before []repo.Finding) error {
 			m.done.Left = append(m.done.Left, f)
 		}
 	}
+	return nil
+}
+
+// lostFiles says which files of the drive lost what.
+func (m *mend) lostFiles() error {
+	m.done.LostBlobs = map[repo.ID]bool{}
+	lost := map[cache.Ino]map[string]int64{}
+	for id, s := range m.h.want {
+		if s.done {
+			continue
+		}
+		m.done.LostBlobs[id] = true
+		for _, ino := range s.used {
+			if lost[ino] == nil {
+				lost[ino] = map[string]int64{}
+			}
+			lost[ino][s.kind] += s.size
+		}
+	}
+	paths, err := m.w.cache.Paths(slices.Collect(maps.Keys(lost)))
+	if err != nil {
+		return err
+	}
+	for ino, kinds := range lost {
+		f := LostFile{Ino: ino, Path: paths[ino], Kinds: kinds}
+		if f.Path == "" {
+			f.Path = fmt.Sprintf("inode %016x", ino)
+		}
+		for _, n := range kinds {
+			f.Bytes += n
+		}
+		for _, p := range m.h.use[ino].Parts {
+			if kinds[p.Kind] == 0 && p.Size > 0 && !slices.Contains(f.Whole, p.Kind) {
+				f.Whole = append(f.Whole, p.Kind)
+			}
+		}
+		m.done.Lost = append(m.done.Lost, f)
+	}
+	slices.SortFunc(m.done.Lost, func(a, b LostFile) int { return strings.Compare(a.Path, b.Path) })
 	return nil
 }
 

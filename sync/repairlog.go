@@ -77,7 +77,7 @@ func (w *Worker) MendLog(ctx context.Context, o RepairOptions) (done Repaired, e
 		}
 		done.Mended = append(done.Mended, Mended{name, "put back as it was"})
 	}
-	return done, w.noteLost(ctx, s, known, lost, &done)
+	return done, w.noteLost(ctx, s, known, lost, o.GiveUp, &done)
 }
 
 // takeKept copies what other homes keep.
@@ -118,9 +118,12 @@ func (w *Worker) survey(ctx context.Context, state *repo.LogState) (*repo.LogSur
 }
 
 // noteLost makes a commit that names those of the lost commits which this home had
-// taken in. Others are left: the home that made them may have them.
-func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[string]repo.Head, lost []string, done *Repaired) error {
+// taken in. Others are left: the home that made them may have them. Only who gives
+// them up has them named too, and then what they said is lost, but for what other commits
+// and checkpoints say.
+func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[string]repo.Head, lost []string, giveUp bool, done *Repaired) error {
 	var note []string
+	how := map[string]string{}
 	for _, name := range lost {
 		device, h, err := repo.ParseLost(name)
 		if err != nil {
@@ -128,12 +131,18 @@ func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[stri
 		}
 		switch {
 		case s.Noted[name]:
+			continue
 		case h.Seq <= known[device].Seq:
-			note = append(note, name)
+			how[name] = "nobody keeps it: a new commit names it as lost, and says again what is known of it"
+		case giveUp:
+			done.GaveUp = true
+			how[name] = "given up: a new commit names it as lost; what it said is not known here"
 		default:
 			done.Left = append(done.Left, repo.Finding{Object: name, Err: repo.ErrCorrupt,
 				Problem: "this home never read it; the home of device " + device + " may put it back: tunesafe repair there"})
+			continue
 		}
+		note = append(note, name)
 	}
 	if len(note) == 0 {
 		return nil
@@ -150,7 +159,7 @@ func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[stri
 		return err
 	}
 	for _, name := range note {
-		done.Mended = append(done.Mended, Mended{name, "nobody keeps it: a new commit names it as lost, and says again what is known of it"})
+		done.Mended = append(done.Mended, Mended{name, how[name]})
 	}
 	return w.publish(ctx, &repo.Commit{Kind: repo.Changes, Lost: note}, nil)
 }

@@ -15,7 +15,7 @@ Status 0: all is restored. 1: something did not verify, or could not be made.
 """
 import base64, hashlib, heapq, json, os, re, stat, subprocess, sys, tempfile
 from collections import defaultdict
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 ROOT = "0000000000000001"
@@ -165,14 +165,38 @@ class Repository:
             names = [name for name in names if name not in late]
             if late:
                 self.report("device", device, "was retired:", len(late), "commits after that are refused", status=self.status)
-        for seq, name in enumerate(names, seq + 1):
-            check(int(name[:16]) == seq, "commit", seq, "of", device, "is missing, or there are two of the one before")
-            lines = self.unseal(f"log/{device}/{name}", unpack=True)
+        for name in names:
+            number, sha = int(name[:16]), name[17:81]
+            try:
+                lines = self.unseal(f"log/{device}/{name}", unpack=True)
+            except ERRORS:
+                if self.lost.get((device, number), "no") in ("", sha):
+                    continue
+                raise
             header = json.loads(lines.readline())
+            check(number > seq, "there are two commits", number, "of", device)
+            if number > seq + 1:
+                check(all((device, n) in self.lost for n in range(seq + 1, number)), "commit", seq + 1, "of", device, "is missing")
+                self.report("commits", seq + 1, "to", number - 1, "of", device, "are lost, and what only they said", status=self.status)
+                prev = self.lost[device, number - 1] or header.get("prev")
+            seq = number
             said = [header.get(field) for field in ("commit", "device", "seq", "prev")]
             check(said == [1, device, seq, prev] and header["time"] >= time, name, "does not follow the one before")
             yield (header["time"], device, seq), lines
-            prev, time = name[17:81], header["time"]
+            prev, time = sha, header["time"]
+
+    @cached_property
+    def lost(self):
+        """The commits of which others say that they are lost: (device, number) -> SHA-256, or "" (§5)."""
+        lost = {}
+        for path in self.bucket.glob("log/*/*.age"):
+            try:
+                header = json.loads(self.unseal(path.relative_to(self.bucket).as_posix(), unpack=True).readline())
+            except ERRORS:
+                continue
+            for device, number, sha in re.findall(r"log/(.{16})/(.{16})-?(.*?)(?:\.age)?$", "\n".join(header.get("lost", [])), re.M):
+                lost[device, int(number)] = lost.get((device, int(number))) or sha
+        return lost
 
     def load(self, checkpoint=None):
         """Rebuild the tree from a checkpoint and the commits after it, or from all commits (§6)."""

@@ -200,7 +200,7 @@ var messages = []message{
 	{is: repo.ErrMissing, hint: "run tunesafe check"},
 	{is: repo.ErrSignature, hint: "run tunesafe check; somebody else may have written to the bucket"},
 	{is: repo.ErrFork, hint: "this home may be a copy of another; make a new one with tunesafe init --recovery-key FILE"},
-	{is: repo.ErrChain, hint: "the bucket may have been rolled back; run tunesafe check"},
+	{is: repo.ErrChain, hint: "the bucket may have been rolled back, or lost a part of its log: tunesafe check tells what is missing, and tunesafe repair --bucket puts back what it can"},
 	{is: repo.ErrOwed, hint: "it is still on its way from the device that has it"},
 
 	{is: cache.ErrLocked, hint: "end the other process first"},

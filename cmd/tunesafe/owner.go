@@ -16,6 +16,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/agent"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
 // statusPause is between reports of progress; where a first backup makes much to
@@ -244,10 +245,15 @@ func (o *owner) List(ctx context.Context, r control.ListRequest, entry func(cont
 
 // Check implements [control.Owner].
 func (o *owner) Check(ctx context.Context, r control.CheckRequest, progress func(control.CheckProgress)) (control.CheckReport, error) {
-	if err := o.learn(ctx, true); err != nil {
-		return control.CheckReport{}, err
+	fault := o.learn(ctx, true)
+	if fault != nil && !repo.IsLogFault(fault) {
+		return control.CheckReport{}, fault
 	}
-	return checkRepository(ctx, o.drive, r, progress)
+	report, err := checkRepository(ctx, o.drive, r, progress)
+	if err == nil && report.Problems() == 0 {
+		err = fault // what keeps this home from taking in the bucket is found, as a rule
+	}
+	return report, err
 }
 
 // learn takes in what the bucket has, as the mount did in a process that serves

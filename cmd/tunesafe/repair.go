@@ -30,7 +30,9 @@ Nothing is taken that is not, byte for byte, what was lost. --read reads all of 
 store for it, as tunesafe check --read does; without it only what is missing or has
 another size is seen. Files of which bytes are lost are named, and the exit code is
 7; what is left of them stays in the store, as a source may turn up. --give-up says
-that none will: the damaged objects are to be deleted by the next prune.
+that none will: the damaged objects are to be deleted by the next prune, and commits
+that no home has are passed over from then on; files that only those placed are put
+into lost+found.
 
 The drive must not be mounted. The recovery key is needed only where the home
 holds none, which is the case on every machine but the first.`,

@@ -85,6 +85,11 @@ func (d *drive) repairStore(ctx context.Context, e *env, o repairOptions) error 
 		writeLeft(e.stdout, done)
 		return err
 	}
+	if done.GaveUp {
+		if err := d.rescue(ctx, e.stdout); err != nil {
+			return err
+		}
+	}
 	if err := d.sayAgain(ctx); err != nil {
 		return err
 	}
@@ -96,6 +101,9 @@ func (d *drive) repairStore(ctx context.Context, e *env, o repairOptions) error 
 	}
 	objects.Left = append(done.Left, objects.Left...)
 	mended := len(done.Mended) + len(objects.Mended)
+	if err := d.writeLost(ctx, e, objects); err != nil {
+		return err
+	}
 	writeLeft(e.stdout, objects)
 	if len(objects.Lost)+len(objects.Left) > 0 {
 		return fmt.Errorf("%w: %s of which bytes are lost, %s", errUnrepaired,
@@ -103,6 +111,18 @@ func (d *drive) repairStore(ctx context.Context, e *env, o repairOptions) error 
 	}
 	fmt.Fprintf(e.stdout, "the store is in order: %s put right\n", count(int64(mended), "object"))
 	return nil
+}
+
+// rescue shows what the commits that were given up hide.
+func (d *drive) rescue(ctx context.Context, w io.Writer) error {
+	found, names, err := d.worker.Rescue(ctx)
+	for _, name := range found {
+		fmt.Fprintf(w, "found, though the commit that placed it is lost: /%s\n", oneLine(name))
+	}
+	for _, name := range names {
+		fmt.Fprintf(w, "lost: /%s: the commit that told what it was\n", oneLine(name))
+	}
+	return err
 }
 
 // sayAgain has the log say again what lost commits said. It can only when nothing
@@ -131,9 +151,6 @@ func writeMended(w io.Writer, all []tsync.Mended) {
 
 // writeLeft names what is not put right.
 func writeLeft(w io.Writer, done tsync.Repaired) {
-	for _, f := range done.Lost {
-		fmt.Fprintf(w, "lost: /%s: no source has %s of it\n", oneLine(f.Path), size(f.Bytes))
-	}
 	for _, f := range done.Left {
 		fmt.Fprintf(w, "problem: %s: %s\n", f.Object, oneLine(f.Problem))
 	}

@@ -165,7 +165,7 @@ func ReadLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Cert
 		})
 	}
 	err := read(loseCommits(lost...))
-	if err == nil || stopped != nil || !isLogFault(err) {
+	if err == nil || stopped != nil || !IsLogFault(err) {
 		return err
 	}
 	noted, failed := LostCommits(ctx, st, k)
@@ -313,7 +313,7 @@ func (c *chain) advance(ctx context.Context) error {
 // isLost tells whether what could not be read is known as lost.
 func (c *chain) isLost(f fetched) bool {
 	device, h, err := parseCommitName(f.name)
-	return err == nil && isLogFault(f.err) && c.lost.has(device, h)
+	return err == nil && IsLogFault(f.err) && c.lost.has(device, h)
 }
 
 // GetCommit reads and verifies the commit of that name.

@@ -58,8 +58,8 @@ func (l lostCommits) passes(last Head, c *Commit) bool {
 	return sha == "" || sha == c.Prev
 }
 
-// isLogFault tells a fault of the log from one of the way to it.
-func isLogFault(err error) bool {
+// IsLogFault tells a fault of the log from one of the way to it.
+func IsLogFault(err error) bool {
 	for _, fault := range []error{ErrChain, ErrMissing, ErrCorrupt, ErrSignature} {
 		if errors.Is(err, fault) {
 			return true

@@ -39,7 +39,7 @@ func TestReadLogPassesOverLost(t *testing.T) {
 			if got, err := e.numbers(map[string]Head{a.ID: head}); !slices.Contains(lost, 5) && (err != nil || len(got) > 0) {
 				t.Errorf("%s %v: behind the newest: %v %v", way, lost, got, err)
 			}
-			if _, err := e.numbers(nil); (way == "damaged" || !slices.Contains(lost, 5)) && !isLogFault(err) { // a missing tail shows by the head alone
+			if _, err := e.numbers(nil); (way == "damaged" || !slices.Contains(lost, 5)) && !IsLogFault(err) { // a missing tail shows by the head alone
 				t.Errorf("%s %v: read without a word: %v", way, lost, err)
 			}
 			e.d, e.head = b, Head{} // another device says so, and the first goes on

@@ -44,7 +44,7 @@ func HeadsBefore(ctx context.Context, st store.Store, k *Keys, certs map[string]
 func firstReadable(ctx context.Context, st store.Store, k *Keys, certs map[string]Certificate, infos []store.Info) (*Commit, error) {
 	for _, info := range infos {
 		c, err := getCommit(ctx, st, k, certs, info.Key)
-		if err == nil || !isLogFault(err) {
+		if err == nil || !IsLogFault(err) {
 			return c, err
 		}
 	}

@@ -172,21 +172,12 @@ func (p *Past) mayUndo(c *cache.Cache, ch *Change) error {
 
 // kept looks whether the store keeps all that a version is made of.
 func (p *Past) kept(row *repo.InodeRow, name string) error {
-	var ids []repo.ID
-	if row.More != nil {
-		ids = append(ids, row.More.ID)
-	}
 	for _, part := range row.Parts {
 		if part.Owed() {
 			return fmt.Errorf("%s: %w", name, cache.ErrOwed)
 		}
-		for _, s := range part.Blobs {
-			if !s.IsZeros() {
-				ids = append(ids, s.ID)
-			}
-		}
 	}
-	for _, id := range ids {
+	for _, id := range blobsOf(row) {
 		if _, ok, err := p.o.Index.Lookup(id); err != nil || !ok {
 			return errors.Join(err, orNil(err == nil, fmt.Errorf("%s: %w", name, ErrPruned)))
 		}

@@ -50,8 +50,8 @@ func (p *Past) contentWords(ctx context.Context, a, b *repo.InodeRow) (words []s
 		}
 		return []string{fmt.Sprintf("content changed (%s → %s)", humanize.Bytes(uint64(a.Size)), humanize.Bytes(uint64(b.Size)))}
 	}
-	before, err := p.label(ctx, a)
-	after, err2 := p.label(ctx, b)
+	before, err := p.Label(ctx, a)
+	after, err2 := p.Label(ctx, b)
 	if err == nil && err2 == nil {
 		words = labelWords(&before, &after)
 	}
@@ -76,8 +76,8 @@ func isMusic(r *repo.InodeRow) bool {
 	return slices.ContainsFunc(r.Parts, func(p repo.Part) bool { return p.Kind != repo.Data })
 }
 
-// label reads what a version says of itself.
-func (p *Past) label(ctx context.Context, r *repo.InodeRow) (label.Label, error) {
+// Label reads what a version says of itself.
+func (p *Past) Label(ctx context.Context, r *repo.InodeRow) (label.Label, error) {
 	f := p.open(*r)
 	defer f.Close()
 	f.mu.Lock()
