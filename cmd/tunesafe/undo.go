@@ -98,11 +98,10 @@ func (o *owner) undoing(ctx context.Context, db *history.DB, r control.UndoReque
 		paths = append(paths, o.onDrive(string(p)))
 	}
 	if r.Since != nil {
-		then, err := viewAt(db, *r.Since)
-		if err != nil {
+		if _, err := viewAt(db, *r.Since); err != nil {
 			return nil, err
 		}
-		return past.Undoing(ctx, then, paths)
+		return past.Undoing(ctx, db.At(history.After(*r.Since)), paths) // lost commits may lie behind the moment before
 	}
 	if len(paths) > 1 {
 		return nil, misuse("the last change of one PATH is taken back at a time; --since takes several")
