@@ -234,15 +234,8 @@ func (o *outsideFile) readAll(p []byte, off int64) error {
 // readOutside reads p, which lies inside the file, from outside, if the bucket has
 // not got the file whole: is says so. f.mu is held.
 func (f *file) readOutside(p []byte, off int64) (is bool, err error) {
-	n, err := f.c.inode(f.ino)
-	if err != nil {
-		return false, err
-	}
-	if safe, err := f.c.isSafe(f.ino, n); err != nil || safe {
-		return false, err
-	}
-	s, ok, err := f.c.outsideOf(f.ino)
-	if err != nil || !ok {
+	s, is, err := f.liesOutside()
+	if err != nil || !is {
 		return false, err
 	}
 	if f.outside != nil && !f.outside.origin.equal(s.Origin) {
@@ -259,6 +252,22 @@ func (f *file) readOutside(p []byte, off int64) (is bool, err error) {
 		return true, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return true, nil
+}
+
+// liesOutside tells whether the file is read from outside, as the bucket has not got
+// it whole, and from where. f.mu is held.
+func (f *file) liesOutside() (s *source, is bool, err error) {
+	if !f.fed {
+		return nil, false, nil
+	}
+	n, err := f.c.inode(f.ino)
+	if err != nil {
+		return nil, false, err
+	}
+	if safe, err := f.c.isSafe(f.ino, n); err != nil || safe {
+		return nil, false, err
+	}
+	return f.c.outsideOf(f.ino)
 }
 
 // closeOutside closes what is read from outside. f.mu is held.

@@ -79,6 +79,10 @@ func (f *file) alike(ctx context.Context, off int64) (n int64, zero bool, err er
 	if off >= f.size {
 		return 0, false, nil
 	}
+	// Its recipe, if it has one, is of what the bucket has, which is another content.
+	if _, is, err := f.liesOutside(); is || err != nil {
+		return f.size - off, false, err
+	}
 	n, here := f.have.Here.at(off, f.size)
 	if here || off >= f.have.Limit {
 		return n, false, nil
