@@ -203,13 +203,34 @@ func (w *Worker) checkHead(ctx context.Context, own repo.Head, sent string) erro
 	if err != nil {
 		return err
 	}
-	newer, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own, lost...)
+	newer, epoch, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own, lost...)
 	if err != nil {
+		return err
+	}
+	if err := w.meetEpoch(ctx, epoch); err != nil {
 		return err
 	}
 	if len(newer) > 0 && newer[0].Key != sent {
 		return fmt.Errorf("%w (%s)", ErrCloned, newer[len(newer)-1].Key)
 	}
+	return nil
+}
+
+// meetEpoch takes a key epoch of which our log tells, so that nothing more is sealed
+// for those to whom it is closed. One that cannot be taken is asked for once.
+func (w *Worker) meetEpoch(ctx context.Context, epoch int) error {
+	if epoch <= max(w.o.Keys.Epoch(), int(w.epoch.Load())) {
+		return nil
+	}
+	_, bad, err := repo.Devices(ctx, w.o.Store, w.o.Keys)
+	if err != nil {
+		return err
+	}
+	w.epoch.Store(int64(epoch))
+	for _, e := range bad {
+		w.report(e)
+	}
+	w.log.Info("a key epoch has begun", "epoch", w.o.Keys.Epoch())
 	return nil
 }
 

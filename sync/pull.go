@@ -99,17 +99,11 @@ func (p *puller) pull(ctx context.Context) error {
 // meetDevices reads who may commit, and takes the key epochs begun since.
 func (p *puller) meetDevices(ctx context.Context) error {
 	w := p.w
-	epoch := w.o.Keys.Epoch()
-	certs, bad, err := repo.DevicesFor(ctx, w.o.Store, w.o.Keys, w.o.Device)
+	certs, bad, err := repo.Devices(ctx, w.o.Store, w.o.Keys)
 	if err != nil {
 		return err
 	}
 	p.certs = certs
-	if w.o.Keys.Epoch() > epoch && w.o.KeepKeys != nil {
-		if err := w.o.KeepKeys(); err != nil {
-			return err
-		}
-	}
 	for _, e := range bad {
 		w.report(e)
 	}

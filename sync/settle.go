@@ -67,7 +67,7 @@ func (w *Worker) cloned(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	newer, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own, lost...)
+	newer, _, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own, lost...)
 	if err != nil || len(newer) == 0 {
 		return false, err
 	}

@@ -23,6 +23,9 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 	if err != nil || len(debts) == 0 {
 		return true, err
 	}
+	if err := w.bucket.check(ctx, w); err != nil { // before anything is sealed
+		return false, err
+	}
 	u := &upload{w: w, until: time.Now().Add(sliceOfSound)}
 	if u.busy, _, err = w.cache.Uncut(w.o.Settle); err != nil {
 		return false, err

@@ -38,6 +38,7 @@ import (
 	"context"
 	"log/slog"
 	gosync "sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -64,8 +65,6 @@ type Options struct {
 	// Enrol makes a new device of this home and keeps it there. It is called
 	// when the home proves to be a copy of another, or an old copy of itself.
 	Enrol func(context.Context) (*repo.Device, error)
-	// KeepKeys writes Keys to the home. It is called when a key epoch was taken.
-	KeepKeys func() error
 	// InoBase gives the high bits of a device's inode numbers.
 	InoBase func(*repo.Device) uint64
 
@@ -128,6 +127,7 @@ type Worker struct {
 	pace    pace
 	dirLost error // see syncDir; of the goroutine that commits
 	gate    gate
+	epoch   atomic.Int64 // the newest key epoch that was asked for
 	turn    gosync.Mutex // held by a pass and by a prune
 
 	mu      gosync.Mutex
@@ -307,6 +307,11 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 			return next, err
 		}
 		next = later
+		if len(ready) > 0 { // before anything is sealed: a key epoch may have begun
+			if err := w.bucket.check(ctx, w); err != nil {
+				return next, err
+			}
+		}
 		cut, err := w.round(ctx, ready)
 		if err != nil {
 			return next, err

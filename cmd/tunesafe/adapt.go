@@ -68,7 +68,7 @@ func newWorker(d *drive, o driveOptions) *tsync.Worker {
 	return tsync.New(tsync.Options{
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
 		Dir: d.home.StateDir(), Kept: d.kept(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
-		Enrol: d.enrol, KeepKeys: func() error { return d.home.SetKeys(d.keys) }, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
+		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
 		Hint: func(err error) string { return explain(err).Hint }, Committed: d.past.Committed,
 	})
 }
@@ -99,6 +99,7 @@ func (d *drive) enrol(ctx context.Context) (*repo.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.takeEpochsFor(dev)
 	return dev, d.home.SetDevice(dev)
 }
 

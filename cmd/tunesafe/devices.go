@@ -25,7 +25,7 @@ retire says of one, by name or id, that it belongs to the repository no longer: 
 it commits from now on is refused by all others and reported by check, and it stops
 by itself when it learns of it. What it committed before stays. A new key epoch
 begins: whoever has the lost home reads nothing that is written from now on; the
-other machines take the new keys when they start the next time.
+other machines take the new keys before they write the next time, or when they start.
 
 new-epoch only begins a new key epoch, as is due after a key was removed.
 
@@ -65,7 +65,7 @@ func listDevices(ctx context.Context, e *env) error {
 		return err
 	}
 	defer d.Close()
-	certs, bad, err := repo.DevicesFor(ctx, d.store, d.keys, d.device)
+	certs, bad, err := repo.Devices(ctx, d.store, d.keys)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func retire(ctx context.Context, e *env, o opener, name string) error {
 		return err
 	}
 	defer d.Close()
-	certs, _, err := repo.DevicesFor(ctx, d.store, d.keys, d.device)
+	certs, _, err := repo.Devices(ctx, d.store, d.keys)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func newEpoch(ctx context.Context, e *env, o opener) error {
 	if err != nil {
 		return err
 	}
-	certs, _, err := repo.DevicesFor(ctx, d.store, d.keys, d.device)
+	certs, _, err := repo.Devices(ctx, d.store, d.keys)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (d *drive) beginEpoch(ctx context.Context, e *env, root ed25519.PrivateKey,
 			machines = append(machines, oneLine(c.Name))
 		}
 	}
-	fmt.Fprintf(e.stdout, "key epoch %d has begun; what is written from now on is open to the keys %s, and to %s as soon as they start again\n",
+	fmt.Fprintf(e.stdout, "key epoch %d has begun; what is written from now on is open to the keys %s, and to %s as soon as they write or start again\n",
 		next.Epoch(), strings.Join(open, ", "), strings.Join(machines, ", "))
 	if len(closed) > 0 {
 		fmt.Fprintf(e.stdout, "it is closed to the keys %s, of which there is no record: add them again with tunesafe keys add\n", strings.Join(closed, ", "))

@@ -114,8 +114,17 @@ func (d *drive) readHome() (err error) {
 	if d.keys, err = d.home.Keys(); err != nil {
 		return err
 	}
-	d.device, err = d.home.Device()
-	return err
+	if d.device, err = d.home.Device(); err != nil {
+		return err
+	}
+	d.takeEpochsFor(d.device)
+	return nil
+}
+
+// takeEpochsFor has the keys take the epochs that are begun for the device, and the
+// home keep them.
+func (d *drive) takeEpochsFor(device *repo.Device) {
+	d.keys.TakeFor(device, func() error { return d.home.SetKeys(d.keys) })
 }
 
 func (d *drive) openStore(ctx context.Context, o driveOptions) error {

@@ -93,6 +93,8 @@ type message struct {
 	is   error // as by errors.Is
 	hint string
 	exit int // 0 stands for exitFailed
+
+	final bool // what it stopped never goes on
 }
 
 // messages is searched from the top; the first that fits is taken.
@@ -191,7 +193,7 @@ var messages = []message{
 	{is: repo.ErrLastKey, hint: "add another first: tunesafe keys add"},
 	{is: repo.ErrKeyExists, hint: "tunesafe keys remove it first, or choose another name"},
 	{is: repo.ErrNoKey, hint: "tunesafe keys list names them"},
-	{is: repo.ErrRetired, hint: "if this is that machine: make a new home with tunesafe init --home DIR --recovery-key FILE; what was not uploaded lies in the old one, in cache/content"},
+	{is: repo.ErrRetired, hint: "if that is this machine: it still has all that it had, and uploads nothing more; make a new home with tunesafe init --home DIR --recovery-key FILE, and back up there what was not safe yet (tunesafe ls -l, tunesafe restore / DIR)", final: true},
 	{is: repo.ErrWrongKey, hint: "give the recovery key that was shown when this repository was created"},
 	{is: repo.ErrNewerFormat, hint: "install a newer version of tunesafe"},
 	{is: repo.ErrExists, hint: "to open it give --recovery-key FILE; to make another choose another prefix"},
@@ -245,7 +247,7 @@ func explain(err error) *control.Fault {
 	}
 	for _, m := range messages {
 		if errors.Is(err, m.is) {
-			return &control.Fault{Text: put(err, m.is), Hint: m.hint, Exit: max(m.exit, exitFailed)}
+			return &control.Fault{Text: put(err, m.is), Hint: m.hint, Exit: max(m.exit, exitFailed), Final: m.final}
 		}
 	}
 	return &control.Fault{Text: oneLine(err.Error()), Exit: exitFailed}

@@ -122,7 +122,7 @@ func kitSheet(ctx context.Context, e *env, o kitOptions) (s recoverykit.Sheet, e
 	if err != nil {
 		return s, err
 	}
-	certs, _, err := repo.DevicesFor(ctx, d.store, d.keys, d.device)
+	certs, _, err := repo.Devices(ctx, d.store, d.keys)
 	if err != nil {
 		return s, err
 	}

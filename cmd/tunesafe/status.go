@@ -170,7 +170,11 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if s.Trouble != nil {
 		fmt.Fprintf(&b, "\nuploads wait: %s\n", s.Trouble.Text)
 		if s.Trouble.Hint != "" {
-			fmt.Fprintf(&b, "hint: %s; they go on by themselves\n", s.Trouble.Hint)
+			fmt.Fprintf(&b, "hint: %s", s.Trouble.Hint)
+			if !s.Trouble.Final {
+				b.WriteString("; they go on by themselves")
+			}
+			b.WriteString("\n")
 		}
 	}
 	for i, e := range s.Errors[max(len(s.Errors)-shownErrors, 0):] {

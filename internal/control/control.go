@@ -70,6 +70,8 @@ type Fault struct {
 	Text string `json:"text"`
 	Hint string `json:"hint,omitempty"`
 	Exit int    `json:"exit"`
+
+	Final bool `json:"final,omitempty"` // what it stopped never goes on
 }
 
 // Error implements error.

@@ -98,6 +98,7 @@ func (c *checker) listedCommit(info store.Info) {
 	switch {
 	case err != nil && isRetiredMark(info.Key):
 		c.listedMark(strings.Split(info.Key, "/")[1])
+	case err != nil && c.isEpochMark(info.Key):
 	case err != nil:
 		c.foreign(info, "not the name of a commit")
 	case !certified:
@@ -105,6 +106,14 @@ func (c *checker) listedCommit(info store.Info) {
 	case !c.listedCommits[info.Key]:
 		c.find(KindNew, info.Key, nil, "written while the check ran")
 	}
+}
+
+// isEpochMark tells whether an object says to a device of the repository that a key
+// epoch began.
+func (c *checker) isEpochMark(name string) bool {
+	device, _, ok := parseEpochMark(name)
+	_, certified := c.certs[device]
+	return ok && certified
 }
 
 // listedMark looks for the statement that a device was retired, of which the log

@@ -204,8 +204,9 @@ func openRoot(ctx context.Context, st store.Store, k *Keys, name string, identit
 	return root, nil
 }
 
-// putSealed writes text under a fixed name, sealed to one recipient.
-func putSealed(ctx context.Context, st store.Store, name string, text []byte, to age.Recipient) error {
+// putSealed writes text under fixed names, sealed to one recipient; the bytes under
+// all of them are the same.
+func putSealed(ctx context.Context, st store.Store, name string, text []byte, to age.Recipient, more ...string) error {
 	var b bytes.Buffer
 	w, err := age.Encrypt(&b, to)
 	if err != nil {
@@ -217,7 +218,12 @@ func putSealed(ctx context.Context, st store.Store, name string, text []byte, to
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return st.Put(ctx, name, b.Bytes())
+	for _, name := range append([]string{name}, more...) {
+		if err := st.Put(ctx, name, b.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // getSealed is the inverse of putSealed.

@@ -83,25 +83,17 @@ func Enrol(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKey
 }
 
 // Devices reads the certificates, with what was said of devices that were
-// retired. Those that are not valid are left out and given as errors that name
-// them; the last error means that the list itself could not be read.
+// retired, after k took the key epochs that were begun: see [Keys.TakeFor]. Those
+// that are not valid are left out and given as errors that name them; the last error
+// means that the list itself could not be read.
 func Devices(ctx context.Context, st store.Store, k *Keys) (map[string]Certificate, []error, error) {
-	return DevicesFor(ctx, st, k, nil)
-}
-
-// DevicesFor is [Devices] for the device own, which may be nil: before it reads
-// a certificate it has k adopt the key epochs that were begun for own.
-func DevicesFor(ctx context.Context, st store.Store, k *Keys, own *Device) (map[string]Certificate, []error, error) {
 	l, err := listDevices(ctx, st)
 	if err != nil {
 		return nil, nil, err
 	}
-	var bad []error
-	if own != nil && l.epochs[own.ID] > k.Epoch() {
-		err := takeEpoch(ctx, st, k, own, epochName(own.ID, l.epochs[own.ID]))
-		if bad, err = appendBad(bad, err); err != nil {
-			return nil, nil, err
-		}
+	bad, err := appendBad(nil, k.take(ctx, st, l.epochs))
+	if err != nil {
+		return nil, nil, err
 	}
 	certs := map[string]Certificate{}
 	for _, name := range l.certificates {

@@ -94,6 +94,33 @@ func (k *Keys) Adopt(newer *Keys) (bool, error) {
 	return true, nil
 }
 
+// taker is for whom keys take new epochs.
+type taker struct {
+	device *Device
+	keep   func() error
+}
+
+// TakeFor has [Devices] take the epochs that were begun for d, and call keep, which
+// may be nil, when it took one: the keys of the home are others then.
+func (k *Keys) TakeFor(d *Device, keep func() error) {
+	k.taker.Store(&taker{d, keep})
+}
+
+// take takes the newest of the epochs begun, by device, if it is news.
+func (k *Keys) take(ctx context.Context, st store.Store, epochs map[string]int) error {
+	t := k.taker.Load()
+	if t == nil || epochs[t.device.ID] <= k.Epoch() {
+		return nil
+	}
+	if err := k.takeEpoch(ctx, st, t.device, epochs[t.device.ID]); err != nil {
+		return err
+	}
+	if t.keep == nil {
+		return nil
+	}
+	return t.keep()
+}
+
 // epochName is the object with the keys up to an epoch, for a device.
 func epochName(device string, epoch int) string {
 	return fmt.Sprintf("devices/%s-%08d.age", device, epoch)
@@ -106,10 +133,26 @@ func parseEpochName(name string) (device string, epoch int, ok bool) {
 	return device, epoch, err == nil && isHex(device, 16) && name == epochName(device, epoch)
 }
 
+// epochMark is the same object once more, in the log, where the device looks before
+// each commit it makes.
+func epochMark(device string, epoch int) string {
+	return fmt.Sprintf("%sepoch-%08d.age", logPrefix(device), epoch)
+}
+
+// parseEpochMark is the inverse of epochMark.
+func parseEpochMark(name string) (device string, epoch int, ok bool) {
+	f := strings.Split(name, "/")
+	if len(f) != 3 {
+		return "", 0, false
+	}
+	epoch, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(f[2], "epoch-"), ".age"))
+	return f[1], epoch, err == nil && isHex(f[1], 16) && name == epochMark(f[1], epoch)
+}
+
 // BeginEpoch begins a key epoch: objects are sealed from now on so that only
 // those read them who have the new keys, which are the keys listed by
 // [ListKeys], the devices in certs that are not retired, and whoever calls. It
-// returns the new keys.
+// returns the new keys. A device that is running finds them with its next commit.
 //
 // The keys come first and the devices last, so that nothing is sealed yet with
 // an epoch that some key lacks, wherever this is cut short; it is then begun
@@ -143,7 +186,7 @@ func BeginEpoch(ctx context.Context, st store.Store, k *Keys, root ed25519.Priva
 		if err != nil {
 			return nil, err
 		}
-		if err := putSealed(ctx, st, epochName(id, next.Epoch()), text, to); err != nil {
+		if err := putSealed(ctx, st, epochName(id, next.Epoch()), text, to, epochMark(id, next.Epoch())); err != nil {
 			return nil, err
 		}
 	}
@@ -160,13 +203,17 @@ func deviceRecipient(key ed25519.PublicKey) (age.Recipient, error) {
 	return agessh.NewEd25519Recipient(public)
 }
 
-// takeEpoch has k adopt the keys in the object name, which is sealed to d.
-func takeEpoch(ctx context.Context, st store.Store, k *Keys, d *Device, name string) error {
+// takeEpoch adopts the keys up to an epoch that were sealed to d.
+func (k *Keys) takeEpoch(ctx context.Context, st store.Store, d *Device, epoch int) error {
+	name := epochName(d.ID, epoch)
 	identity, err := agessh.NewEd25519Identity(d.Key)
 	if err != nil {
 		return err
 	}
 	text, err := getSealed(ctx, st, name, identity)
+	if errors.Is(err, ErrCorrupt) {
+		text, err = getSealed(ctx, st, epochMark(d.ID, epoch), identity)
+	}
 	if errors.Is(err, ErrWrongKey) {
 		return fmt.Errorf("%s: %w: not sealed to this device", name, ErrCorrupt)
 	}

@@ -56,7 +56,8 @@ func TestForgedKeys(t *testing.T) {
 	if err := putSealed(ctx, e.st, epochName(e.d.ID, 2), []byte(lie), to); err != nil {
 		t.Fatal(err)
 	}
-	_, bad, err = DevicesFor(ctx, e.st, e.k, e.d)
+	e.k.TakeFor(e.d, nil)
+	_, bad, err = Devices(ctx, e.st, e.k)
 	if err != nil || len(bad) != 1 || e.k.Epoch() != 1 {
 		t.Fatal(bad, err, e.k.Epoch())
 	}
@@ -84,17 +85,28 @@ func TestRetire(t *testing.T) {
 	if again := must(Retire(ctx, e.st, e.k, e.root, e.certs[lost.ID]))(t); *again != *said {
 		t.Errorf("the second time it says %v", again)
 	}
-	_, err = OwnHead(ctx, e.st, lost.ID, lostHead)
+	_, _, err = OwnHead(ctx, e.st, lost.ID, lostHead)
 	wantErr(t, err, ErrRetired, lost.ID)
-	_ = must(OwnHead(ctx, e.st, e.d.ID, e.head))(t)
+	if _, epoch, err := OwnHead(ctx, e.st, e.d.ID, e.head); err != nil || epoch > 0 {
+		t.Error(epoch, err)
+	}
 
 	// The new epoch reaches the recovery key and the device that is left.
 	must(BeginEpoch(ctx, e.st, e.k, e.root, e.certs))(t)
-	if _, _, err := DevicesFor(ctx, e.st, lostKeys, lost); err != nil || lostKeys.Epoch() != 1 {
+	lostKeys.TakeFor(lost, nil)
+	if _, _, err := Devices(ctx, e.st, lostKeys); err != nil || lostKeys.Epoch() != 1 {
 		t.Fatalf("the lost device has epoch %d: %v", lostKeys.Epoch(), err)
 	}
-	if e.certs, _, err = DevicesFor(ctx, e.st, e.k, e.d); err != nil || e.k.Epoch() != 2 {
+	if _, epoch, err := OwnHead(ctx, e.st, e.d.ID, e.head); err != nil || epoch != 2 {
+		t.Errorf("the log of the device that is left tells of epoch %d: %v", epoch, err)
+	}
+	kept := 0
+	e.k.TakeFor(e.d, func() error { kept++; return nil })
+	if e.certs, _, err = Devices(ctx, e.st, e.k); err != nil || e.k.Epoch() != 2 {
 		t.Fatalf("the device that is left has epoch %d: %v", e.k.Epoch(), err)
+	}
+	if _, _, err := Devices(ctx, e.st, e.k); err != nil || kept != 1 {
+		t.Errorf("the new keys were kept %d times: %v", kept, err)
 	}
 	c := e.commit(&Commit{Inodes: []InodeRow{track(4)}})
 	if _, err := lostKeys.OpenObject(c.Name, e.body(c.Name)); err == nil {

@@ -23,7 +23,8 @@ type Keys struct {
 	hashKey [32]byte
 	root    ed25519.PublicKey
 	ring    atomic.Pointer[ring] // grows when an epoch is taken, see [Keys.Adopt]
-	macs    sync.Pool            // of hash.Hash: BLAKE2b-128 keyed with hashKey
+	taker   atomic.Pointer[taker]
+	macs    sync.Pool // of hash.Hash: BLAKE2b-128 keyed with hashKey
 }
 
 const keysTitle = "# tunesafe repository keys 1"

@@ -23,12 +23,27 @@ const (
 // nothing, in a home that was neither restored nor cloned. [ErrChain] means
 // that the bucket lacks the remembered head: it was rolled back, or is another.
 // It may be among the commits that are known as lost. [ErrRetired] means that the device must commit no more.
-func OwnHead(ctx context.Context, st store.Store, device string, after Head, lost ...string) (newer []store.Info, err error) {
+// epoch is the newest that was begun for the device; 0 of one that began with all.
+func OwnHead(ctx context.Context, st store.Store, device string, after Head, lost ...string) (newer []store.Info, epoch int, err error) {
 	newer, marked, err := listLog(ctx, st, device, after, nil, loseCommits(lost...))
-	if err == nil && marked {
+	if err == nil && marked.retired {
 		err = fmt.Errorf("%s: this %w", device, ErrRetired)
 	}
-	return newer, err
+	return newer, marked.epoch, err
+}
+
+// logMarks are what the log of a device has beside its commits.
+type logMarks struct {
+	retired bool
+	epoch   int
+}
+
+// note takes in a name that is not a commit's; [Check] reports others.
+func (m *logMarks) note(device, name string) {
+	m.retired = m.retired || name == retiredMark(device)
+	if _, epoch, ok := parseEpochMark(name); ok {
+		m.epoch = max(m.epoch, epoch)
+	}
 }
 
 // LastCommit tells when the newest commit of a device came, by the store's
@@ -84,11 +99,11 @@ func Refused(ctx context.Context, st store.Store, c Certificate) (names []string
 // listLog lists the commits of device behind the head after, none missing,
 // none twice. The list begins at the number of after itself, so that it shows
 // whether that commit is still there, and alone; one that is lost need not be. Of a device that was retired it
-// ends with the last that counts. marked tells that the list shows it to be retired.
-func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement, lost lostCommits) (infos []store.Info, marked bool, err error) {
+// ends with the last that counts. marked is what else the list shows.
+func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement, lost lostCommits) (infos []store.Info, marked logMarks, err error) {
 	prefix := logPrefix(device)
 	if retired != nil && after.Seq >= retired.Last.Seq {
-		return nil, true, nil
+		return nil, logMarks{retired: true}, nil
 	}
 	last := ""
 	if after.Seq > 0 {
@@ -101,11 +116,11 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 	}
 	for info, err := range st.List(ctx, prefix, last) {
 		if err != nil {
-			return nil, false, err
+			return nil, marked, err
 		}
 		_, h, err := parseCommitName(info.Key)
 		if err != nil {
-			marked = marked || info.Key == retiredMark(device)
+			marked.note(device, info.Key)
 			continue // not a commit; Check reports it
 		}
 		if counts.refuses(h) != nil {
@@ -115,24 +130,24 @@ func listLog(ctx context.Context, st store.Store, device string, after Head, ret
 			continue // it is there all the same
 		}
 		if h.Seq == previous.Seq {
-			return nil, false, fmt.Errorf("%w: %s and %s", ErrFork, commitName(device, previous), info.Key)
+			return nil, marked, fmt.Errorf("%w: %s and %s", ErrFork, commitName(device, previous), info.Key)
 		}
 		if previous.Seq == 0 && after.Seq > 0 {
 			if h.Seq == after.Seq && h.SHA != after.SHA {
-				return nil, false, fmt.Errorf("%w: %s, known as %s", ErrFork, info.Key, commitName(device, after))
+				return nil, marked, fmt.Errorf("%w: %s, known as %s", ErrFork, info.Key, commitName(device, after))
 			}
 			if h.Seq != after.Seq {
 				break // reported below
 			}
 		} else if !lost.all(device, previous.Seq+1, h.Seq) {
-			return nil, false, fmt.Errorf("%w: commit %d of device %s is missing before %s", ErrChain, previous.Seq+1, device, info.Key)
+			return nil, marked, fmt.Errorf("%w: commit %d of device %s is missing before %s", ErrChain, previous.Seq+1, device, info.Key)
 		}
 		if previous = h; h.Seq > after.Seq {
 			infos = append(infos, info)
 		}
 	}
 	if after.Seq > 0 && previous.Seq == 0 {
-		return nil, false, fmt.Errorf("%w: %s is gone; the bucket is behind what was seen before", ErrChain, commitName(device, after))
+		return nil, marked, fmt.Errorf("%w: %s is gone; the bucket is behind what was seen before", ErrChain, commitName(device, after))
 	}
 	return infos, marked, nil
 }

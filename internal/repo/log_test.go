@@ -120,7 +120,10 @@ func (e *env) fork(seq uint64) Head {
 func TestOwnHead(t *testing.T) {
 	e, names := chainOf(t, 3)
 	ctx, head := t.Context(), e.head
-	own := func(after Head) ([]store.Info, error) { return OwnHead(ctx, e.counted, e.d.ID, after) }
+	own := func(after Head) ([]store.Info, error) {
+		newer, _, err := OwnHead(ctx, e.counted, e.d.ID, after)
+		return newer, err
+	}
 	if newer, err := own(head); err != nil || len(newer) > 0 {
 		t.Errorf("%v %v", newer, err)
 	}
