@@ -96,6 +96,19 @@ func (p *puller) pull(ctx context.Context) error {
 	return w.cache.SyncRows()
 }
 
+// UpToDate tells whether this home knows all commits of the bucket.
+func (w *Worker) UpToDate(ctx context.Context) (bool, error) {
+	heads, err := w.o.Index.Heads()
+	if err != nil {
+		return false, err
+	}
+	lost, err := w.lostCommits()
+	if err != nil {
+		return false, err
+	}
+	return repo.AtHead(ctx, w.o.Store, w.o.Keys, heads, lost...)
+}
+
 // meetDevices reads who may commit, and takes the key epochs begun since.
 func (p *puller) meetDevices(ctx context.Context) error {
 	w := p.w

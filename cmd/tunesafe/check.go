@@ -25,7 +25,9 @@ tunesafe log verify does the same of the log, and takes a head from the recovery
 
 With --read-part 1/30 that share of the bytes is fetched: what was read the longest ago,
 or was never read and is there the longest. So thirty such checks read everything, what
-was added meanwhile too; an interrupted one goes on with the next. --read-budget 500MB
+was added meanwhile too; an interrupted one goes on with the next. What a restore or a
+player fetched whole counts as read. The log is not read again unless it has what this
+home has not taken in. --read-budget 500MB
 or 0.05USD reads no more than that; money is counted with the prices that tunesafe
 estimate --prices prints, of the supplier if his endpoint is known and else of the dearest,
 as if nothing was free. tunesafe health tells when each file was read.`,
@@ -71,7 +73,11 @@ func check(ctx context.Context, e *env, asked control.CheckRequest) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(e.stdout, "checked %s, %s, %s (%s)", count(r.Files, "file"), count(r.Commits, "commit"), count(r.Objects, "object"), size(r.Bytes))
+		if asked.Part != nil && r.Commits == 0 {
+			fmt.Fprintf(e.stdout, "checked that %s (%s) are there", count(r.Objects, "object"), size(r.Bytes))
+		} else {
+			fmt.Fprintf(e.stdout, "checked %s, %s, %s (%s)", count(r.Files, "file"), count(r.Commits, "commit"), count(r.Objects, "object"), size(r.Bytes))
+		}
 		if asked.Read || asked.Part != nil {
 			fmt.Fprintf(e.stdout, "; read %s whole", count(r.Read, "object"))
 		}

@@ -77,6 +77,9 @@ func (d *drive) healthDB() (*health.DB, error) {
 }
 
 func (d *drive) closeHealth() error {
+	if err := d.keepFetched(); err != nil {
+		d.log.Warn("what was fetched is not recorded as read", "err", err)
+	}
 	d.healthMu.Lock()
 	defer d.healthMu.Unlock()
 	if d.health == nil {
@@ -92,6 +95,9 @@ func checkPart(ctx context.Context, d *drive, p control.CheckPart, parallel int,
 		return err
 	}
 	db, err := d.healthDB()
+	if err == nil {
+		err = d.fetched.into(db)
+	}
 	if err != nil {
 		return err
 	}

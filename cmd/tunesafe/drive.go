@@ -63,6 +63,7 @@ type drive struct {
 
 	healthMu sync.Mutex
 	health   *health.DB // nil until it is asked for
+	fetched  fetched
 
 	recovery *secret        // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew
@@ -158,7 +159,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 	}
 	d.onClose(d.index.Close)
 	d.onClose(d.closeHealth)
-	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{})
+	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{Verified: d.fetched.note})
 	options, err := d.cacheOptions(o)
 	if err != nil {
 		return err

@@ -23,9 +23,18 @@ func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, prog
 	if err != nil {
 		return control.CheckReport{}, err
 	}
-	if r.Part != nil && r.Quick {
-		report := control.CheckReport{}
-		return report, checkPart(ctx, d, *r.Part, 1, progress, &report)
+	if r.Part != nil {
+		quick, parallel := r.Quick, 1
+		if !quick { // what is known here tells what is to be read, if that is all
+			parallel = checkAtOnce
+			if quick, err = d.worker.UpToDate(ctx); err != nil {
+				return control.CheckReport{}, err
+			}
+		}
+		if quick {
+			report := control.CheckReport{Heads: []string{}, Findings: []control.Finding{}}
+			return report, checkPart(ctx, d, *r.Part, parallel, progress, &report)
+		}
 	}
 	verified, done, err := d.noteReadings(r.Read)
 	if err != nil {

@@ -145,6 +145,20 @@ func TestCheckFindsAndForgives(t *testing.T) {
 	}
 }
 
+// TestRequestsOfANight: a part costs the listing and a request an object, whatever
+// the log is.
+func TestRequestsOfANight(t *testing.T) {
+	b := newBucket(t, 90)
+	counted := store.Count(b.st)
+	b.o.Store, b.o.Share = counted, Share{Part: 30}
+	r, err := b.o.Run(t.Context())
+	fatal(t, err)
+	n := counted.Counts()
+	if r.Read != 3 || n.Gets != r.Read || n.Lists > 2 || n.Stats+n.Puts+n.Deletes > 0 {
+		t.Errorf("%d objects were read with %+v", r.Read, n)
+	}
+}
+
 // TestInterruptedCheckGoesOn: what was read before a check ended early is not read
 // again before all the rest was, whatever ended it.
 func TestInterruptedCheckGoesOn(t *testing.T) {

@@ -159,3 +159,45 @@ func TestReadLogWithoutCertificate(t *testing.T) {
 	_, err := e.numbers(map[string]Head{e.d.ID: e.head})
 	wantErr(t, err, ErrSignature, names[1])
 }
+
+// TestAtHead: whether all commits are known costs a few requests, however many
+// there are.
+func TestAtHead(t *testing.T) {
+	e, names := chainOf(t, 40)
+	ctx := t.Context()
+	at := func(heads map[string]Head) bool {
+		t.Helper()
+		before := e.counted.Counts()
+		is, err := AtHead(ctx, e.counted, e.k, heads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := e.counted.Counts()
+		if n := now.Lists + now.Gets + now.Stats - before.Lists - before.Gets - before.Stats; n > 1+2*int64(len(e.certs)) {
+			t.Errorf("%d requests for %d devices", n, len(e.certs))
+		}
+		return is
+	}
+	heads := map[string]Head{e.d.ID: e.head}
+	_, before, _ := parseCommitName(names[38])
+	if !at(heads) || at(nil) || at(map[string]Head{e.d.ID: before}) || at(map[string]Head{e.d.ID: e.head, "0123456789abcdef": e.head}) {
+		t.Error("the head is not told from others")
+	}
+	first := e.d
+	e.d, e.head = e.enrol(), Head{}
+	if !at(heads) {
+		t.Error("a device without commits is taken for news")
+	}
+	e.commit(&Commit{})
+	if at(heads) {
+		t.Error("the commit of another device is not seen")
+	}
+	heads[e.d.ID] = e.head
+	if !at(heads) {
+		t.Error("what is known is taken for news")
+	}
+	e.st.Delete(ctx, names[39])
+	if at(heads) {
+		t.Errorf("a log of %s that was cut short passes", first.ID)
+	}
+}

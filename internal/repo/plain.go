@@ -33,6 +33,8 @@ type plainReader struct {
 	hash   *BlobHash
 	want   ID
 	err    error
+
+	seen func(chunk int64) // is told of each chunk that authenticated; may be nil
 }
 
 // Read implements [io.Reader].
@@ -74,7 +76,13 @@ func (r *plainReader) fill() (err error) {
 	r.left -= int64(len(out))
 	r.skip, r.out = 0, out
 	r.chunk++
-	return r.verify()
+	if err := r.verify(); err != nil {
+		return err
+	}
+	if r.seen != nil {
+		r.seen(r.chunk - 1)
+	}
+	return nil
 }
 
 // verify takes what was just decrypted into the blob's hash.
@@ -189,6 +197,7 @@ func (r *Reader) opener(ctx context.Context, p *Placement, atStart bool) (open f
 			if err := readAll(body, header); err != nil {
 				return nil, rangeError(p.Object, err)
 			}
+			r.coverage.header(p)
 			return r.newHeader(p, header)
 		}, true, nil
 	}
@@ -207,6 +216,7 @@ func (r *Reader) fetchHeader(p *Placement) (*stream, error) {
 	if err := readAll(body, header); err != nil {
 		return nil, rangeError(p.Object, err)
 	}
+	r.coverage.header(p)
 	return r.newHeader(p, header)
 }
 

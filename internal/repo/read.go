@@ -21,6 +21,11 @@ import (
 type ReaderOptions struct {
 	Frames int64 // memory for decoded frames, in bytes; 32 MiB
 	Packs  int64 // disk for packs of kinds other than tags and probe, in bytes; 1 GiB
+
+	// Verified is told of each object of which all bytes were read from the bucket,
+	// in whatever pieces, and found to be as they were written. It may be nil; it must
+	// not wait for anything.
+	Verified func(object string)
 }
 
 // Reader reads blobs, by as few requests as it can. Sound is streamed: one GET
@@ -37,6 +42,8 @@ type Reader struct {
 	k   *Keys
 	x   *Index
 	dir *packDir
+
+	coverage *coverage
 
 	ctx     context.Context // of requests that several wait for; ends with Close
 	cancel  context.CancelFunc
@@ -70,7 +77,7 @@ func NewReader(st store.Store, k *Keys, x *Index, packDir string, opts ReaderOpt
 	if opts.Packs == 0 {
 		opts.Packs = 1 << 30
 	}
-	r := &Reader{st: st, k: k, x: x, frames: newFrameCache(opts.Frames)}
+	r := &Reader{st: st, k: k, x: x, frames: newFrameCache(opts.Frames), coverage: newCoverage(opts.Verified)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.dir, _ = openPackDir(packDir, opts.Packs)
 	r.streams, _ = lru.New[string, openStream](4096)
@@ -177,6 +184,7 @@ func (r *Reader) rawRange(ctx context.Context, id ID, p *Placement, off, n int64
 	if n == p.Size {
 		body.hash, body.want = r.k.NewHash(), id
 	}
+	body.seen = r.coverage.of(p)
 	return body, nil
 }
 
@@ -259,7 +267,7 @@ func (r *Reader) localFrame(p *Placement, size int64) ([]byte, error) {
 	}
 	var frame []byte
 	if err == nil {
-		frame, err = r.readFrame(p, fileSource(f), size)
+		frame, err = r.readFrame(p, fileSource(f), size, nil)
 	}
 	if err != nil {
 		r.dir.drop(p.Object, p.Kind)
@@ -271,13 +279,13 @@ func (r *Reader) localFrame(p *Placement, size int64) ([]byte, error) {
 // the pack is being scanned or small.
 func (r *Reader) remoteFrame(p *Placement, size int64) ([]byte, error) {
 	if r.alone(p) {
-		return r.readFrame(p, r.bucket(p), size)
+		return r.readFrame(p, r.bucket(p), size, r.coverage.of(p))
 	}
 	pack, err, _ := r.flights.Do("pack "+p.Object, func() (any, error) { return r.fetchPack(p) })
 	if err != nil {
 		return nil, err
 	}
-	return r.readFrame(p, bytesSource(pack.([]byte)), size)
+	return r.readFrame(p, bytesSource(pack.([]byte)), size, nil)
 }
 
 // alone tells whether the frame is to be fetched without the rest of its pack.
@@ -318,17 +326,19 @@ func (r *Reader) fetchPack(p *Placement) ([]byte, error) {
 	if err := verifyName(p.Object, pack); err != nil {
 		return nil, err
 	}
+	r.coverage.whole(p.Object)
 	r.dir.keep(p.Object, p.Kind, pack) // if it fails, it is fetched again
 	return pack, nil
 }
 
-// readFrame reads and unpacks the frame of p from src.
-func (r *Reader) readFrame(p *Placement, src source, size int64) ([]byte, error) {
+// readFrame reads and unpacks the frame of p from src. seen may be nil.
+func (r *Reader) readFrame(p *Placement, src source, size int64, seen func(int64)) ([]byte, error) {
 	body, err := r.openPlain(r.ctx, p, src, p.FrameOff, p.FrameLen)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
+	body.seen = seen
 	packed := make([]byte, p.FrameLen)
 	if _, err := io.ReadFull(body, packed); err != nil {
 		return nil, err

@@ -105,6 +105,50 @@ func TestAudioRequests(t *testing.T) {
 	}
 }
 
+// TestVerifiedWhole: the reader tells of what it read whole, with the header, in
+// whatever pieces, and of nothing else.
+func TestVerifiedWhole(t *testing.T) {
+	e := newEnv(t)
+	a, b := noise(1, 5*chunkSize-100), noise(2, 3*chunkSize)
+	e.audio(a)
+	e.audio(b)
+	e.pack(Tags, noise(3, 5000))
+	c := e.commit(&Commit{})
+	var told []string
+	fresh := func() *Reader {
+		e.fresh()
+		told = nil
+		r := NewReader(e.counted, e.k, e.x, t.TempDir(), ReaderOptions{Verified: func(object string) { told = append(told, object) }})
+		t.Cleanup(r.Close)
+		return r
+	}
+	r := fresh()
+	must(e.read(r, a, 100, chunkSize))(t)
+	must(e.read(r, a, 3*chunkSize+5, 2*chunkSize-200))(t)
+	if must(e.read(r, b, 70_000, 10))(t); len(told) > 0 {
+		t.Errorf("told of %v, and a chunk is missing", told)
+	}
+	must(e.read(r, a, 2*chunkSize, chunkSize+1))(t)
+	if must(e.read(r, b, 0, int64(len(b))))(t); len(told) != 2 {
+		t.Errorf("told of %v, want both", told)
+	}
+	r = fresh()
+	must(r.Blob(t.Context(), e.k.BlobID(noise(3, 5000))))(t)
+	must(e.read(r, b, 0, int64(len(b))))(t)
+	if len(told) != 2 {
+		t.Errorf("told of %v, want a pack and an audio object", told)
+	}
+	r = fresh()
+	for _, row := range c.Puts {
+		e.overwrite(row.Name, flip(e.body(row.Name), int(row.Size)-20))
+	}
+	_, err1 := e.read(r, a, 0, int64(len(a)))
+	_, err2 := r.Blob(t.Context(), e.k.BlobID(noise(3, 5000)))
+	if err1 == nil || err2 == nil || len(told) > 0 {
+		t.Errorf("damaged: %v, %v, told of %v", err1, err2, told)
+	}
+}
+
 // gate holds every Get until it is opened.
 type gate struct {
 	store.Store

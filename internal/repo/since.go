@@ -3,12 +3,38 @@ package repo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sort"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store"
 )
+
+// AtHead tells whether heads are the newest commits of all devices: by a listing, and
+// one more and the certificate for each device. Of a log that is not in order, or one that
+// lacks what heads has, it is not true.
+func AtHead(ctx context.Context, st store.Store, k *Keys, heads map[string]Head, lost ...string) (bool, error) {
+	certs, bad, err := Devices(ctx, st, k)
+	if err != nil || len(bad) > 0 {
+		return false, err
+	}
+	for device := range heads {
+		if _, ok := certs[device]; !ok {
+			return false, nil
+		}
+	}
+	for device, cert := range certs {
+		infos, _, err := listLog(ctx, st, device, heads[device], cert.Retired, lost)
+		if errors.Is(err, ErrChain) || errors.Is(err, ErrFork) || len(infos) > 0 {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
 
 // HeadsBefore gives, for each device of certs, its newest commit before the time
 // since: where [ReadLog] begins to read what was done from then on. As the times of a
