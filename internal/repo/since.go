@@ -25,7 +25,7 @@ func AtHead(ctx context.Context, st store.Store, k *Keys, heads map[string]Head,
 		}
 	}
 	for device, cert := range certs {
-		infos, _, err := listLog(ctx, st, device, heads[device], cert.Retired, lost)
+		infos, _, err := listLog(ctx, st, device, heads[device], cert.Retired, loseCommits(lost...))
 		if errors.Is(err, ErrChain) || errors.Is(err, ErrFork) || len(infos) > 0 {
 			return false, nil
 		}
