@@ -191,7 +191,7 @@ func TestFault(t *testing.T) {
 	_, c := start(t, t.TempDir())
 	_, err := c.Unmount(t.Context(), UnmountRequest{Dir: []byte("/mnt")}, nil)
 	f, ok := errors.AsType[*Fault](err)
-	if !ok || *f != (Fault{"/mnt: strange", "try again", 1}) {
+	if !ok || *f != (Fault{Text: "/mnt: strange", Hint: "try again", Exit: 1}) {
 		t.Errorf("%#v", err)
 	}
 }
