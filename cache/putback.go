@@ -1,6 +1,10 @@
 package cache
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/tunesafe/tunesafe/internal/crashpoint"
+)
 
 // Edit changes the drive from inside the program, as programs do through the kernel: what
 // the kernel believes of it is told to be asked anew. In a place nothing can be changed:
@@ -13,22 +17,22 @@ func (c *Cache) Edit() Edit { return Edit{c} }
 // PutBack makes a file, link or special file of a row, with a number of its own, or puts it
 // in the place of what has the name, unless that is a directory. Nothing of its bytes
 // moves: the recipe is what the bucket has. ErrOwed if the bucket lacks some of them.
-func (e Edit) PutBack(parent Ino, name string, r Row) error {
+func (e Edit) PutBack(parent Ino, name string, r Row) (Ino, error) {
 	row := inode{Mode: r.Mode, UID: r.UID, GID: r.GID, Rdev: r.Rdev, Target: r.Target, Xattrs: r.Xattrs}
 	if row.isDir() || row.isFile() && r.Recipe == nil {
-		return ErrInvalid
+		return 0, ErrInvalid
 	}
 	if row.isFile() && r.Recipe.Size > 0 && !r.Recipe.stored() {
-		return ErrOwed
+		return 0, ErrOwed
 	}
 	if err := e.c.readOnly(parent); err != nil {
-		return err
+		return 0, err
 	}
 	old, err := e.c.Lookup(parent, name)
 	if err != nil && err != ErrNotExist {
-		return err
+		return 0, err
 	}
-	_, err = e.c.makeRow(parent, name, row, making{over: true}, func(x *change, ino Ino, n *inode) error {
+	made, err := e.c.makeRow(parent, name, row, making{over: true}, func(x *change, ino Ino, n *inode) error {
 		n.Mtime = stampOf(r.Mtime)
 		n.Size = int64(len(r.Target))
 		if n.isFile() {
@@ -38,23 +42,39 @@ func (e Edit) PutBack(parent Ino, name string, r Row) error {
 		}
 		return nil
 	})
+	crashpoint.At("putback.row")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	e.tell(parent, name, old.Ino)
-	return nil
+	return made.Ino, nil
+}
+
+// Link gives a file that was put back another of its names.
+func (e Edit) Link(ino, parent Ino, name string) error {
+	_, err := e.c.Link(ino, parent, name)
+	e.tell(parent, name, ino)
+	return err
 }
 
 // Folder makes a directory.
-func (e Edit) Folder(parent Ino, name string, r Row) error {
-	_, err := e.c.Mkdir(parent, name, r.Mode&0o7777, Owner{UID: r.UID, GID: r.GID})
+func (e Edit) Folder(parent Ino, name string, r Row) (Ino, error) {
+	a, err := e.c.Mkdir(parent, name, r.Mode&0o7777, Owner{UID: r.UID, GID: r.GID})
 	e.tell(parent, name, 0)
-	return err
+	return a.Ino, err
 }
 
 // Move gives something another name, which nothing has.
 func (e Edit) Move(parent Ino, name string, newParent Ino, newName string) error {
 	err := e.c.Rename(parent, name, newParent, newName, RenameFlags{NoReplace: true})
+	e.tell(parent, name, 0)
+	e.tell(newParent, newName, 0)
+	return err
+}
+
+// Exchange gives two things each other's name.
+func (e Edit) Exchange(parent Ino, name string, newParent Ino, newName string) error {
+	err := e.c.Rename(parent, name, newParent, newName, RenameFlags{Exchange: true})
 	e.tell(parent, name, 0)
 	e.tell(newParent, newName, 0)
 	return err

@@ -341,6 +341,22 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 	return next, w.commitAll(ctx)
 }
 
+// Apart runs fn while nothing is committed and nothing pruned: one commit holds all that it
+// changes on the drive, and what it found to be in the bucket stays there. It waits for
+// what is on its way.
+func (w *Worker) Apart(ctx context.Context, fn func() error) error {
+	turn := make(chan struct{})
+	go func() { w.turn.Lock(); close(turn) }()
+	select {
+	case <-turn:
+		defer w.turn.Unlock()
+		return fn()
+	case <-ctx.Done():
+		go func() { <-turn; w.turn.Unlock() }()
+		return ctx.Err()
+	}
+}
+
 // sooner is the earlier of two times of which zero means never.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {

@@ -84,7 +84,11 @@ func (o *owner) Undo(ctx context.Context, r control.UndoRequest, progress func(c
 	if err != nil || r.DryRun || len(changes) == 0 {
 		return report, err
 	}
-	if report.Done, err = o.past.Undo(ctx, o.cache, changes); err != nil || o.serves {
+	err = o.worker.Apart(ctx, func() (err error) {
+		report.Done, err = o.past.Undo(ctx, o.cache, changes)
+		return err
+	})
+	if err != nil || o.serves {
 		return report, err
 	}
 	_, err = o.Wait(ctx, control.WaitRequest{}, func(control.Status) {})

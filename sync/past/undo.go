@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/history"
 	"github.com/tunesafe/tunesafe/internal/repo"
-	tsync "github.com/tunesafe/tunesafe/sync"
 )
 
 var (
@@ -47,7 +45,7 @@ func LastChange(ctx context.Context, db *history.DB, name string) (*history.View
 
 // Undoing lists what has to be done for the drive to be as it was at and below the paths;
 // none are all of it. Where something came from elsewhere, or went there, that is undone,
-// too. Before is what is there now, After what was.
+// too, and a file is what it was under all its names. Before is what is there now, After what was.
 func Undoing(ctx context.Context, then *history.View, paths []string) ([]Change, error) {
 	if gaps, err := then.DB().GapsAt(then.Rev().Time()); err != nil || len(gaps) > 0 { // what it lacks would be removed
 		return nil, errors.Join(err, orNil(len(gaps) > 0, ErrGap))
@@ -64,7 +62,7 @@ func Undoing(ctx context.Context, then *history.View, paths []string) ([]Change,
 				side  *Side
 				other *history.View
 			}{{c.Before, then}, {c.After, now}} {
-				if end.side == nil || c.Before != nil && c.After != nil {
+				if end.side == nil || c.Before != nil && c.After != nil && end.side.Type == "dir" {
 					continue
 				}
 				if paths, err = elsewhere(end.other, end.side.Inode, paths); err != nil {
@@ -104,6 +102,8 @@ func within(p, dir string) bool {
 // Undo does what [Undoing] listed, as changes like any other: the next commit holds them, and
 // they can be undone. No sound moves: a file gets the recipe that it had. What cannot be done
 // is named by the error, and the rest is done.
+//
+// The caller sees to it that nothing is committed meanwhile: so it is one version.
 func (p *Past) Undo(ctx context.Context, c *cache.Cache, changes []Change) (done int, err error) {
 	if waits, err := c.LabourWaits(); err != nil || waits {
 		return 0, errors.Join(err, orNil(waits, ErrWaits))
@@ -113,28 +113,7 @@ func (p *Past) Undo(ctx context.Context, c *cache.Cache, changes []Change) (done
 			return 0, err
 		}
 	}
-	u := &undo{p: p, c: c, edit: c.Edit()}
-	var failed []error
-	down := slices.Clone(changes) // by path: a folder before what is in it
-	slices.Reverse(changes)
-	for _, pass := range []struct {
-		list []Change
-		step func(*Change) (bool, error)
-	}{{down, u.folder}, {down, u.move}, {down, u.put}, {changes, u.remove}} {
-		for i := range pass.list {
-			ch := &pass.list[i]
-			if ctx.Err() != nil {
-				return done, ctx.Err()
-			}
-			ok, err := pass.step(ch)
-			if err != nil {
-				failed = append(failed, fmt.Errorf("%s: %w", ch.Path(), err))
-			} else if ok {
-				done++
-			}
-		}
-	}
-	return done, errors.Join(failed...)
+	return newUndo(c, changes).all(ctx)
 }
 
 func orNil(is bool, err error) error {
@@ -183,82 +162,4 @@ func (p *Past) kept(row *repo.InodeRow, name string) error {
 		}
 	}
 	return nil
-}
-
-type undo struct {
-	p    *Past
-	c    *cache.Cache
-	edit cache.Edit
-}
-
-// dir finds the folder of a path on the drive.
-func (u *undo) dir(p string) (cache.Ino, string, error) {
-	a, err := tsync.Resolve(u.c, path.Dir(p))
-	return a.Ino, path.Base(p), err
-}
-
-func isDir(s *Side) bool { return s != nil && s.Type == "dir" }
-
-// folder makes a folder that was there, or gives one the attributes it had.
-func (u *undo) folder(ch *Change) (bool, error) {
-	switch {
-	case !isDir(ch.After):
-		return false, nil
-	case ch.Before == nil:
-		dir, name, err := u.dir(ch.After.Path)
-		if err != nil {
-			return false, err
-		}
-		return true, u.edit.Folder(dir, name, tsync.FromRepo(ch.After.Row))
-	case isDir(ch.Before) && !ch.Moved():
-		a, err := tsync.Resolve(u.c, ch.After.Path)
-		if err != nil {
-			return false, err
-		}
-		return true, u.edit.Attributes(a.Ino, tsync.FromRepo(ch.After.Row))
-	}
-	return false, nil
-}
-
-// move gives something the name back that it had.
-func (u *undo) move(ch *Change) (bool, error) {
-	if ch.Before == nil || ch.After == nil || !ch.Moved() {
-		return false, nil
-	}
-	from, was, err := u.dir(ch.Before.Path)
-	if err != nil {
-		return false, err
-	}
-	to, name, err := u.dir(ch.After.Path)
-	if err != nil {
-		return false, err
-	}
-	return true, u.edit.Move(from, was, to, name)
-}
-
-// put gives a name what it had: the version of then in the place of that of now.
-func (u *undo) put(ch *Change) (bool, error) {
-	if ch.After == nil || isDir(ch.After) || isDir(ch.Before) {
-		return false, nil
-	}
-	if ch.Moved() && ch.Before.Inode == ch.After.Inode && ch.Before.Since == ch.After.Since {
-		return false, nil
-	}
-	dir, name, err := u.dir(ch.After.Path)
-	if err != nil {
-		return false, err
-	}
-	return !ch.Moved(), u.edit.PutBack(dir, name, tsync.FromRepo(ch.After.Row))
-}
-
-// remove takes away what was not there.
-func (u *undo) remove(ch *Change) (bool, error) {
-	if ch.After != nil {
-		return false, nil
-	}
-	dir, name, err := u.dir(ch.Before.Path)
-	if err != nil {
-		return false, err
-	}
-	return true, u.edit.Remove(dir, name)
 }

@@ -95,6 +95,7 @@ var scenes = map[string]func(t *testing.T, point string, n int){
 	"restore": dieInRestore,
 	"copy":    dieInCopy,
 	"prune":   dieInPrune,
+	"putback": dieInUndo,
 }
 
 // often says how many times at most a point is passed before the program dies at

@@ -225,3 +225,51 @@ func dieInPrune(t *testing.T, point string, _ int) {
 		t.Error(err)
 	}
 }
+
+// dieInUndo dies while changes are taken back: each file is as it is, or as it was, and taking
+// back again gives what was, under every name of it.
+func dieInUndo(t *testing.T, point string, n int) {
+	s := realserver.StartEmbedded(t)
+	h, on, off := crashing(t, s, point, n)
+	h.Run(initArgs(s)...)
+	h.Mount(quickSettle)
+	sample(t, h.At)
+	h.Run("wait")
+	then := strings.TrimSpace(h.Run("snapshots"))
+	then = then[strings.LastIndex(then, "\n")+1:]
+	was := filepath.Join(t.TempDir(), "was")
+	if out, err := exec.Command("cp", "-a", h.At, was).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, f := range regular(t, h.At) {
+		if err := os.WriteFile(filepath.Join(h.At, f), []byte("changed"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(h.At, "album 0"), filepath.Join(h.At, "album 9")); err != nil {
+		t.Fatal(err)
+	}
+	h.Run("unmount", "--wait", h.At)
+	on()
+	mustDie(t, h, point, "undo", "--since", strings.Fields(then)[0])
+	off()
+	h.Mount(quickSettle)
+	for _, f := range regular(t, h.At) {
+		p, err := os.ReadFile(filepath.Join(h.At, f))
+		if err != nil {
+			t.Error(err)
+		} else if string(p) != "changed" {
+			sameBytes(t, filepath.Join(h.At, f), filepath.Join(was, f))
+		}
+	}
+	h.Run("wait")
+	h.Run("undo", "--since", strings.Fields(then)[0])
+	h.Run("unmount", "--wait", h.At)
+	cold := drive.New(t, s)
+	cold.Adopt(s.Endpoint, filepath.Join(h.Dir, "recovery.key"))
+	cold.Mount()
+	if out, err := exec.Command("diff", "-r", was, cold.At).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	cold.Run("check", "--read")
+}
