@@ -108,5 +108,6 @@ func (w *Worker) toLostAndFound(at string, row cache.Row) error {
 		}
 		dir = a.Ino
 	}
-	return w.cache.Edit().PutBack(dir, folders[len(folders)-1], row)
+	_, err := w.cache.Edit().PutBack(dir, folders[len(folders)-1], row)
+	return err
 }
