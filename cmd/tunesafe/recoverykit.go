@@ -173,12 +173,17 @@ func placeOf(st home.Store, s *recoverykit.Sheet) (err error) {
 		return err
 	}
 	s.Endpoint, s.Region = st.Endpoint, st.Region
-	flags := []string{"--store " + st.URL}
+	s.InitFlags = whereFlags("--store", st)
+	return nil
+}
+
+// whereFlags are the flags that name a store to another machine.
+func whereFlags(urlFlag string, st home.Store) string {
+	flags := []string{urlFlag + " " + st.URL}
 	for _, f := range [][2]string{{"--endpoint", st.Endpoint}, {"--region", st.Region}, {"--addressing", st.Addressing}} {
 		if f[1] != "" {
 			flags = append(flags, f[0]+" "+f[1])
 		}
 	}
-	s.InitFlags = strings.Join(flags, " ")
-	return nil
+	return strings.Join(flags, " ")
 }

@@ -124,6 +124,27 @@ func moveStore(ctx context.Context, e *env, o *moveOptions, where home.Store) er
 	}
 	fmt.Fprintf(e.stdout, "this home uses %s from now on\n", where)
 	fmt.Fprintf(e.stdout, "%s is left as it was; delete it there when you want to, once the other machines of the repository were moved, too\n", from)
+	return m.tellOthers(ctx, e, where)
+}
+
+// tellOthers says what is to be done on the other machines, which go on with the old
+// place until then.
+func (m *move) tellOthers(ctx context.Context, e *env, where home.Store) error {
+	certs, _, err := repo.Devices(ctx, m.to, m.keys)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range byName(certs) {
+		if c.Retired == nil && c.Device != m.device.ID {
+			names = append(names, oneLine(c.Name))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	fmt.Fprintf(e.stdout, "what %s back up still goes to the old place, and is taken along by this command there, with the drive unmounted: tunesafe store move %s\n",
+		strings.Join(names, ", "), whereFlags("--to", where))
 	return nil
 }
 
