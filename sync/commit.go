@@ -145,7 +145,7 @@ func (w *Worker) publish(ctx context.Context, c *repo.Commit, b *cache.Batch) er
 	if err != nil {
 		return err
 	}
-	c.Seq, c.Prev, c.Seen = own.Seq+1, own.SHA, heads
+	c.Seq, c.Prev, c.Seen, c.Lock = own.Seq+1, own.SHA, heads, w.o.Lock
 	c.Puts = append(c.Puts, w.unplaced(c.Puts)...)
 	if own.Seq == 0 {
 		if c.Repo, err = repo.RepoHash(ctx, w.o.Store, w.o.Keys); err != nil {

@@ -79,6 +79,8 @@ type Options struct {
 	// estimate of what is left; default 24.
 	HoursPerDay func() float64
 
+	Lock repo.Lock // of the store, for the commits to say
+
 	Hint func(error) string // says what a person can do about an error; "" for nothing
 
 	// Committed is told of each commit, of this device or another, once it was

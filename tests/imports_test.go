@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/recoverykit":                {"internal/shamir"},
 	"internal/home":                       {"internal/retain", "internal/store", "internal/store/s3", "internal/repo", "internal/s3server"},
 	"internal/health":                     {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
+	"internal/renew":                      {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
 	"internal/web":                        {"internal/control"},
 	"internal/store/s3":                   {"internal/store"},

@@ -69,6 +69,7 @@ func newWorker(d *drive, o driveOptions) *tsync.Worker {
 		Cache: d.cache, Store: d.counted, Keys: d.keys, Device: d.device, Index: d.index, Reader: d.reader,
 		Dir: d.home.StateDir(), Kept: d.kept(), Log: d.log, Settle: o.settle, HoursPerDay: o.hoursPerDay, Checkpoint: d.config.Checkpoint, Now: d.now,
 		Enrol: d.enrol, InoBase: func(dev *repo.Device) uint64 { base, _ := inodeBase(dev); return base },
+		Lock: repo.Lock{Mode: d.config.Store.LockMode, Days: d.config.Store.LockDays},
 		Hint: func(err error) string { return explain(err).Hint }, Committed: d.past.Committed,
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/health"
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/line"
+	"github.com/tunesafe/tunesafe/internal/renew"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/room"
 	"github.com/tunesafe/tunesafe/internal/store"
@@ -63,6 +64,7 @@ type drive struct {
 
 	healthMu sync.Mutex
 	health   *health.DB // nil until it is asked for
+	locked   *renew.DB  // likewise; healthMu
 	fetched  fetched
 
 	recovery *secret        // given on the command line; nil: the home's own, if it has one
@@ -159,6 +161,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 	}
 	d.onClose(d.index.Close)
 	d.onClose(d.closeHealth)
+	d.onClose(d.closeLocked)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{Verified: d.fetched.note})
 	options, err := d.cacheOptions(o)
 	if err != nil {
@@ -318,6 +321,7 @@ func (d *drive) status() control.Status {
 	}
 	fillStatus(&s, d.worker.Status())
 	s.Health = d.healthStatus()
+	s.Lock = d.lockStatus()
 	return s
 }
 

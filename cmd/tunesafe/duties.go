@@ -19,8 +19,11 @@ const nightly = 20 * time.Hour
 
 // duties are what the agent does beside the backups.
 func (o *owner) duties() (list []agent.Duty) {
+	if o.config.Store.LockDays > 0 && !o.config.ReadOnly {
+		list = append(list, agent.Duty{Name: "lock", Every: nightly, Do: o.keepLocked})
+	}
 	if o.plan == nil {
-		return nil // a mount alone does nothing by itself
+		return list // a mount alone does nothing else by itself
 	}
 	if o.plan.check != nil {
 		list = append(list, agent.Duty{Name: "check", Every: nightly, Do: o.checkNightly})

@@ -99,6 +99,24 @@ func resume(ctx context.Context, h home.Home, st store.Store, where home.Store) 
 	return in, nil
 }
 
+// followLock has a home lock what it writes as the other machines of the repository do,
+// unless it was told how.
+func (in *entry) followLock(ctx context.Context, st *home.OpenStore, where home.Store) (home.Store, error) {
+	if where.LockDays > 0 || in.recovery != nil || in.root == nil || where.Local() {
+		return where, nil
+	}
+	l, err := repo.LockOf(ctx, st, in.keys)
+	if err != nil || l.Days <= 0 {
+		return where, err
+	}
+	where.LockDays, where.LockMode = min(l.Days, longestLock), l.Mode
+	if err := where.Lock().Check(); err != nil {
+		return where, err
+	}
+	st.SetLock(where.Lock())
+	return where, st.TryLock(ctx)
+}
+
 func (in *entry) enrol(ctx context.Context, st store.Store, name string) (err error) {
 	if name == "" {
 		if name, err = os.Hostname(); err != nil {
@@ -158,6 +176,9 @@ func (in *entry) tell(w io.Writer, h home.Home, where home.Store) {
 	}
 	for _, class := range in.ignored {
 		fmt.Fprintf(w, "the store took an object of class %s and keeps it in another: it may have one class only\n", class)
+	}
+	if where.LockDays > 0 {
+		fmt.Fprintln(w, lockText(where))
 	}
 	if in.recovery != nil {
 		showRecoveryKey(w, h, in.recovery)

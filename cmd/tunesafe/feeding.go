@@ -47,6 +47,9 @@ func (o *owner) Backup(ctx context.Context, r control.BackupRequest, progress fu
 		err = o.untilFed(ctx, &report, progress)
 	}
 	report.Uploaded = o.worker.Status().UploadedBytes - before
+	if err == nil && !r.DryRun && !r.NoWait && !o.serves { // else the agent does
+		err = o.keepLocked(ctx)
+	}
 	return report, err
 }
 

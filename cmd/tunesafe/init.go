@@ -45,6 +45,14 @@ one. Classes that must be restored before they are read (GLACIER, DEEP_ARCHIVE) 
 no use to a drive. Changing storage_class in config.toml changes what is written from
 then on.
 
+--lock 30 has the bucket keep whatever is written for 30 days, and what is still needed
+locked again and again, so that nobody who steals the credentials, and no malicious
+software on this machine, can destroy the backup: S3 Object Lock, which the bucket must
+have been made with (init makes it so). Nobody means you, too: what a prune would delete
+stays, and is paid for, up to 30 days longer. With --lock-mode governance who has the
+right s3:BypassGovernanceRetention, as the owner of an account mostly has, may remove it
+all the same. A home that opens an existing repository locks as the others do.
+
 Without --store the repository is kept on this machine, in --store-dir, behind an
 S3 server inside tunesafe. That is good for trying it out, and no backup yet: one
 broken disk takes both.`,
@@ -63,6 +71,8 @@ type initOptions struct {
 	addressing    string
 	class         string
 	packClass     string
+	lock          int
+	lockMode      string
 }
 
 // bindStore gives the flags that say how a store is reached and what it is told.
@@ -72,6 +82,8 @@ func (o *initOptions) bindStore(f *pflag.FlagSet) {
 	f.StringVar(&o.addressing, "addressing", "auto", "where the bucket's name stands: in the `path`, virtual (in the host), or auto: virtual at Amazon, path elsewhere")
 	f.StringVar(&o.class, "storage-class", "", "the storage `CLASS` of the audio")
 	f.StringVar(&o.packClass, "pack-storage-class", "", "the storage `CLASS` of tags and pictures")
+	f.IntVar(&o.lock, "lock", 0, "have the bucket refuse to remove what is written for so many `DAYS`, renewed for what is needed (S3 Object Lock)")
+	f.StringVar(&o.lockMode, "lock-mode", s3.Compliance, "who may remove it before: nobody (compliance), or who has a right of its own for that (`governance`)")
 	f.BoolVar(&o.noCredentials, "no-save-credentials", false, "do not keep the store's credentials in the home")
 }
 
@@ -94,6 +106,9 @@ func bindInit(f *pflag.FlagSet) action {
 	}
 }
 
+// longestLock is a bound on what a slip of the finger costs, in days.
+const longestLock = 366
+
 // bucketName follows "General purpose bucket naming rules" of the Amazon S3 user
 // guide, in what all servers agree on.
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
@@ -103,6 +118,12 @@ func (o *initOptions) where(h home.Home) (home.Store, error) {
 	switch {
 	case o.store != "" && o.storeDir != "":
 		return home.Store{}, misuse("--store and --store-dir exclude each other")
+	case o.store == "" && o.lock != 0:
+		return home.Store{}, misuse("--lock needs --store s3://bucket/prefix: who can write to this machine's disk can delete a folder of it")
+	case o.lock < 0 || o.lock > longestLock:
+		return home.Store{}, misuse("--lock: 1 to %d days; nobody could take a longer lock back", longestLock)
+	case o.lockMode != s3.Compliance && o.lockMode != s3.Governance:
+		return home.Store{}, misuse("--lock-mode is compliance or governance")
 	case o.store == "" && (o.endpoint != "" || o.region != "" || o.class != "" || o.packClass != "" || o.addressing != "auto"):
 		return home.Store{}, misuse("--endpoint, --region, --addressing and the storage classes need --store s3://bucket/prefix")
 	case o.store == "":
@@ -120,6 +141,9 @@ func (o *initOptions) where(h home.Home) (home.Store, error) {
 	}
 	st := home.Store{Kind: home.KindS3, URL: o.store, Endpoint: o.endpoint, Region: o.region,
 		Addressing: strings.TrimPrefix(o.addressing, "auto"), AudioClass: o.class, PacksClass: o.packClass}
+	if o.lock > 0 {
+		st.LockDays, st.LockMode = o.lock, o.lockMode
+	}
 	if err := s3.Addressing(st.Addressing).Check(o.endpoint, bucket); err != nil {
 		return home.Store{}, misuse("--addressing: %v", err)
 	}
@@ -201,6 +225,9 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 		return err
 	}
 	in.madeBucket, in.ignored, in.kept = made, ignored, kept
+	if where, err = in.followLock(ctx, st, where); err != nil {
+		return err
+	}
 	if err := in.enrol(ctx, st, o.name); err != nil {
 		return err
 	}
@@ -238,6 +265,9 @@ func openNewStore(ctx context.Context, where home.Store, mustExist bool) (st *ho
 	made, err = ensureBucket(ctx, st, where, mustExist)
 	if err == nil {
 		err = st.CheckClock()
+	}
+	if err == nil {
+		err = st.TryLock(ctx)
 	}
 	if err != nil {
 		st.Close()

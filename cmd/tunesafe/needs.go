@@ -41,6 +41,9 @@ func needsOfDrive(s control.Status) (needs []agent.Need) {
 	if h := s.Health; h != nil && h.Rehearsed != nil && len(h.Rehearsed.Problems) > 0 {
 		needs = append(needs, agent.Need{Key: "rehearsal", Text: rehearsedText(*h.Rehearsed) + ": " + h.Rehearsed.Problems[0], Hint: rehearsalHint})
 	}
+	if l := s.Lock; l != nil && l.Late {
+		needs = append(needs, agent.Need{Key: "lock", Text: lateLockText(*l), Hint: lateLockHint})
+	}
 	for _, p := range s.Places {
 		for _, h := range p.Held {
 			if h.Decision == "" {

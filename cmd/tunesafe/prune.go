@@ -139,7 +139,7 @@ func (o *owner) Prune(ctx context.Context, r control.PruneRequest, progress func
 		return control.PruneReport{}, err
 	}
 	progress(control.PruneProgress{Phase: "looking for what nothing needs"})
-	p, err := o.worker.Prune(ctx, tsync.PruneOptions{Keep: keep, History: db, DryRun: r.DryRun})
+	p, err := o.worker.Prune(ctx, tsync.PruneOptions{Keep: keep, History: db, DryRun: r.DryRun, LockedUntil: o.lockedUntil()})
 	report := pruneReport(p, r.DryRun, ruleText(keep))
 	report.Cost = o.pruneCost(p)
 	return report, err
@@ -157,7 +157,7 @@ func pruneReport(p tsync.Pruned, dry bool, rule string) control.PruneReport {
 		r.DeniedBecause = oneLine(explain(p.DeniedBy).Text)
 	}
 	if p.HiddenBy != nil {
-		r.HiddenBecause = oneLine(explain(p.HiddenBy).Text)
+		r.HiddenBecause = explain(p.HiddenBy).Hint
 	}
 	if !p.LockedUntil.IsZero() {
 		r.LockedUntil = &p.LockedUntil

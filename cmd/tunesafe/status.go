@@ -136,6 +136,9 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if text := scanText(s.Agent, now); text != "" {
 		row("last scan", "%s", text)
 	}
+	if s.Lock != nil {
+		row("locked", "%s", lockedText(*s.Lock))
+	}
 	if text := checkedText(s.Health, now); text != "" {
 		row("store read", "%s", text)
 	}

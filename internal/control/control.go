@@ -124,6 +124,7 @@ type Status struct {
 	Agent       *AgentStatus  `json:"agent,omitempty"`
 	Needs       []Fault       `json:"needs_person"`         // what will not pass by itself
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
+	Lock        *Lock         `json:"lock,omitempty"`       // none: the store locks nothing
 	Health      *Health       `json:"health,omitempty"`     // none: nothing was read yet to see whether it is whole
 }
 

@@ -64,12 +64,19 @@ type Store struct {
 	Addressing string `toml:"addressing,omitempty"`         // path or virtual; empty is virtual at AWS and path elsewhere
 	AudioClass string `toml:"storage_class,omitempty"`      // of audio objects; empty is the store's usual
 	PacksClass string `toml:"pack_storage_class,omitempty"` // of packs
+	LockDays   int    `toml:"lock_days,omitempty"`          // how long the bucket refuses to remove what is written; 0: it does not
+	LockMode   string `toml:"lock_mode,omitempty"`          // compliance or governance
 	Profile    string `toml:"profile,omitempty"`            // of the AWS configuration, where no credentials are kept in the home
 }
 
 // Local tells whether the store is on this machine, so that what it holds is a
 // copy and no backup.
 func (s Store) Local() bool { return s.Kind == KindLocal }
+
+// Lock is how the bucket locks what is written.
+func (s Store) Lock() s3.Lock {
+	return s3.Lock{Mode: s.LockMode, For: time.Duration(s.LockDays) * 24 * time.Hour}
+}
 
 // String is how messages name the store.
 func (s Store) String() string {
@@ -106,6 +113,8 @@ func (h Home) check(s Store) error {
 	switch {
 	case s.Addressing != "" && s.Addressing != string(s3.AddressPath) && s.Addressing != string(s3.AddressVirtual):
 		return fmt.Errorf("%s: %w: addressing is path or virtual", h.ConfigFile(), ErrConfig)
+	case s.LockDays < 0 || s.Lock().Check() != nil:
+		return fmt.Errorf("%s: %w: lock_days is a number of days, lock_mode compliance or governance", h.ConfigFile(), ErrConfig)
 	case s.Kind == KindS3 && s.URL != "", s.Kind == KindLocal && s.Dir != "":
 		return nil
 	}

@@ -92,6 +92,7 @@ func (h Home) ACMEDir() string         { return h.in("web.acme") }
 func (h Home) StateDir() string        { return h.in("state") }
 func (h Home) IndexFile() string       { return h.in("state", "index.db") }
 func (h Home) HistoryFile() string     { return h.in("state", "history.db") }
+func (h Home) LockedFile() string      { return h.in("state", "locked.db") }
 func (h Home) HealthFile() string      { return h.in("state", "health.db") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }

@@ -45,7 +45,7 @@ func (s Store) Open(ctx context.Context, c Credentials, log *slog.Logger) (*Open
 	st, err := s3.Open(ctx, s3.Config{
 		Bucket: bucket, Prefix: prefix, Endpoint: s.Endpoint, Region: s.Region,
 		Addressing: s3.Addressing(s.Addressing), Classes: s3.Classes{Audio: s.AudioClass, Packs: s.PacksClass},
-		Credentials: s3.Credentials(c), Profile: s.Profile, Log: log,
+		Lock: s.Lock(), Credentials: s3.Credentials(c), Profile: s.Profile, Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -42,6 +42,7 @@ type Commit struct {
 	Seen   map[string]Head // other devices' newest commits taken in
 	Epoch  int
 	Lost   []string // names of commits that nobody can read any more, see [ParseLost]
+	Lock   Lock     // how the device locks what it writes
 
 	Puts      []ObjectRow
 	Condemned []CondemnRow
@@ -60,6 +61,13 @@ type Commit struct {
 	// Behind is the commit of the device that [ReadLog] read before this one, where what
 	// was between the two is known as lost; else nil.
 	Behind *Head
+}
+
+// Lock is for how long a device has the bucket refuse to remove what it writes, and by
+// which of S3's modes, in lower case. A device that comes later does as the others do.
+type Lock struct {
+	Mode string
+	Days int // 0: it locks nothing
 }
 
 // CondemnRow says that an object is no longer used and will be deleted. Device and

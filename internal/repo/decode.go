@@ -400,6 +400,8 @@ func (l *line) headerField(s *scanner, name string) bool {
 		c.Epoch = int(s.length(math.MaxInt32))
 	case "lost":
 		s.array(func() { c.Lost = append(c.Lost, s.str()) })
+	case "lock":
+		c.Lock = s.lock()
 	case "heads":
 		c.Heads = s.heads()
 	case "rows":
@@ -410,6 +412,22 @@ func (l *line) headerField(s *scanner, name string) bool {
 		return false
 	}
 	return true
+}
+
+// lock takes ["<mode>",days].
+func (s *scanner) lock() (l Lock) {
+	n := 0
+	s.array(func() {
+		switch n++; n {
+		case 1:
+			l.Mode = s.str()
+		case 2:
+			l.Days = int(s.length(math.MaxInt32))
+		default:
+			s.skip()
+		}
+	})
+	return l
 }
 
 func (s *scanner) time() time.Time {

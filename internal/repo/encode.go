@@ -258,6 +258,11 @@ func appendHeader(b []byte, c *Commit) []byte {
 		b = appendHeads(b, "seen", c.Seen)
 	}
 	b = appendIntField(b, "epoch", int64(c.Epoch))
+	if c.Lock.Days > 0 {
+		b = append(appendField(b, "lock"), '[')
+		b = append(appendString(b, c.Lock.Mode), ',')
+		b = append(strconv.AppendInt(b, int64(c.Lock.Days), 10), ']')
+	}
 	if len(c.Lost) > 0 {
 		b = append(appendField(b, "lost"), '[')
 		for i, name := range c.Lost {

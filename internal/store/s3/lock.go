@@ -63,6 +63,10 @@ func (s *Store) retainUntil() *time.Time {
 	return aws.Time(s.now().Add(s.lock.For).UTC().Truncate(time.Second).Add(time.Second))
 }
 
+// SetLock changes how what is written from now on is locked. Nothing else may use the
+// store meanwhile.
+func (s *Store) SetLock(l Lock) { s.lock = l }
+
 // tryLocked is for how long the object is locked by which a lock is tried. Clocks are
 // known to half a second.
 const tryLocked = 3 * time.Second
