@@ -39,33 +39,38 @@ func (w *Worker) bringBack(ctx context.Context, name string) (how string, err er
 }
 
 func (w *Worker) bringBackOf(ctx context.Context, v store.Versioned, all []store.Version, sum [sha256.Size]byte) (how string, err error) {
-	markers := true // all above
-	for i, old := range all {
-		if old.Gone {
-			continue
+	const said = "brought back from the version of %s in the bucket"
+	var live, markers []store.Version
+	for _, one := range all {
+		if one.Gone {
+			markers = append(markers, one)
+		} else {
+			live = append(live, one)
 		}
-		if i > 0 {
-			said := fmt.Sprintf("brought back from the version of %s in the bucket", old.Time.UTC().Format(time.RFC3339))
-			if markers {
-				if back, err := unhide(ctx, v, all[:i], old, sum); back || err != nil {
-					return said, err
-				}
-			}
-			body, err := readVersion(ctx, v, old, sum)
-			if err != nil {
-				return "", err
-			}
-			if body != nil {
-				return said, w.send(ctx, old.Key, body)
-			}
+	}
+	if len(live) == 1 && all[0].Gone {
+		if back, err := w.unhide(ctx, v, markers, live[0], sum); back || err != nil {
+			return fmt.Sprintf(said, live[0].Time.UTC().Format(time.RFC3339)), err
 		}
-		markers = false
+	}
+	for _, old := range live {
+		if old.Latest {
+			continue // it is what was found to be wrong
+		}
+		body, err := readVersion(ctx, v, old, sum)
+		if err != nil {
+			return "", err
+		}
+		if body != nil {
+			return fmt.Sprintf(said, old.Time.UTC().Format(time.RFC3339)), w.send(ctx, old.Key, body)
+		}
 	}
 	return "", nil
 }
 
-// unhide takes away the delete markers above a version if that has the right bytes.
-func unhide(ctx context.Context, v store.Versioned, above []store.Version, old store.Version, sum [sha256.Size]byte) (bool, error) {
+// unhide takes away the delete markers of an object of which one version is left, if
+// that has the right bytes. All of them: servers do not agree on the order.
+func (w *Worker) unhide(ctx context.Context, v store.Versioned, markers []store.Version, old store.Version, sum [sha256.Size]byte) (bool, error) {
 	is, err := v.StatVersion(ctx, old.Key, old.ID)
 	if err != nil {
 		return false, passing(ctx, err)
@@ -78,12 +83,16 @@ func unhide(ctx context.Context, v store.Versioned, above []store.Version, old s
 	} else if *is.Sum != sum {
 		return false, nil
 	}
-	for _, marker := range above {
+	for _, marker := range markers {
 		if err := v.RemoveVersion(ctx, marker.Key, marker.ID); err != nil {
 			return false, passing(ctx, err)
 		}
 	}
-	return true, nil
+	now, err := w.o.Store.Stat(ctx, old.Key)
+	if errors.Is(err, store.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && now.Size == old.Size, err
 }
 
 // readVersion reads one; nil if it has other bytes.
