@@ -218,7 +218,7 @@ var messages = []message{
 	{is: store.ErrClock, hint: "set this machine's clock; timedatectl set-ntp true keeps it right"},
 	{is: store.ErrNoBucket, hint: "check the bucket's name and the endpoint"},
 	{is: store.ErrDenied, hint: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the home's credentials.toml, and their rights on the bucket"},
-	{is: store.ErrNoLock, hint: "Object Lock is given to a bucket when it is made: name one that does not exist yet, make one with it at your provider, or leave out --lock; credentials need s3:PutObjectRetention, s3:GetObjectRetention, s3:ListBucketVersions and s3:DeleteObjectVersion"},
+	{is: store.ErrNoLock, hint: "a bucket is given Object Lock when it is made: name one that does not exist yet, make one with it at your provider, or leave out --lock; credentials need s3:PutObjectRetention, s3:GetObjectRetention, s3:ListBucketVersions and s3:DeleteObjectVersion"},
 	{is: store.ErrLocked, hint: "prune again after that date"},
 	{is: store.ErrKept, hint: "let the credentials delete versions (s3:DeleteObjectVersion, s3:ListBucketVersions), or have a rule of the bucket delete noncurrent versions"},
 	{is: store.ErrClass, hint: "give a class that the store has, or none"},
