@@ -24,7 +24,7 @@ PEERS       ?= tunesafe
 # Of "make conformance": a built checkout of https://github.com/pjd/pjdfstest.
 PJDFSTEST_DIR ?=
 
-.PHONY: help run stop test e2e soak conformance bench build man completions install uninstall vet lint clean
+.PHONY: help run stop screenshots test e2e soak conformance bench build man completions install uninstall vet lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -39,6 +39,13 @@ stop: ## take the drive of "make run" away
 
 test: ## run all tests, as this user and as another, and skip none
 	@bash scripts/test.sh ci
+
+screenshots: ## save pictures of the pages of "tunesafe web", in two widths, light and dark, to build/screenshots
+	@sh scripts/deps.sh test
+	@sh scripts/npmtools.sh axe-core
+	rm -rf build/screenshots
+	mkdir -p build/screenshots
+	TUNESAFE_SCREENSHOTS='$(CURDIR)/build/screenshots' $(GO) test -count=1 ./tests/web
 
 e2e: ## run the shows with large libraries and every server, and print their figures
 	@bash scripts/test.sh e2e

@@ -20,6 +20,7 @@ mkdir -p "$out"
 say() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
 
 sh scripts/deps.sh test
+sh scripts/npmtools.sh axe-core
 case $tier in
 ci) sh scripts/gotools.sh versitygw; limit=20m ;;
 e2e) sh scripts/gotools.sh versitygw minio; limit=3h ;;
@@ -42,7 +43,7 @@ suite() {
 # Where much happens at once, the race detector looks on. It needs cgo.
 raced='\./(cache|sync(/.*)?|internal/(agent|control|home|kv|repo|store(/.*)?))'
 [ "$tier" = soak ] && raced+='|\./fs' # six times as long
-shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|player|power)'
+shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|player|power|web)'
 mapfile -t packages < <(go list ./... | sed "s,^$module,.,")
 pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
 mapfile -t units < <(pick '\./sync'; pick "$raced" | grep -vx '\./sync') # the longest first

@@ -62,6 +62,7 @@ type Owner interface {
 	Healthy
 	Pruner
 	Showing
+	Drawing
 }
 
 // Fault is an error made ready for people: what happened to what, what to do

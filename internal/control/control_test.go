@@ -24,6 +24,7 @@ var errStrange = errors.New("strange")
 type testOwner struct {
 	Remembering
 	Showing
+	Drawing
 	cancelled chan struct{}
 }
 

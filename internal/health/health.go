@@ -291,6 +291,19 @@ func (d *DB) Of(object string) (r Record, err error) {
 	return r, err
 }
 
+// Each calls fn for the record of each object, in one transaction.
+func (d *DB) Each(fn func(Record) error) error {
+	return d.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(objectsBucket).ForEach(func(_, v []byte) error {
+			r, err := decode(v)
+			if err != nil {
+				return err
+			}
+			return fn(r)
+		})
+	})
+}
+
 // Bad lists the objects whose latest reading was not good, by name.
 func (d *DB) Bad() (list []Bad, err error) {
 	err = d.db.View(func(tx *bolt.Tx) error {

@@ -19,6 +19,9 @@ type loginView struct {
 // shut answers those who are not in: people get the page to come in by, and what
 // programs ask for is refused.
 func (s *Server) shut(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Hx-Request") != "" {
+		w.Header().Set("Hx-Refresh", "true") // the whole page is loaded, and that says it
+	}
 	if r.Method != http.MethodGet || r.Header.Get("Hx-Request") != "" || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		http.Error(w, "not signed in", http.StatusUnauthorized)
 		return

@@ -89,7 +89,11 @@ func (s *Server) fragment(w http.ResponseWriter, r *http.Request, page, name str
 
 // write answers with a page. It is made whole before anything is sent.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
-	text, err := s.render(name, "layout", s.view(r, title, data))
+	s.writeAs(w, r, status, name, "layout", title, data)
+}
+
+func (s *Server) writeAs(w http.ResponseWriter, r *http.Request, status int, page, name, title string, data any) {
+	text, err := s.render(page, name, s.view(r, title, data))
 	if err != nil {
 		s.Log.Error("the page", "path", r.URL.Path, "err", err)
 		http.Error(w, "something went wrong here", http.StatusInternalServerError)
@@ -131,7 +135,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) fault(w http.ResponseWriter, r *http.Request, status int, err error) {
-	s.write(w, r, status, "fault", "Something is wrong", s.explain(err))
+	name := "layout"
+	if r.Header.Get("Hx-Request-Type") == "partial" {
+		name = "notice"
+	}
+	s.writeAs(w, r, status, "fault", name, "Something is wrong", s.explain(err))
 }
 
 // explain makes an error ready for people.

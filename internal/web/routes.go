@@ -23,7 +23,9 @@ func (s *Server) routes() []route {
 	return []route{
 		{pattern: "GET /{$}", do: s.safe, title: "Safe?", icon: "safe"},
 		{pattern: "GET /events", do: s.events},
+		{pattern: "GET /trends", do: s.trends},
 		{pattern: "POST /work", do: s.work},
+		{pattern: "POST /decide", do: s.decide},
 
 		{pattern: "GET /setup", do: s.setup, setup: true},
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/control"
@@ -12,7 +14,7 @@ import (
 // safeView answers the one question in one look.
 type safeView struct {
 	control.Status
-	State    string // safe, labour, waits, empty, trouble: what the picture shows
+	State    string // safe, labour, waits, empty, care, trouble: what the picture shows
 	Headline string
 	Detail   string
 	Percent  int    // of the audio that is in the store
@@ -20,6 +22,7 @@ type safeView struct {
 	Night    string // what was done last
 	Window   string // when it works by itself
 	Steers   bool   // somebody works whom one can tell to
+	Under    bool   // sound is on its way
 }
 
 func (s *Server) safe(w http.ResponseWriter, r *http.Request) error {
@@ -32,7 +35,10 @@ func (s *Server) safe(w http.ResponseWriter, r *http.Request) error {
 
 // safeOf words a status.
 func safeOf(st control.Status, now time.Time) safeView {
-	v := safeView{Status: st, Percent: percent(st.AudioSafe, st.AudioBytes), Left: leftText(st), Night: nightText(st, now), Window: windowText(st.Agent), Steers: st.PID != 0}
+	if st.Agent == nil {
+		st.Agent = &control.AgentStatus{}
+	}
+	v := safeView{Status: st, Under: st.AudioSafe < st.AudioBytes, Percent: percent(st.AudioSafe, st.AudioBytes), Left: leftText(st), Night: nightText(st, now), Window: windowText(*st.Agent), Steers: st.PID != 0}
 	files := count(st.SafeFiles, "file")
 	switch {
 	case st.DiskFull || st.DiskError != nil || st.Trouble != nil && st.Refused:
@@ -48,7 +54,30 @@ func safeOf(st control.Status, now time.Time) safeView {
 	default:
 		v.State, v.Headline, v.Detail = "waits", "On its way.", "Names, tags and art go first, then the sound."
 	}
+	if len(st.Needs) > 0 && v.State != "trouble" {
+		v.State, v.Headline = "care", strings.TrimSuffix(v.Headline, ".")+", and something needs you."
+	}
 	return v
+}
+
+// Asks are the places in which the brake holds something, and waits for an answer.
+func (v safeView) Asks() (all []control.PlaceStatus) {
+	for _, p := range v.Places {
+		if slices.ContainsFunc(p.Held, func(h control.Held) bool { return h.Decision == "" }) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// decide answers the brake.
+func (s *Server) decide(w http.ResponseWriter, r *http.Request) error {
+	_, err := s.Owner.Decide(r.Context(), control.DecideRequest{Name: []byte(r.PostFormValue("place")), Approve: r.PostFormValue("do") == "approve"})
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+	return nil
 }
 
 func percent(part, of int64) int {
@@ -79,36 +108,32 @@ func leftText(s control.Status) string {
 func nightText(s control.Status, now time.Time) string {
 	a := s.Agent
 	switch {
-	case a != nil && a.Scanning:
+	case a.Scanning:
 		return "scanning the folders now"
-	case a != nil && a.LastScan != nil && a.LastFault != "":
+	case a.LastScan != nil && a.LastFault != "":
 		return ago(*a.LastScan, now) + ": " + a.LastFault
-	case a != nil && a.LastScan != nil:
-		return "scanned all folders " + ago(*a.LastScan, now)
+	case a.LastScan != nil:
+		return "all folders scanned " + ago(*a.LastScan, now)
 	case s.LastCommit != nil:
-		return "last change in the store " + ago(*s.LastCommit, now)
+		return ago(*s.LastCommit, now)
 	}
-	return "nothing yet"
+	return "none yet"
 }
 
 // windowText tells when it works by itself.
-func windowText(a *control.AgentStatus) string {
+func windowText(a control.AgentStatus) string {
 	switch {
-	case a == nil:
-		return "whenever the drive is mounted"
 	case a.Paused && a.PausedUntil != nil:
 		return "paused until " + clock(*a.PausedUntil)
 	case a.Paused:
 		return "paused until you resume"
 	case a.RunNow:
-		return "working now, as told, until everything is safe"
+		return "now, until everything is safe"
 	case a.Working && a.Next != nil && len(a.Windows) > 0:
-		return "working now, until " + clock(*a.Next)
-	case a.Working:
-		return "working, at all hours"
-	case a.Next != nil:
+		return "now, until " + clock(*a.Next)
+	case a.Next != nil && !a.Working:
 		return "next at " + clock(*a.Next)
-	case a.Why != "":
+	case a.Why != "" && !a.Working:
 		return a.Why
 	}
 	return "at all hours"

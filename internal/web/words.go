@@ -5,21 +5,24 @@ import (
 	"encoding/base64"
 	"html/template"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
 
 // words are what templates put figures and times into words with.
 var words = template.FuncMap{
-	"bytes": size,
-	"comma": humanize.Comma,
-	"ago":   func(t any) string { return humanize.Time(timeOf(t)) },
-	"clock": func(t any) string { return clock(timeOf(t)) },
-	"day":   func(t time.Time) string { return t.Local().Format("2 January 2006") },
-	"exact": func(t time.Time) string { return t.Local().Format(time.DateTime) },
-	"iso":   func(t time.Time) string { return t.Format(time.RFC3339) },
-	"count": count,
-	"text":  func(b []byte) string { return string(b) },
+	"bytes":   size,
+	"comma":   humanize.Comma,
+	"ago":     func(t any) string { return ago(timeOf(t), time.Now()) },
+	"clock":   func(t any) string { return clock(timeOf(t)) },
+	"day":     func(t time.Time) string { return t.Local().Format("2 January 2006") },
+	"exact":   func(t time.Time) string { return t.Local().Format(time.DateTime) },
+	"iso":     func(t time.Time) string { return t.Format(time.RFC3339) },
+	"count":   count,
+	"capital": capital,
+	"text":    func(b []byte) string { return string(b) },
 }
 
 // timeOf takes a time or a pointer to one, as the control calls have both.
@@ -31,6 +34,12 @@ func timeOf(t any) time.Time {
 	return at
 }
 
+// capital begins a sentence.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
+}
+
 // count is "1 file", "2,000 files".
 func count(n int64, thing string) string {
 	if n == 1 {
@@ -39,13 +48,17 @@ func count(n int64, thing string) string {
 	return humanize.Comma(n) + " " + thing + "s"
 }
 
-// clock is a time of day, with the day if it is not today.
+// clock is a time of day, with the day if it is not today; of what is long ago, or
+// far away, the day alone.
 func clock(t time.Time) string {
 	t, now := t.Local(), time.Now().Local()
-	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+	switch {
+	case t.YearDay() == now.YearDay() && t.Year() == now.Year():
 		return t.Format("15:04")
+	case now.Sub(t).Abs() < 6*24*time.Hour:
+		return t.Format("Mon 15:04")
 	}
-	return t.Format("Mon 15:04")
+	return t.Format("2 January 2006")
 }
 
 // etag names bytes for a browser's cache.
@@ -56,4 +69,10 @@ func etag(b []byte) string {
 
 func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 
-func ago(t, now time.Time) string { return humanize.RelTime(t, now, "ago", "from now") }
+// ago is not of seconds, which would be new each second.
+func ago(t, now time.Time) string {
+	if now.Sub(t).Abs() < time.Minute {
+		return "just now"
+	}
+	return humanize.RelTime(t, now, "ago", "from now")
+}
