@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -66,6 +67,9 @@ func TestInUse(t *testing.T) {
 	h.Run("unmount", h.At)
 	h.AwaitEnd(pid)
 	said.WriteString(h.Run("check"))
+	to := realserver.StartEmbedded(t)
+	said.WriteString(newCommands(t, h, to, w))
+	mustBePrivate(t, h.Dir, "after the keys and the moves")
 	said.WriteString(h.Run("log", "export", filepath.Join(music, "export")))
 
 	said.WriteString(h.Run("agent", "--after-change", "300ms"))
@@ -78,12 +82,15 @@ func TestInUse(t *testing.T) {
 	}
 	mustBePrivate(t, h.Dir, "while an agent works")
 	h.Signal(pid, syscall.SIGTERM)
+	h.AwaitEnd(pid) // what it writes at its end must not go while it is looked at
 	mustBePrivate(t, h.Dir, "afterwards")
 
 	storeLearnsNothing(t, filepath.Join(server.Dir, "music", "library"), append(titles, filepath.Base(music), host)...)
+	storeLearnsNothing(t, filepath.Join(to.Dir, "moved", "here"), append(titles, filepath.Base(music), host)...)
 	if w.end() == 0 {
 		t.Error("no process in the background was seen")
 	}
+	secrets = w.all()
 	log := h.Log()
 	if !strings.Contains(log, "s3 request") {
 		t.Error("the log is not one at debug level")
@@ -97,6 +104,80 @@ func TestInUse(t *testing.T) {
 	}
 }
 
+// newCommands runs what handles secrets of its own, which it adds: passphrases, keys
+// of others, pages and shares of the recovery key; and what makes files of its own.
+func newCommands(t *testing.T, h *drive.Home, to *realserver.Server, w *watcher) string {
+	t.Helper()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		must(t, os.WriteFile(name, []byte(text+"\n"), 0o600))
+		return name
+	}
+	const first, second = "correct horse battery staple", "donkey stapler battery wrong"
+	w.add("a passphrase", first)
+	w.add("another passphrase", second)
+	one, other := file("one", first), file("other", second)
+	kit := filepath.Join(dir, "kit")
+	var said strings.Builder
+	for _, args := range [][]string{
+		{"keys", "add", "me", "--passphrase-file", one},
+		{"keys", "passwd", "me", "--unlock-passphrase-file", one, "--passphrase-file", other},
+		{"keys", "list"},
+		{"recovery-kit", kit},
+		{"recovery-kit", "--shares", "3", "--threshold", "2", kit},
+		{"log", "verify", "--kit", kit + ".txt"},
+		{"devices", "new-epoch"},
+		{"history", "/" + titles[1]},
+		{"check", "--read-part", "1/2"},
+		{"store", "move", "--to", "s3://moved/here", "--endpoint", to.Endpoint, "--region", "us-east-1"},
+		{"keys", "remove", "me"},
+	} {
+		stdout, stderr, code := h.Try(args...)
+		if said.WriteString(stdout + stderr); code != 0 {
+			t.Fatalf("%q: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+	pages, err := filepath.Glob(kit + "*")
+	must(t, err)
+	if len(pages) != 8 {
+		t.Errorf("the pages are %v", pages)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		must(t, err)
+		info, err := os.Stat(page)
+		must(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", page, info.Mode())
+		}
+		if share := regexp.MustCompile(`TUNESAFE-SHARE-[A-Z2-7]{29}`).Find(text); share != nil {
+			w.add("the share on "+filepath.Base(page), string(share))
+		}
+	}
+	if n := len(w.all()); n < 4+1+2+6 {
+		t.Errorf("%d secrets are looked for", n)
+	}
+	epochs := regexp.MustCompile(`AGE-SECRET-KEY-1[0-9A-Z]+`).FindAllString(string(read(t, filepath.Join(h.Dir, "repository.key"))), -1)
+	if len(epochs) != 2 {
+		t.Fatalf("the home has %d epochs", len(epochs))
+	}
+	w.add("the repository's key of the new epoch", epochs[1])
+	for _, name := range []string{"history.db", "health.db"} {
+		if found, err := filepath.Glob(filepath.Join(h.Dir, "*", name)); err != nil || len(found) != 1 {
+			t.Errorf("the home has %v, want %s", found, name)
+		}
+	}
+	return said.String()
+}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	must(t, err)
+	return text
+}
+
 // What nobody but the owner may read.
 var titles = []string{"Kuolema op. 44", "Finlandia op. 26", "Tapiola op. 112"}
 
@@ -107,7 +188,7 @@ func text(title string) []byte { return bytes.Repeat([]byte(title+"\n"), 20_000)
 
 // layout is what names in a bucket may look like, FORMAT.md §2.
 var layout = regexp.MustCompile(`^(readme\.txt|repo\.json|keys/[a-z0-9.-]+\.age|devices/[0-9a-f]{16}(-[0-9a-z]+)?\.age` +
-	`|log/[0-9a-f]{16}/[0-9]{16}-[0-9a-f]{64}\.age|checkpoints/[0-9]{16}-[0-9a-f]{16}-[0-9]{16}-[0-9a-f]{64}` +
+	`|log/[0-9a-f]{16}/([0-9]{16}-[0-9a-f]{64}|epoch-[0-9]{8})\.age|checkpoints/[0-9]{16}-[0-9a-f]{16}-[0-9]{16}-[0-9a-f]{64}` +
 	`|(audio|meta)/[0-9a-f]{2}/[0-9a-f]{64}\.age)$`)
 
 // storeLearnsNothing looks at all that the store has: names, bytes and attributes.
@@ -254,10 +335,27 @@ func noSecret(t *testing.T, secrets map[string]string, where, text string) {
 type watcher struct {
 	t       *testing.T
 	program string
-	secrets map[string]string
 	stop    chan struct{}
 	done    sync.WaitGroup
 	seen    map[string]bool
+
+	mu      sync.Mutex
+	secrets map[string]string
+}
+
+// add has it look for another secret from now on.
+func (w *watcher) add(what, secret string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets = maps.Clone(w.secrets)
+	w.secrets[what] = secret
+}
+
+// all are the secrets it looks for.
+func (w *watcher) all() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.secrets
 }
 
 func watch(t *testing.T, program string, secrets map[string]string) *watcher {
@@ -293,14 +391,14 @@ func (w *watcher) look() {
 			continue
 		}
 		what := strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")
-		noSecret(w.t, w.secrets, "the arguments of "+what, string(args))
+		noSecret(w.t, w.all(), "the arguments of "+what, string(args))
 		env, err := os.ReadFile(filepath.Join(dir, "environ"))
 		if err != nil || parent(stat) == os.Getpid() {
 			continue
 		}
 		if len(env) > 0 && !w.seen[dir] {
 			w.seen[dir] = true
-			noSecret(w.t, w.secrets, "the environment of "+what, string(env))
+			noSecret(w.t, w.all(), "the environment of "+what, string(env))
 		}
 	}
 }
