@@ -3,6 +3,7 @@ package sync
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	gosync "sync"
 	"testing"
@@ -301,4 +302,96 @@ func TestPruneLeavesFreshUploads(t *testing.T) {
 	one.again(t, w)
 	one.dayLater(t)
 	coldDrive(t, w, map[string][]byte{"song": song})
+}
+
+// TestPruneBetweenAnyTwo: at each request of a prune another device makes a whole backup. It
+// uses sound that this prune condemns and has not heard of that, or sound that it deletes.
+func TestPruneBetweenAnyTwo(t *testing.T) {
+	tools.StepByStep(t)
+	w := newWorld(t)
+	all := w.pruners(t, "one", "two")
+	one, two := all[0], all[1]
+	want := map[string][]byte{}
+	files := map[string][]byte{"first": tagged(one.rng, 400_000), "second": tagged(one.rng, 400_000)}
+	for i := range 8 {
+		files[fmt.Sprint("small", i)] = tagged(one.rng, 2000)
+	}
+	remove := func(names ...string) {
+		for _, name := range names {
+			if err := one.cache.Unlink(cache.Root, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one.saved(t)
+	}
+	for name, p := range files {
+		one.write(name, p)
+	}
+	want["small7"] = files["small7"]
+	one.saved(t)
+	two.again(t, w)
+	two.saved(t)
+	remove("first")
+	one.pruned(t, keepLast(1)) // condemns what first had
+	two.again(t, w)
+	two.saved(t)
+	one.again(t, w)
+	remove("second", "small0", "small1", "small2", "small3", "small4", "small5", "small6")
+	one.closeFiles()
+	two.closeFiles()
+	homes, bucket := [2]string{one.dir, two.dir}, w.mem
+	defer func() {
+		one.dir, two.dir = homes[0], homes[1]
+		one.assemble(w.mem) // for those who close them
+		two.assemble(w.mem)
+	}()
+	step := tools.Count(t, 6, 1, 1)
+	var taken, deleted int64
+	at := 1 + one.rng.IntN(step)
+	for ; ; at += step {
+		v := *w
+		v.mem = copyBucket(t, bucket)
+		one.dir, two.dir = copyDir(t, homes[0]), copyDir(t, homes[1])
+		two.assemble(v.mem)
+		stop := &stopping{Store: v.mem, left: 1 << 30}
+		stop.hook = func(n int) {
+			if n == at {
+				two.write("again first", files["first"])
+				two.write("again second", files["second"])
+				two.write("again small", files["small3"])
+				two.saved(t)
+			}
+		}
+		one.assemble(stop)
+		p := one.pruned(t, keepLast(1))
+		_, ops := stop.state()
+		deleted += p.Deleted
+		bucketIsWhole(t, v.mem, w.keys, nil)
+		one.closeFiles()
+		one.assemble(v.mem)
+		for range 2 {
+			p := one.pruned(t, keepLast(1)) // it has not taken in what the other did
+			taken += p.TakenBack
+			two.again(t, &v)
+			two.saved(t)
+		}
+		one.again(t, &v)
+		p = one.pruned(t, keepLast(1))
+		taken += p.TakenBack
+		if at <= len(ops) {
+			for name, was := range map[string]string{"again first": "first", "again second": "second", "again small": "small3"} {
+				want[name] = files[was]
+			}
+			t.Logf("before %d of %d: %s", at, len(ops), ops[at-1][:min(20, len(ops[at-1]))])
+			coldDrive(t, &v, want)
+		}
+		one.closeFiles()
+		two.closeFiles()
+		if t.Failed() || at > len(ops) {
+			break
+		}
+	}
+	if taken == 0 || deleted == 0 || at < 12 {
+		t.Errorf("%d taken back, %d deleted, %d requests: it shows nothing", taken, deleted, at)
+	}
 }

@@ -25,6 +25,7 @@ type stopping struct {
 	left  int
 	after bool
 	ops   []string
+	hook  func(n int) // is called before the nth request
 }
 
 var errStopped = errors.New("the program was stopped")
@@ -34,7 +35,11 @@ func (s *stopping) do(op string, f func() error) error {
 	s.left--
 	left := s.left
 	s.ops = append(s.ops, op)
+	n := len(s.ops)
 	s.mu.Unlock()
+	if s.hook != nil {
+		s.hook(n)
+	}
 	if left < 0 || left == 0 && !s.after {
 		return errStopped
 	}
@@ -91,6 +96,28 @@ func (s *stopping) Delete(ctx context.Context, key string) error {
 	return s.do("delete "+key, func() error { return s.Store.Delete(ctx, key) })
 }
 
+// coversAll looks that what was stopped at each request was all there is to it: a backup that
+// ends with a checkpoint, and a prune that copies, condemns, deletes, and says so, in this order.
+func coversAll(t *testing.T, backup, prune []string, p Pruned) {
+	t.Helper()
+	first := func(ops []string, prefix string) int {
+		return slices.IndexFunc(ops, func(op string) bool { return strings.HasPrefix(op, prefix) })
+	}
+	for _, prefix := range []string{"put audio/", "put meta/", "put log/", "put checkpoints/"} {
+		if first(backup, prefix) < 0 {
+			t.Errorf("the backup has no %s", prefix)
+		}
+	}
+	copied, said := first(prune, "put meta/"), first(prune, "put log/")
+	gone := slices.IndexFunc(prune, func(op string) bool {
+		return strings.HasPrefix(op, "delete audio/") || strings.HasPrefix(op, "delete meta/")
+	})
+	if hint := first(prune, "delete checkpoints/"); p.Rewritten == 0 || p.Forgotten == 0 || copied < 0 || hint < 0 || said < copied || gone < said ||
+		!strings.HasPrefix(prune[len(prune)-1], "put log/") {
+		t.Errorf("%+v: want copies, a commit that condemns, deletions, and a commit of them: %q", p, prune)
+	}
+}
+
 // TestStoppedAtEachRequest stops the program at each request of a backup with a
 // checkpoint and of a prune, before and after it took effect. The bucket is whole each
 // time, with every moment that is shown; and the next start ends what was begun.
@@ -98,6 +125,7 @@ func TestStoppedAtEachRequest(t *testing.T) {
 	tools.StepByStep(t)
 	w := newWorld(t)
 	n := newPruning(t, w, "one")
+	n.checkpoint = 2
 	n.assemble(w.mem)
 	for range 5 {
 		n.night(t, 6)
@@ -110,7 +138,7 @@ func TestStoppedAtEachRequest(t *testing.T) {
 		for at := 1; ; at++ {
 			st := copyBucket(t, bucket)
 			stop := &stopping{Store: st, left: at, after: after}
-			run := &pruning{device: &device{t: t, dir: copyDir(t, base), keys: n.keys, dev: n.dev, checkpoint: 3, transfers: 1},
+			run := &pruning{device: &device{t: t, dir: copyDir(t, base), keys: n.keys, dev: n.dev, checkpoint: n.checkpoint, transfers: 1},
 				rng: rand.New(rand.NewPCG(seed, 2)), files: map[string][]byte{}, past: map[history.Rev]map[string][]byte{}}
 			for rev, files := range n.past {
 				run.past[rev] = files
@@ -121,11 +149,16 @@ func TestStoppedAtEachRequest(t *testing.T) {
 			run.assemble(stop)
 			run.change(6)
 			err := run.backup()
+			_, backedUp := stop.state()
+			var pruned Pruned
 			if err == nil {
-				_, err = run.prune(t, keepLast(2))
+				pruned, err = run.prune(t, keepLast(2))
 			}
 			left, ops := stop.state()
 			whole := err == nil && left > 0
+			if whole {
+				coversAll(t, backedUp, ops[len(backedUp):], pruned)
+			}
 			if err != nil && !errors.Is(err, errStopped) {
 				t.Fatalf("stop at %d, after %v: %v", at, after, err)
 			}
