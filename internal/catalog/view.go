@@ -270,6 +270,22 @@ func titleOf(file string) string {
 	return s
 }
 
+// Unread counts the tracks whose tags nobody has read yet.
+func (c *Catalog) Unread() (n int) {
+	for i := range c.tracks {
+		if t := &c.tracks[i]; t.unread && !t.gone {
+			n++
+		}
+	}
+	return n
+}
+
+// Waits reports whether a track is one of them.
+func (c *Catalog) Waits(inode uint64) bool {
+	t := c.find(inode)
+	return t != nil && t.unread
+}
+
 // File is the name of the file of a track; empty if it is not known, or there is no
 // such track.
 func (c *Catalog) File(inode uint64) string {

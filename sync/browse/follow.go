@@ -91,7 +91,7 @@ func (l *Library) again(ino cache.Ino, name string) error {
 	if name == "" {
 		name = c.File(ino)
 	}
-	if format := catalog.FormatOf(name); format != "" {
+	if format := catalog.FormatOf(name); format != "" && !c.Waits(ino) {
 		c.Put(ino, label.Label{Format: format}, true)
 		l.unread = append(l.unread, ino)
 		l.learn()

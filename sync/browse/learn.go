@@ -16,13 +16,6 @@ import (
 // readers is how many files' tags are read at once. A pack has those of thousands.
 const readers = 4
 
-// Unread tells of how many tracks the tags are still to be read.
-func (l *Library) Unread() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.unread)
-}
-
 // learn begins to read the tags that are not known. l.mu is held.
 func (l *Library) learn() {
 	if l.reading || len(l.unread) == 0 || l.closed {
