@@ -24,6 +24,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 	tsync "github.com/tunesafe/tunesafe/sync"
+	"github.com/tunesafe/tunesafe/sync/browse"
 	"github.com/tunesafe/tunesafe/sync/past"
 )
 
@@ -60,6 +61,7 @@ type drive struct {
 	reader  *repo.Reader
 	cache   *cache.Cache
 	past    *past.Past
+	music   *browse.Library
 	worker  *tsync.Worker
 
 	healthMu sync.Mutex
@@ -174,6 +176,8 @@ func (d *drive) openState(o driveOptions) (err error) {
 	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index,
 		Fetcher: tsync.NewFetcher(d.reader), Cache: d.cache, Log: d.log})
 	d.onClose(d.past.Close)
+	d.music = browse.New(browse.Options{Cache: d.cache, Log: d.log})
+	d.onClose(d.music.Close)
 	if err := d.home.SetOpened(); err != nil && !room.Lacks(err) {
 		return err
 	}

@@ -175,11 +175,11 @@ func (g *grouping) home(t *track) dirID {
 }
 
 // disc is the disc that a track is of, by its tags or its folder.
-func (g *grouping) disc(t *track) uint8 {
+func (c *Catalog) disc(t *track) uint8 {
 	if t.disc != 0 {
 		return t.disc
 	}
-	return g.c.dirs[t.dir].disc
+	return c.dirs[t.dir].disc
 }
 
 // gather puts the tracks of each album together, and apart again where two folders
@@ -219,7 +219,7 @@ func (g *grouping) apart(b bunch) []bunch {
 		t := &g.c.tracks[i]
 		home := g.home(t)
 		by[home] = append(by[home], i)
-		p := place{g.disc(t), t.no}
+		p := place{g.c.disc(t), t.no}
 		if was, ok := at[p]; ok && was != home && t.no != 0 {
 			twice = true
 		}
@@ -270,7 +270,7 @@ func (g *grouping) makeAlbums() {
 // compare is the order of tracks of an album.
 func (g *grouping) compare(x, y *track) int {
 	return cmp.Or(
-		cmp.Compare(g.disc(x), g.disc(y)),
+		cmp.Compare(g.c.disc(x), g.c.disc(y)),
 		cmp.Compare(x.no, y.no),
 		bytes.Compare(g.c.arena.bytes(x.file), g.c.arena.bytes(y.file)),
 		cmp.Compare(x.inode, y.inode))

@@ -244,7 +244,7 @@ func (c *Catalog) track(t *track) Track {
 	out := Track{
 		Inode: t.inode, Title: c.arena.string(t.title), Artist: c.nameText(t.artist),
 		Album: c.nameText(a.name), AlbumID: hex(a.id), Composer: c.nameText(t.composer),
-		Year: int(t.year), Number: int(t.no), Disc: int(t.disc), Seconds: float64(t.millis) / 1000, Format: c.formats[t.format],
+		Year: int(t.year), Number: int(t.no), Disc: int(c.disc(t)), Seconds: float64(t.millis) / 1000, Format: c.formats[t.format],
 		File: c.arena.string(t.file), Path: c.path(t), Folder: c.dirs[t.dir].inode, Art: t.art > 0, Unread: t.unread,
 	}
 	first := true

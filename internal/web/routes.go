@@ -27,6 +27,18 @@ func (s *Server) routes() []route {
 		{pattern: "POST /work", do: s.work},
 		{pattern: "POST /decide", do: s.decide},
 
+		{pattern: "GET /albums", do: s.albums, title: "Albums", icon: "albums"},
+		{pattern: "GET /albums/{id}", do: s.album},
+		{pattern: "GET /artists", do: s.artists, title: "Artists", icon: "artists"},
+		{pattern: "GET /artists/{id}", do: s.person},
+		{pattern: "GET /composers", do: s.composers},
+		{pattern: "GET /tracks", do: s.tracks},
+		{pattern: "GET /tracks/{inode}", do: s.track},
+		{pattern: "GET /tracks/{inode}/history", do: s.story},
+		{pattern: "GET /search", do: s.search, title: "Search", icon: "search"},
+		{pattern: "GET /media/{inode}", do: s.media},
+		{pattern: "GET /art/{inode}", do: s.art},
+
 		{pattern: "GET /setup", do: s.setup, setup: true},
 
 		{pattern: "GET /login", do: s.login, open: true, door: true},

@@ -45,6 +45,7 @@ import (
 // Options say what is shown, and to whom.
 type Options struct {
 	Owner    control.Owner // nil: there is no home yet, and only pages for that are shown
+	Library  Library       // nil: there is none to be shown
 	Explain  func(error) *control.Fault
 	Log      *slog.Logger
 	Version  string

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"time"
 	"unicode"
@@ -23,6 +24,11 @@ var words = template.FuncMap{
 	"count":   count,
 	"capital": capital,
 	"text":    func(b []byte) string { return string(b) },
+	"clip":    clip,
+	"counted": func(n int, thing string) string { return count(int64(n), thing) },
+	"number":  func(n int) string { return humanize.Comma(int64(n)) },
+	"long":    long,
+	"spent":   spent,
 }
 
 // timeOf takes a time or a pointer to one, as the control calls have both.
@@ -75,4 +81,39 @@ func ago(t, now time.Time) string {
 		return "just now"
 	}
 	return humanize.RelTime(t, now, "ago", "from now")
+}
+
+// clip shortens what stands in a list: tags may hold novels.
+func clip(s string) string {
+	const most = 120 // characters
+	n := 0
+	for i := range s {
+		if n++; n > most {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// long is a length as players show it.
+func long(seconds float64) string {
+	n := int(seconds + .5)
+	if n >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", n/3600, n/60%60, n%60)
+	}
+	return fmt.Sprintf("%d:%02d", n/60, n%60)
+}
+
+// spent is a length as people say it.
+func spent(seconds float64) string {
+	switch n := int64(seconds/60 + .5); {
+	case n < 1:
+		return "less than a minute"
+	case n < 60:
+		return fmt.Sprintf("%d min", n)
+	case n < 100*60:
+		return fmt.Sprintf("%d h %d min", n/60, n%60)
+	default:
+		return humanize.Comma(n/60) + " hours"
+	}
 }

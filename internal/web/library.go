@@ -1,0 +1,222 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/catalog"
+)
+
+// Library is the music of the drive.
+type Library interface {
+	// Read calls fn with the catalog as it is now; [ErrNotReady] if that is being made
+	// and ctx ended first.
+	Read(ctx context.Context, fn func(*catalog.Catalog)) error
+	// Facts tells of a track what its tags do not.
+	Facts(ctx context.Context, inode uint64) (Facts, error)
+	// Open opens a track; ctx ends what it fetches.
+	Open(ctx context.Context, inode uint64) (Content, error)
+	// Picture finds the picture of a track, or the picture that a file is.
+	// [ErrNotThere] if there is none.
+	Picture(ctx context.Context, inode uint64) (Picture, error)
+}
+
+// The errors of a Library.
+var (
+	ErrNotReady = errors.New("the library is being put in order")
+	ErrNotThere = errors.New("there is no such thing in the library")
+)
+
+// Facts are what is known of a track beside its tags. Sizes are bytes.
+type Facts struct {
+	State string // as the drive says it: "safe"
+	Safe  bool   // all of it is in the store
+	Size  int64
+	Sound int64 // of it
+	Art   int64
+	Mtime time.Time
+}
+
+// Content is an open file.
+type Content struct {
+	io.ReadSeekCloser
+	Tag   string // another for other bytes
+	Mtime time.Time
+}
+
+// Picture is one as it is stored. Bytes are read when they are asked for.
+type Picture struct {
+	Tag   string // another for another picture
+	Bytes func() ([]byte, error)
+}
+
+const (
+	readyPatience = 200 * time.Millisecond // until a page says that the library is being put in order
+	pageAlbums    = 60
+	pageRows      = 100 // tracks or people
+)
+
+// look reads the catalog for a page. If that is not ready, the browser is told so, and
+// asks again by itself: done is false then.
+func (s *Server) look(w http.ResponseWriter, r *http.Request, fn func(*catalog.Catalog)) (done bool, err error) {
+	if s.Library == nil {
+		return false, s.notFound(w, r)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyPatience)
+	defer cancel()
+	err = s.Library.Read(ctx, fn)
+	if errors.Is(err, ErrNotReady) {
+		w.Header().Set("Refresh", "1") // for who has no scripts
+		return false, s.page(w, r, "preparing", "Your library", r.URL.RequestURI())
+	}
+	return err == nil, err
+}
+
+// partial tells whether a script asks for a piece of a page.
+func partial(r *http.Request) bool { return r.Header.Get("Hx-Request-Type") == "partial" }
+
+// from is the place in a list that is asked for.
+func from(r *http.Request) int {
+	n, err := strconv.Atoi(r.FormValue("from"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// next is where a list goes on behind a page of it; 0 if it does not.
+func next(at, shown, all int) int {
+	if at+shown >= all || shown == 0 {
+		return 0
+	}
+	return at + shown
+}
+
+func inodeOf(r *http.Request) uint64 {
+	n, err := strconv.ParseUint(r.PathValue("inode"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// albumsView is a page of albums.
+type albumsView struct {
+	Albums []catalog.Album
+	All    int
+	By     string // artist or title
+	Next   int
+	Unread int
+}
+
+func (s *Server) albums(w http.ResponseWriter, r *http.Request) error {
+	v, at, by := albumsView{By: "artist"}, from(r), catalog.ByArtist
+	if r.FormValue("by") == "title" {
+		v.By, by = "title", catalog.ByTitle
+	}
+	done, err := s.look(w, r, func(c *catalog.Catalog) {
+		v.Albums, v.All = c.Albums(by, at, pageAlbums)
+		v.Unread = c.Unread()
+	})
+	if !done {
+		return err
+	}
+	v.Next = next(at, len(v.Albums), v.All)
+	if partial(r) {
+		return s.fragment(w, r, "albums", "cards", v)
+	}
+	return s.page(w, r, "albums", "Albums", v)
+}
+
+// tracksView is a page of tracks, album by album.
+type tracksView struct {
+	Tracks []trackRow
+	All    int
+	Next   int
+}
+
+func (s *Server) tracks(w http.ResponseWriter, r *http.Request) error {
+	v, at := tracksView{}, from(r)
+	done, err := s.look(w, r, func(c *catalog.Catalog) {
+		var list []catalog.Track
+		list, v.All = c.Page(at, pageRows)
+		v.Tracks = rows(list)
+	})
+	if !done {
+		return err
+	}
+	v.Next = next(at, len(v.Tracks), v.All)
+	if partial(r) {
+		return s.fragment(w, r, "tracks", "rows", v)
+	}
+	return s.page(w, r, "tracks", "Tracks", v)
+}
+
+// albumView is an album.
+type albumView struct {
+	catalog.Album
+	Discs   []disc
+	Formats []string
+	Waiting int  // tracks that are not safe yet
+	Several bool // artists
+}
+
+// disc is the tracks of one disc.
+type disc struct {
+	Number int // 0: the only one
+	Tracks []trackRow
+}
+
+// statesOf is the most tracks of an album whose state is looked up.
+const statesOf = 500
+
+func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
+	var v albumView
+	var tracks []catalog.Track
+	var ok bool
+	done, err := s.look(w, r, func(c *catalog.Catalog) { v.Album, tracks, ok = c.Album(r.PathValue("id")) })
+	if !done {
+		return err
+	}
+	if !ok {
+		return s.notFound(w, r)
+	}
+	v.fill(rows(tracks))
+	for i := range v.Discs {
+		for j := range v.Discs[i].Tracks {
+			t := &v.Discs[i].Tracks[j]
+			if len(tracks) > statesOf {
+				break
+			}
+			if f, err := s.Library.Facts(r.Context(), t.Inode); err == nil && !f.Safe {
+				t.State = f.State
+				v.Waiting++
+			}
+		}
+	}
+	return s.page(w, r, "album", v.Title, v)
+}
+
+// fill puts the tracks of an album on its discs.
+func (v *albumView) fill(tracks []trackRow) {
+	formats := map[string]bool{}
+	for _, t := range tracks {
+		if t.Format != "" && !formats[t.Format] {
+			formats[t.Format] = true
+			v.Formats = append(v.Formats, t.Format)
+		}
+		v.Several = v.Several || t.Artist != v.Artist
+		if n := len(v.Discs); n == 0 || v.Discs[n-1].Number != t.Disc {
+			v.Discs = append(v.Discs, disc{Number: t.Disc})
+		}
+		d := &v.Discs[len(v.Discs)-1]
+		d.Tracks = append(d.Tracks, t)
+	}
+	if len(v.Discs) == 1 {
+		v.Discs[0].Number = 0
+	}
+}

@@ -1,0 +1,107 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/catalog"
+)
+
+// mediaTimeout bounds an answer with sound: a browser that pauses reads no more, and
+// asks anew when it goes on.
+const mediaTimeout = time.Hour
+
+// media answers with the bytes of a track, or a range of them.
+func (s *Server) media(w http.ResponseWriter, r *http.Request) error {
+	var t catalog.Track
+	var ok bool
+	if s.Library == nil {
+		return s.notFound(w, r)
+	}
+	if err := s.Library.Read(r.Context(), func(c *catalog.Catalog) { t, ok = c.Track(inodeOf(r)) }); err != nil {
+		return err
+	}
+	if !ok {
+		return s.notFound(w, r)
+	}
+	f, err := s.Library.Open(r.Context(), t.Inode)
+	if errors.Is(err, ErrNotThere) {
+		return s.notFound(w, r)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(mediaTimeout))
+	h := w.Header()
+	h.Set("Content-Type", strings.SplitN(mediaType(t), ";", 2)[0])
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Etag", `"`+f.Tag+`"`)
+	if r.URL.Query().Has("download") {
+		h.Set("Content-Disposition", attachment(t.File))
+	}
+	http.ServeContent(w, r, "", f.Mtime, f)
+	return nil
+}
+
+// attachment has a browser save what it gets under a name.
+func attachment(name string) string {
+	name = strings.ToValidUTF8(name, "_")
+	if h := mime.FormatMediaType("attachment", map[string]string{"filename": name}); h != "" {
+		return h
+	}
+	return "attachment"
+}
+
+// pictureTypes are the kinds of picture that a browser shows without running anything.
+var pictureTypes = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
+
+// art answers with a picture, if its bytes are those of one.
+func (s *Server) art(w http.ResponseWriter, r *http.Request) error {
+	if s.Library == nil {
+		return s.notFound(w, r)
+	}
+	p, err := s.Library.Picture(r.Context(), inodeOf(r))
+	if err != nil {
+		return noArt(w, err)
+	}
+	w.Header().Set("Cache-Control", "private, no-cache")
+	w.Header().Set("Etag", `"`+p.Tag+`"`)
+	if r.Header.Get("If-None-Match") == `"`+p.Tag+`"` {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	b, err := p.Bytes()
+	if err != nil {
+		return noArt(w, err)
+	}
+	kind := http.DetectContentType(b)
+	if !pictureTypes[kind] {
+		return noArt(w, ErrNotThere)
+	}
+	w.Header().Set("Content-Type", kind)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+	return nil
+}
+
+// noArt answers without a page: the browser shows what stands for a picture. That there
+// is none is no error, and no line in its console.
+func noArt(w http.ResponseWriter, err error) error {
+	h := w.Header()
+	h.Del("Etag")
+	h.Set("Cache-Control", "no-store")
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if errors.Is(err, ErrNotThere) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	http.Error(w, "the picture cannot be had now", http.StatusBadGateway)
+	return nil
+}
