@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -159,23 +160,16 @@ func (s *Server) tracks(w http.ResponseWriter, r *http.Request) error {
 // albumView is an album.
 type albumView struct {
 	catalog.Album
-	Discs   []disc
-	Formats []string
-	Waiting int  // tracks that are not safe yet
-	Several bool // artists
+	Rows     []trackRow
+	Next     int
+	Formats  []string
+	Waiting  int    // tracks that are not safe yet
+	SafeWord string // how the others are called
+	Several  bool   // artists
 }
-
-// disc is the tracks of one disc.
-type disc struct {
-	Number int // 0: the only one
-	Tracks []trackRow
-}
-
-// statesOf is the most tracks of an album whose state is looked up.
-const statesOf = 500
 
 func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
-	var v albumView
+	v, at := albumView{SafeWord: "safe"}, from(r)
 	var tracks []catalog.Track
 	var ok bool
 	done, err := s.look(w, r, func(c *catalog.Catalog) { v.Album, tracks, ok = c.Album(r.PathValue("id")) })
@@ -185,38 +179,46 @@ func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return s.notFound(w, r)
 	}
-	v.fill(rows(tracks))
-	for i := range v.Discs {
-		for j := range v.Discs[i].Tracks {
-			t := &v.Discs[i].Tracks[j]
-			if len(tracks) > statesOf {
-				break
-			}
-			if f, err := s.Library.Facts(r.Context(), t.Inode); err == nil && !f.Safe {
-				t.State = f.State
-				v.Waiting++
-			}
+	v.describe(tracks)
+	v.Rows = rows(tracks)
+	if len(tracks) > 0 && tracks[0].Disc != tracks[len(tracks)-1].Disc {
+		headDiscs(v.Rows)
+	}
+	at = min(at, len(tracks))
+	v.Rows = v.Rows[at:min(at+pageRows, len(tracks))]
+	v.Next = next(at, len(v.Rows), len(tracks))
+	for i := range v.Rows {
+		f, err := s.Library.Facts(r.Context(), v.Rows[i].Inode)
+		switch {
+		case err != nil: // it is gone meanwhile
+		case f.Safe:
+			v.SafeWord = f.State
+		default:
+			v.Rows[i].State = f.State
+			v.Waiting++
 		}
+	}
+	if partial(r) {
+		return s.fragment(w, r, "album", "rows", v)
 	}
 	return s.page(w, r, "album", v.Title, v)
 }
 
-// fill puts the tracks of an album on its discs.
-func (v *albumView) fill(tracks []trackRow) {
-	formats := map[string]bool{}
+// describe tells what the tracks of an album have in common.
+func (v *albumView) describe(tracks []catalog.Track) {
 	for _, t := range tracks {
-		if t.Format != "" && !formats[t.Format] {
-			formats[t.Format] = true
+		if t.Format != "" && !slices.Contains(v.Formats, t.Format) {
 			v.Formats = append(v.Formats, t.Format)
 		}
 		v.Several = v.Several || t.Artist != v.Artist
-		if n := len(v.Discs); n == 0 || v.Discs[n-1].Number != t.Disc {
-			v.Discs = append(v.Discs, disc{Number: t.Disc})
-		}
-		d := &v.Discs[len(v.Discs)-1]
-		d.Tracks = append(d.Tracks, t)
 	}
-	if len(v.Discs) == 1 {
-		v.Discs[0].Number = 0
+}
+
+// headDiscs marks the first track of each disc.
+func headDiscs(list []trackRow) {
+	for i := range list {
+		if i == 0 || list[i].Disc != list[i-1].Disc {
+			list[i].Heads = list[i].Disc
+		}
 	}
 }

@@ -14,6 +14,7 @@ type trackRow struct {
 	catalog.Track
 	Type  string // its media type, by which the browser says whether it can play it
 	State string // if it is not safe yet
+	Heads int    // the disc that it is the first of, where there are several
 }
 
 func rows(list []catalog.Track) []trackRow {

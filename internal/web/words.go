@@ -85,7 +85,7 @@ func ago(t, now time.Time) string {
 
 // clip shortens what stands in a list: tags may hold novels.
 func clip(s string) string {
-	const most = 120 // characters
+	const most = 80 // characters
 	n := 0
 	for i := range s {
 		if n++; n > most {

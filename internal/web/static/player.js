@@ -19,7 +19,8 @@
   // Tracks are in the page as elements with data-track, in the order of a data-queue.
   const trackOf = (el) => {
     const d = el.dataset, box = el.closest("[data-queue]");
-    return {id: d.track, type: d.type, title: d.title, artist: d.artist, seconds: +d.seconds || 0, art: d.art || (box && box.dataset.art) || ""};
+    const text = (what) => (el.querySelector(what) || {textContent: ""}).textContent.trim();
+    return {id: d.track, type: d.type, title: text(".name"), artist: text("[data-by]"), seconds: +d.seconds || 0, art: d.art || (box && box.dataset.art) || ""};
   };
   const tracksAround = (el) => [...(el.closest("[data-queue]") || el.closest("[data-track]").parentNode).querySelectorAll("[data-track]")];
 
