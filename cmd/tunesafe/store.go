@@ -96,6 +96,9 @@ func moveStore(ctx context.Context, e *env, o *moveOptions, where home.Store) er
 		fmt.Fprintf(e.stdout, "the home uses %s already\n", where)
 		return d.use(where, creds, kept)
 	}
+	if old := d.config.Store.LockDays; old > 0 && where.LockDays == 0 {
+		fmt.Fprintf(e.stdout, "the old place locks what is written for %s, and the new one will not: --lock %d has it do so\n", count(int64(old), "day"), old)
+	}
 	m := &move{drive: d, to: to}
 	if err := m.mayEnter(ctx, where); err != nil {
 		return err
