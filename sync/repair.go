@@ -89,7 +89,7 @@ type damaged struct {
 // source may have it some day.
 func (w *Worker) Mend(ctx context.Context, o RepairOptions) (Repaired, error) {
 	m := &mend{w: w, o: o, packs: map[string]*repo.PackBuilder{}}
-	findings, sum, err := repo.Check(ctx, w.o.Store, w.o.Keys, w.o.Index, repo.CheckOptions{Read: o.Read, Kept: w.o.Kept, Progress: o.Progress})
+	findings, sum, err := repo.Check(ctx, w.o.Store, w.o.Keys, w.o.Index, repo.CheckOptions{Read: o.Read, Kept: w.o.Kept, Progress: o.Progress, Recovery: o.Recovery})
 	if err != nil {
 		return m.done, err
 	}
@@ -309,7 +309,7 @@ func (m *mend) account(ctx context.Context, before []repo.Finding) error {
 	if err := m.lostFiles(); err != nil {
 		return err
 	}
-	now, _, err := repo.Check(ctx, m.w.o.Store, m.w.o.Keys, m.w.o.Index, repo.CheckOptions{Kept: m.w.o.Kept})
+	now, _, err := repo.Check(ctx, m.w.o.Store, m.w.o.Keys, m.w.o.Index, repo.CheckOptions{Kept: m.w.o.Kept, Recovery: m.o.Recovery})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package sync
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"maps"
@@ -27,6 +28,12 @@ type hurt struct {
 	rng   *rand.Rand
 	files map[string][]byte // at the top of the drive
 	fed   string            // the folder that feeds the place Music
+
+	known   map[[32]byte]bool // SHA-256 of each state of a file that was stored
+	other   string            // a second device, that wrote before
+	foreign *hurt             // another repository
+
+	otherHome From // of the second device
 }
 
 func newHurt(t testing.TB, seed int64) *hurt { return newHurtIn(t, newWorld(t), seed) }
@@ -42,6 +49,7 @@ func newHurtIn(t testing.TB, w *world, seed int64) *hurt {
 	for i := range 4 {
 		h.outside(fmt.Sprintf("f%d.wav", i), track(h.sound(50_000+i*150_000), fmt.Sprintf("outer %02d", i)))
 	}
+	h.stored(slices.Collect(maps.Keys(h.files))...)
 	d := w.device("mine")
 	h.d = d
 	d.checkpoint = 3
@@ -72,6 +80,10 @@ func (h *hurt) outside(name string, p []byte) {
 	if err := os.WriteFile(filepath.Join(h.fed, name), p, 0o644); err != nil {
 		h.t.Fatal(err)
 	}
+	if h.known == nil {
+		h.known = map[[32]byte]bool{}
+	}
+	h.known[sha256.Sum256(p)] = true
 }
 
 // keys lists the bucket.
@@ -114,22 +126,37 @@ func (h *hurt) remove(key string) {
 	}
 }
 
-// damage does something to an object, at random.
-func (h *hurt) damage(key string) string {
+// damage does something to an object, at random, and to a second one, if two are
+// exchanged. It says what was done to which.
+func (h *hurt) damage(key string, what map[string]string) {
 	p := h.get(key)
-	switch h.rng.IntN(3) {
+	switch way := h.rng.IntN(6); way {
 	case 0:
 		h.remove(key)
-		return "deleted"
+		what[key] = "deleted"
+		return
 	case 1:
 		n := h.rng.IntN(len(p))
 		h.put(key, p[:n])
-		return fmt.Sprintf("cut to %d of %d bytes", n, len(p))
+		what[key] = fmt.Sprintf("cut to %d of %d bytes", n, len(p))
+		return
+	case 2, 3, 4:
+		k, q := h.another(key, way == 4)
+		if q == nil || bytes.Equal(p, q) || what[k] != "" {
+			break
+		}
+		h.put(key, q)
+		what[key] = "replaced by " + k
+		if way == 2 {
+			h.put(k, p)
+			what[k] = "replaced by " + key
+		}
+		return
 	}
 	at := h.rng.IntN(len(p))
 	p[at] ^= 1 << h.rng.IntN(8)
 	h.put(key, p)
-	return fmt.Sprintf("flipped a bit of byte %d of %d", at, len(p))
+	what[key] = fmt.Sprintf("flipped a bit of byte %d of %d", at, len(p))
 }
 
 // check gives what a check that reads all finds, by object.
@@ -138,7 +165,7 @@ func (h *hurt) check() map[string][]repo.Finding {
 	h.d.assemble(h.w.st)
 	defer h.d.closeFiles()
 	found := map[string][]repo.Finding{}
-	list, _, err := repo.Check(context.Background(), h.w.st, h.w.keys, h.d.index, repo.CheckOptions{Read: true, Kept: h.d.w.o.Kept})
+	list, _, err := repo.Check(context.Background(), h.w.st, h.w.keys, h.d.index, repo.CheckOptions{Read: true, Kept: h.d.w.o.Kept, Recovery: h.w.recovery})
 	if err != nil {
 		h.t.Fatal("check:", err)
 	}
@@ -210,6 +237,7 @@ func (h *hurt) believed() {
 	if _, err := d.w.Pull(context.Background()); err != nil {
 		return
 	}
+	h.versions(d)
 	for name, want := range h.files {
 		a, err := Resolve(d.cache, name)
 		if err != nil {
@@ -243,41 +271,56 @@ func (h *hurt) forget(contents, packs bool) {
 	}
 }
 
-// TestRepairAtRandom damages a bucket at random places, some at once. Every one is
-// found; every one that has a source is repaired; none is believed.
+// TestRepairAtRandom damages a bucket of several devices, with a past, at random places, some at once: bits are
+// flipped, objects cut, deleted, exchanged, and replaced by older and foreign ones. Every one is
+// found; every one that has a source is repaired; none is believed, by a new home, in
+// the history, or by the script.
 func TestRepairAtRandom(t *testing.T) {
 	tools.StepByStep(t)
 	seed := tools.Seed(t)
 	places := tools.Count(t, 40, 1000, 20000)
-	for done, world := 0, int64(0); done < places; world++ {
+	done := 0
+	for world := int64(0); done < places; world++ {
 		h := newHurt(t, seed+world)
+		h.grow()
 		for round := 0; round < 5 && done < places; round++ {
 			done += h.round(round)
 		}
 		h.clean()
+		cold := h.w.device("to look back")
+		if whole, failed := h.versions(cold); failed > 0 || whole < len(h.files)+6 {
+			t.Errorf("of the past %d versions can be read, and %d cannot", whole, failed)
+		}
+		cold.close()
 		if t.Failed() {
-			t.FailNow()
+			t.Fatalf("seed %d", seed+world)
 		}
 	}
+	t.Logf("%d places", done)
 }
 
 // round damages up to four places and repairs them.
 func (h *hurt) round(round int) int {
 	h.forget(round%3 == 2, false)
 	keys := h.keys("")
-	keys = slices.DeleteFunc(keys, func(k string) bool { return strings.HasPrefix(k, "devices/") && !strings.Contains(k, h.d.dev.ID) })
+	keys = slices.DeleteFunc(keys, func(k string) bool { return strings.HasPrefix(k, "devices/") && !h.ours(k) })
 	what := map[string]string{}
 	for range 1 + h.rng.IntN(4) {
 		if key := keys[h.rng.IntN(len(keys))]; what[key] == "" {
-			what[key] = h.damage(key)
-			h.t.Logf("%s %s", key, what[key])
+			h.damage(key, what)
 		}
+	}
+	for key, how := range what {
+		h.t.Logf("%s %s", key, how)
 	}
 	if round%2 == 0 {
 		h.believed()
 	}
+	if round == 1 {
+		h.script()
+	}
 	found := h.check()
-	_, cert := what["devices/"+h.d.dev.ID+".age"] // without it no commit can be judged
+	cert := slices.ContainsFunc(slices.Collect(maps.Keys(what)), func(k string) bool { return strings.HasPrefix(k, "devices/") }) // without it no commit can be judged
 	gone := h.condemned()
 	var unread bool // what only a damaged commit names is found once that is back
 	for key := range what {
@@ -289,7 +332,7 @@ func (h *hurt) round(round int) int {
 			h.t.Errorf("%s: %s, and the check did not find it", key, what[key])
 		}
 	}
-	done := h.repair(RepairOptions{Read: true, From: []From{{Dir: h.elsewhere()}}})
+	done := h.repair(RepairOptions{Read: true, Recovery: h.w.recovery, From: []From{h.otherHome, {Dir: h.elsewhere()}}})
 	for _, f := range done.Left {
 		h.t.Errorf("left: %s: %s", f.Object, f.Problem)
 	}

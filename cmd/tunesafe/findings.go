@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
+
+	"filippo.io/age"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/control"
@@ -40,8 +43,12 @@ func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, prog
 	if err != nil {
 		return control.CheckReport{}, err
 	}
+	recovery, err := d.ownRecovery()
+	if err != nil {
+		return control.CheckReport{}, err
+	}
 	findings, sum, err := repo.Check(ctx, d.counted, d.keys, d.index, repo.CheckOptions{
-		Read: r.Read, Kept: d.kept(), Marks: marks, Verified: verified,
+		Recovery: recovery, Read: r.Read, Kept: d.kept(), Marks: marks, Verified: verified,
 		Progress: func(objects, of, bytes, all int64) {
 			progress(control.CheckProgress{Objects: objects, TotalObjects: of, Bytes: bytes, TotalBytes: all})
 		},
@@ -67,6 +74,18 @@ func checkRepository(ctx context.Context, d *drive, r control.CheckRequest, prog
 		err = checkPart(ctx, d, *r.Part, checkAtOnce, progress, &report)
 	}
 	return report, err
+}
+
+// ownRecovery is the recovery key, nil if the home has none.
+func (d *drive) ownRecovery() (age.Identity, error) {
+	key, err := d.home.RecoveryKey()
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return key, nil
 }
 
 func parseMarks(heads []string) (marks []repo.Mark, err error) {

@@ -17,6 +17,9 @@ import (
 type CheckOptions struct {
 	// Read downloads every object and verifies every blob in it.
 	Read bool
+	// Recovery is the recovery key, which tells whether keys/ still gives what it
+	// should; it may be nil.
+	Recovery age.Identity
 	// Kept is what the home keeps of the bucket's small objects; it may be nil.
 	Kept *Kept
 	// Marks are heads that were written down outside this machine. A bucket

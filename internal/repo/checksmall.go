@@ -30,7 +30,12 @@ func (c *checker) checkSmall(ctx context.Context) error {
 			return err
 		case !bytes.Equal(is, was) && damagedCopy(was, is):
 			c.find(KindDamaged, name, ErrCorrupt, "not what this home saw there before")
+		case c.opts.Kept.nameOf(is, name) != name:
+			c.find(KindExchanged, name, ErrCorrupt, "what this home saw as %s before", c.opts.Kept.nameOf(is, name))
 		}
+	}
+	if err := c.checkRecovery(ctx); err != nil {
+		return err
 	}
 	body, err := getAll(ctx, c.st, readmeFile, maxSmall)
 	switch {
@@ -40,6 +45,27 @@ func (c *checker) checkSmall(ctx context.Context) error {
 		return err
 	case err != nil || !bytes.Equal(body, readme):
 		c.find(KindReadme, readmeFile, nil, "not what this version of Tunesafe writes")
+	}
+	return nil
+}
+
+// checkRecovery looks whether the recovery key opens what it should.
+func (c *checker) checkRecovery(ctx context.Context) error {
+	if c.opts.Recovery == nil {
+		return nil
+	}
+	for _, name := range []string{recoveryFile, rootFile} {
+		body, err := getAll(ctx, c.st, name, maxSmall)
+		if errors.Is(err, store.ErrNotExist) || errors.Is(err, ErrCorrupt) {
+			continue // found by checkKeys
+		}
+		if err != nil {
+			return err
+		}
+		text, err := openSealed(name, body, c.opts.Recovery)
+		if err != nil || !c.k.opensRight(name, text) {
+			c.find(KindExchanged, name, ErrCorrupt, "the recovery key does not open it, or not to what it should hold")
+		}
 	}
 	return nil
 }

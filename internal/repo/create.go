@@ -192,6 +192,10 @@ func openRoot(ctx context.Context, st store.Store, k *Keys, name string, identit
 	if err != nil {
 		return nil, err
 	}
+	return k.parseRoot(name, text)
+}
+
+func (k *Keys) parseRoot(name string, text []byte) (ed25519.PrivateKey, error) {
 	seed, ok := strings.CutPrefix(strings.TrimSpace(string(text)), rootTitle)
 	raw, err := b64.DecodeString(seed)
 	if !ok || err != nil || len(raw) != ed25519.SeedSize {

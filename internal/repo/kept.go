@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,6 +33,10 @@ func keepable(name string) bool {
 	return store.CheckKey(name) == nil && (folder == "log" || folder == "keys" || folder == "devices" || name == repoFile)
 }
 
+// keptVersions are how many versions are kept of a file of keys/: what the newest is
+// nobody can tell who has not the key that opens it, so it does not replace the others.
+const keptVersions = 4
+
 // Add keeps an object. Of a name that does not say the SHA-256 of its bytes the
 // newest counts.
 func (k *Kept) Add(name string, body []byte) error {
@@ -54,26 +59,58 @@ func (k *Kept) Add(name string, body []byte) error {
 	if err := os.Rename(file+".new", file); err != nil {
 		return err
 	}
-	for _, old := range k.versions(name) {
-		if old != file {
-			os.Remove(old) // a second version is no harm but that either may be given
+	keep := 1
+	if strings.HasPrefix(name, "keys/") {
+		keep = keptVersions
+	}
+	if all := k.versions(name); len(all) > keep {
+		for _, old := range all[keep:] {
+			os.Remove(old) // if it stays it is no harm
 		}
 	}
 	return nil
 }
 
-// versions lists the files that hold an object.
+// versions lists the files that hold an object, the newest first.
 func (k *Kept) versions(name string) []string {
 	file := filepath.Join(k.dir, name)
 	if _, ok := store.SumOf(name); ok {
 		return []string{file}
 	}
 	all, _ := filepath.Glob(file + "-*")
-	return slices.DeleteFunc(all, func(f string) bool { return !isHex(strings.TrimPrefix(f, file+"-"), 64) })
+	all = slices.DeleteFunc(all, func(f string) bool { return !isHex(strings.TrimPrefix(f, file+"-"), 64) })
+	slices.SortStableFunc(all, func(a, b string) int {
+		x, err := os.Stat(a)
+		y, err2 := os.Stat(b)
+		if err != nil || err2 != nil {
+			return 0
+		}
+		return y.ModTime().Compare(x.ModTime())
+	})
+	return all
 }
 
-// Get gives an object as it lay in the bucket; nil if it is not kept.
+// Get gives an object as it lay in the bucket, the newest version of it; nil if it is
+// not kept.
 func (k *Kept) Get(name string) []byte {
+	if all := k.all(name); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// nameOf gives the name of keys/ under which these bytes are kept, if it is not name.
+func (k *Kept) nameOf(body []byte, name string) string {
+	for _, other := range k.Names("keys/") {
+		if other != name && bytes.Equal(k.Get(other), body) {
+			return other
+		}
+	}
+	return name
+}
+
+// all gives every version that is kept of an object, the newest first.
+func (k *Kept) all(name string) (bodies [][]byte) {
 	if k == nil || !keepable(name) {
 		return nil
 	}
@@ -86,12 +123,13 @@ func (k *Kept) Get(name string) []byte {
 		if !ok {
 			hex.Decode(want[:], []byte(file[len(file)-64:]))
 		}
-		if sha256.Sum256(body) == want {
-			return body
+		if sha256.Sum256(body) != want {
+			os.Remove(file) // this disk damaged it
+			continue
 		}
-		os.Remove(file) // this disk damaged it
+		bodies = append(bodies, body)
 	}
-	return nil
+	return bodies
 }
 
 // Names lists what is kept below prefix.
@@ -107,7 +145,7 @@ func (k *Kept) Names(prefix string) (names []string) {
 		if i := len(name) - 65; i > 0 && name[i] == '-' && isHex(name[i+1:], 64) {
 			name = name[:i]
 		}
-		if keepable(name) {
+		if n := len(names); keepable(name) && (n == 0 || names[n-1] != name) { // several versions follow each other
 			names = append(names, name)
 		}
 		return nil
@@ -179,7 +217,7 @@ func (k *Kept) KeepSmall(ctx context.Context, st store.Store, keys *Keys) error 
 		if err != nil {
 			return err
 		}
-		if keys.saneSmall(name, body) && (was == nil || !damagedCopy(was, body)) {
+		if keys.saneSmall(name, body) && (was == nil || !damagedCopy(was, body)) && k.nameOf(body, name) == name {
 			if err := k.Add(name, body); err != nil {
 				return err
 			}

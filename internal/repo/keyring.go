@@ -281,6 +281,11 @@ func getRecord(ctx context.Context, st store.Store, k *Keys, name string) (info 
 	if err != nil {
 		return info, err
 	}
+	return k.vouched(name, r)
+}
+
+// vouched verifies what a record says.
+func (k *Keys) vouched(name string, r record) (info KeyInfo, err error) {
 	to, err1 := age.ParseX25519Recipient(r.Recipient)
 	added, err2 := time.Parse(time.RFC3339, r.Added)
 	switch {
@@ -301,6 +306,10 @@ func readRecord(ctx context.Context, st store.Store, k *Keys, name string) (r re
 	if err != nil {
 		return r, err
 	}
+	return parseRecord(name, text)
+}
+
+func parseRecord(name string, text []byte) (r record, err error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return r, fmt.Errorf("%s: %w: %w", name, ErrCorrupt, err)
 	}

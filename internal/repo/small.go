@@ -34,6 +34,15 @@ func (k *Keys) saneSmall(name string, body []byte) bool {
 			_, err = k.parseCertificate(name, text, nil)
 		}
 		return err == nil
+	case folder == "keys" && strings.HasSuffix(name, recordEnd):
+		text, err := openSealed(name, body, k.ring.Load().identities...)
+		if err == nil {
+			var r record
+			if r, err = parseRecord(name, text); err == nil {
+				_, err = k.vouched(name, r)
+			}
+		}
+		return err == nil
 	case folder == "keys":
 		_, err := age.ExtractHeader(bytes.NewReader(body))
 		return err == nil && len(body) > headerSize
@@ -198,11 +207,11 @@ func (m *mender) keys(ctx context.Context, recovery age.Identity) error {
 		if err != nil {
 			return err
 		}
-		was := m.kept.Get(name)
+		was := m.k.bestKept(m.kept, name, recovery)
 		switch {
 		case is == nil && !there[keyOf(name)]: // removed on purpose, by another device
 			continue
-		case m.k.goodKeys(name, is, was, recovery):
+		case m.k.goodKeys(name, is, was, recovery) && m.kept.nameOf(is, name) == name:
 			continue
 		case was != nil:
 			err = m.put(ctx, name, was, putBack)
@@ -234,12 +243,41 @@ func (k *Keys) goodKeys(name string, is, was []byte, recovery age.Identity) bool
 		return false
 	}
 	if recovery != nil {
-		_, err := openSealed(name, is, recovery)
+		text, err := openSealed(name, is, recovery)
 		if !errors.Is(err, ErrWrongKey) {
-			return err == nil
+			return err == nil && k.opensRight(name, text)
+		}
+		if _, err := openSealed(name, was, recovery); was != nil && err == nil {
+			return false // it opened with that key before
 		}
 	}
 	return was == nil || !damagedCopy(was, is) || bytes.Equal(was, is)
+}
+
+// opensRight tells whether a file of keys/ that a key opens holds what it should: the
+// keys, or the root key, of this repository.
+func (k *Keys) opensRight(name string, text []byte) bool {
+	if name == rootFile || strings.HasSuffix(name, ".root.age") {
+		_, err := k.parseRoot(name, text)
+		return err == nil
+	}
+	other, err := ParseKeys(text)
+	return err == nil && other.id == k.id
+}
+
+// bestKept is what the home keeps of a file of keys/: of several versions the newest
+// that the recovery key opens, if there is one.
+func (k *Keys) bestKept(kept *Kept, name string, recovery age.Identity) []byte {
+	all := kept.all(name)
+	for _, body := range all {
+		if text, err := openSealed(name, body, recovery); recovery != nil && err == nil && k.opensRight(name, text) {
+			return body
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all[0]
 }
 
 // sealRecovery seals the keys of this home to the recovery key anew.
