@@ -82,8 +82,8 @@ type damaged struct {
 //
 // An object of which the bucket has an older version, or that is kept here as it was
 // uploaded, is put back byte for byte. Of others the
-// blobs are looked for, in this order: in what is left of the object, in the
-// contents here, in the folders that feed the places, and in further sources. What
+// blobs are looked for, in this order: in what is left of the object, in objects of which
+// no commit tells any more, in the contents here, in the folders that feed the places, and in further sources. What
 // is found goes into new objects, and the commit that places them condemns the
 // damaged ones. An object of which a blob was not found is left as it is: another
 // source may have it some day.
@@ -189,7 +189,7 @@ func (m *mend) lookFor(ctx context.Context) error {
 	if err := m.h.users(); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{m.h.remains, m.h.contents, m.h.outside}
+	steps := []func(context.Context) error{m.h.remains, m.h.unplaced, m.h.contents, m.h.outside}
 	for _, from := range m.o.From {
 		if from.Contents != "" {
 			steps = append(steps, func(ctx context.Context) error { return m.h.otherContents(ctx, from.Contents) })

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/history"
@@ -175,4 +177,48 @@ func (h *hurt) another(key string, foreign bool) (string, []byte) {
 // ours tells whether a certificate is of a device whose home is here, or was met.
 func (h *hurt) ours(key string) bool {
 	return strings.Contains(key, h.d.dev.ID) || h.other != "" && strings.Contains(key, h.other)
+}
+
+// TestRepairRefusesRot: bits that the disk of a folder lost, with its size and times as
+// they were, are no source; the file once it is mended is one.
+func TestRepairRefusesRot(t *testing.T) {
+	h := newHurt(t, tools.Seed(t))
+	name := filepath.Join(h.fed, "f2.wav")
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(p []byte) {
+		t.Helper()
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteAt(p, 0)
+		}
+		if err := errors.Join(err, f.Close(), os.Chtimes(name, info.ModTime(), info.ModTime())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotten := bytes.Clone(good)
+	rotten[len(rotten)/2] ^= 0x20
+	write(rotten)
+	h.forget(true, false)
+	var gone []string
+	for _, key := range h.keys("audio/") {
+		h.remove(key)
+		gone = append(gone, key)
+	}
+	done := h.repair(RepairOptions{Read: true, From: []From{{Dir: h.elsewhere()}, {Dir: h.fed}}})
+	if len(done.Lost) != 1 || done.Lost[0].Path != "Music/f2.wav" || done.Lost[0].Kinds[repo.Audio] == 0 || !slices.Contains(done.Lost[0].Whole, repo.Tags) {
+		t.Fatalf("lost %+v of %d objects", done.Lost, len(gone))
+	}
+	h.believed()
+	write(good)
+	if done := h.repair(RepairOptions{Read: true}); len(done.Lost)+len(done.Left) > 0 {
+		t.Fatalf("once it is mended: lost %+v, left %+v", done.Lost, done.Left)
+	}
+	h.clean()
 }

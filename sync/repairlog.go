@@ -176,17 +176,34 @@ func (w *Worker) SayAgain(ctx context.Context) (bool, error) {
 	if settled, err := w.cache.Settled(); err != nil || !settled {
 		return false, errors.Join(err, ErrWaiting)
 	}
-	said := 0
-	if err := w.difference(state, func(c *repo.Commit) error {
-		said++
-		return w.publish(ctx, c, nil)
-	}); err != nil {
-		return true, err
-	}
-	if said == 0 && s.Checkpoint.After(s.NotedAt) {
-		return false, nil
+	if said, err := w.sayDifference(ctx, state); err != nil || said == 0 && s.Checkpoint.After(s.NotedAt) {
+		return err != nil, err
 	}
 	return true, w.checkpoint(ctx)
+}
+
+// sayAll commits whatever the rows here say and the log does not, and makes a checkpoint.
+func (w *Worker) sayAll(ctx context.Context) error {
+	state := repo.NewLogState()
+	if _, _, err := w.survey(ctx, state); err != nil {
+		return err
+	}
+	if settled, err := w.cache.Settled(); err != nil || !settled {
+		return errors.Join(err, ErrWaiting)
+	}
+	if _, err := w.sayDifference(ctx, state); err != nil {
+		return err
+	}
+	return w.checkpoint(ctx)
+}
+
+// sayDifference commits what the rows here say and the log does not, and counts the commits.
+func (w *Worker) sayDifference(ctx context.Context, state *repo.LogState) (said int, err error) {
+	err = w.difference(state, func(c *repo.Commit) error {
+		said++
+		return w.publish(ctx, c, nil)
+	})
+	return said, err
 }
 
 // difference makes commits of what the rows here say and the log does not.

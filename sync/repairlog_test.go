@@ -102,6 +102,11 @@ func (d *device) repaired(st store.Store, o RepairOptions) (done Repaired, err e
 	if _, err := d.w.Pull(ctx); err != nil {
 		return done, err
 	}
+	if o.GiveUp {
+		if _, err := d.w.Rebuild(ctx); err != nil {
+			d.t.Fatal("rebuild:", err)
+		}
+	}
 	if done.GaveUp {
 		if done.Found, done.Names, err = d.w.Rescue(ctx); err != nil {
 			d.t.Fatal("to lost+found:", err)

@@ -31,8 +31,8 @@ store for it, as tunesafe check --read does; without it only what is missing or 
 another size is seen. Files of which bytes are lost are named, and the exit code is
 7; what is left of them stays in the store, as a source may turn up. --give-up says
 that none will: the damaged objects are to be deleted by the next prune, and commits
-that no home has are passed over from then on; files that only those placed are put
-into lost+found.
+that no home has are passed over from then on, what the packs of a checkpoint still
+tell of them is taken in, and files that only those placed are put into lost+found.
 
 The drive must not be mounted. The recovery key is needed only where the home
 holds none, which is the case on every machine but the first.`,

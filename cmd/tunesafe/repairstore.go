@@ -85,6 +85,11 @@ func (d *drive) repairStore(ctx context.Context, e *env, o repairOptions) error 
 		writeLeft(e.stdout, done)
 		return err
 	}
+	if o.giveUp {
+		if err := d.rebuild(ctx, e.stdout); err != nil {
+			return err
+		}
+	}
 	if done.GaveUp {
 		if err := d.rescue(ctx, e.stdout); err != nil {
 			return err
@@ -113,6 +118,17 @@ func (d *drive) repairStore(ctx context.Context, e *env, o repairOptions) error 
 	return nil
 }
 
+// rebuild takes in what the packs of checkpoints tell beyond the log.
+func (d *drive) rebuild(ctx context.Context, w io.Writer) error {
+	return d.settled(ctx, func(ctx context.Context) error {
+		files, err := d.worker.Rebuild(ctx)
+		if files > 0 {
+			fmt.Fprintf(w, "rebuilt from the packs of a checkpoint whose commit is lost: %s\n", count(int64(files), "file"))
+		}
+		return err
+	})
+}
+
 // rescue shows what the commits that were given up hide.
 func (d *drive) rescue(ctx context.Context, w io.Writer) error {
 	found, names, err := d.worker.Rescue(ctx)
@@ -125,10 +141,17 @@ func (d *drive) rescue(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// sayAgain has the log say again what lost commits said. It can only when nothing
-// waits, so that is uploaded before.
+// sayAgain has the log say again what lost commits said.
 func (d *drive) sayAgain(ctx context.Context) error {
-	_, err := d.worker.SayAgain(ctx)
+	return d.settled(ctx, func(ctx context.Context) error {
+		_, err := d.worker.SayAgain(ctx)
+		return err
+	})
+}
+
+// settled does what can be done only when nothing waits: what does is uploaded before.
+func (d *drive) settled(ctx context.Context, do func(context.Context) error) error {
+	err := do(ctx)
 	if !errors.Is(err, tsync.ErrWaiting) {
 		return err
 	}
@@ -139,8 +162,7 @@ func (d *drive) sayAgain(ctx context.Context) error {
 	if err != nil {
 		return timedOut(err)
 	}
-	_, err = d.worker.SayAgain(ctx)
-	return err
+	return do(ctx)
 }
 
 func writeMended(w io.Writer, all []tsync.Mended) {

@@ -217,6 +217,12 @@ func (c *checker) compareIndex(x *Index) error {
 			c.find(KindRolledBack, name, ErrChain, "seen before by this machine, and no longer in the log: the bucket was rolled back or damaged")
 		}
 	}
+	for _, name := range c.opts.Kept.Names("log/") { // the end of a log may be missing, and then only its head is known
+		device, h, err := parseCommitName(name)
+		if err == nil && h.Seq < c.known[device].Seq && c.commits[name] == nil && !c.listedCommits[name] {
+			c.find(KindRolledBack, name, ErrChain, "no longer in the log; this home keeps it")
+		}
+	}
 	for _, row := range x.Unplaced() {
 		c.acked[row.Name] = true
 	}

@@ -270,7 +270,10 @@ func (k *Keys) opensRight(name string, text []byte) bool {
 func (k *Keys) bestKept(kept *Kept, name string, recovery age.Identity) []byte {
 	all := kept.all(name)
 	for _, body := range all {
-		if text, err := openSealed(name, body, recovery); recovery != nil && err == nil && k.opensRight(name, text) {
+		if recovery == nil {
+			break
+		}
+		if text, err := openSealed(name, body, recovery); err == nil && k.opensRight(name, text) {
 			return body
 		}
 	}

@@ -280,6 +280,18 @@ func (s *LogState) Unseen() (rows []DeletedRow) {
 	return rows
 }
 
+// TellsInode tells whether the log says anything of an inode.
+func (s *LogState) TellsInode(ino uint64) bool {
+	_, ok := s.inodes[ino]
+	return ok
+}
+
+// TellsName tells whether the log says anything of a name.
+func (s *LogState) TellsName(r NameRow) bool {
+	_, ok := s.names[NameKey{r.In, r.Name}]
+	return ok
+}
+
 // DiffersInode tells whether the log says something else of an inode, and notes that
 // there is one.
 func (s *LogState) DiffersInode(r InodeRow) bool {
