@@ -112,6 +112,7 @@ func (d *DB) rowsAfter(after []byte) (rows []pair, err error) {
 		for ; k != nil && len(rows) < versionsAtOnce; k, v = c.Next() {
 			rows = append(rows, pair{bytes.Clone(k), bytes.Clone(v)})
 		}
+		d.db.Visited(tx, int64(len(rows)))
 		return nil
 	})
 	return rows, err

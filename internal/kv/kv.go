@@ -42,7 +42,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -90,9 +89,8 @@ type DB struct {
 	file     *os.File // bbolt's
 	reserved int64    // bytes of it that are allocated
 
-	visits  atomic.Int64 // rows read from bbolt
-	flushMu sync.Mutex   // one merge at a time
-	merged  uint64       // number of the newest journal that bbolt holds; of who holds flushMu
+	flushMu sync.Mutex // one merge at a time
+	merged  uint64     // number of the newest journal that bbolt holds; of who holds flushMu
 	wake    chan struct{}
 	stop    chan struct{}
 	done    chan struct{}
@@ -269,7 +267,6 @@ func (d *DB) Get(b Bucket, key []byte) ([]byte, bool, error) {
 	if ok {
 		return e.value, !e.gone, nil
 	}
-	d.visited(1)
 	var v []byte
 	err := d.bolt.View(func(tx *bolt.Tx) error {
 		if p := tx.Bucket(d.names[b]).Get(key); p != nil {

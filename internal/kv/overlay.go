@@ -106,7 +106,7 @@ func (d *DB) Scan(b Bucket, prefix, after []byte, fn func(key, value []byte) boo
 		m := merged{c: tx.Bucket(d.names[b]).Cursor(), prefix: prefix, over: over, keys: keys}
 		m.seek(after)
 		for key, value := m.next(); key != nil; key, value = m.next() {
-			d.visited(1)
+			d.bolt.Visited(tx, 1)
 			if !fn(key, value) {
 				break
 			}

@@ -1,6 +1,7 @@
 // Package mapped is bbolt on a disk that may fail. bbolt reads its file through
 // a mapping; where the disk cannot give a page, the kernel answers with SIGBUS,
-// which would end the program. Here it is an error like any other.
+// which would end the program. Here it is an error like any other. And what was read does
+// not stay in the process's memory for ever: see [DB.Visited].
 package mapped
 
 import (
@@ -21,6 +22,7 @@ type DB struct {
 	*bolt.DB
 	name   string // of its file; bbolt's own is gone once it is closed
 	broken atomic.Bool
+	visits atomic.Int64 // rows read
 }
 
 // ErrBroken: an earlier transaction met a disk that could not be read.
@@ -32,7 +34,10 @@ func New(b *bolt.DB) *DB { return &DB{DB: b, name: b.Path()} }
 // View is DB.View of bbolt.
 func (d *DB) View(fn func(*bolt.Tx) error) (err error) {
 	defer catch(d.name, &err)()
-	return d.DB.View(fn)
+	return d.DB.View(func(tx *bolt.Tx) error {
+		defer d.Visited(tx, 1)
+		return fn(tx)
+	})
 }
 
 // Update is DB.Update of bbolt.
@@ -47,7 +52,10 @@ func (d *DB) Update(fn func(*bolt.Tx) error) (err error) {
 		}
 	}()
 	defer catch(d.name, &err)()
-	err = d.DB.Update(fn)
+	err = d.DB.Update(func(tx *bolt.Tx) error {
+		defer d.Visited(tx, lookEvery) // it may have read much, and is slow anyway
+		return fn(tx)
+	})
 	whole = true
 	return err
 }

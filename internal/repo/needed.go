@@ -97,6 +97,7 @@ func (m *Needs) walk(fn func(rank int, id ID, number uint32, place []byte) error
 		rank := 0
 		c := tx.Bucket(blobsBucket).Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
+			m.x.db.Visited(tx, 1)
 			if err := fn(rank, ID(k[:16]), binary.BigEndian.Uint32(k[16:]), v); err != nil {
 				return err
 			}
@@ -117,6 +118,7 @@ func (m *Needs) Uses() ([]Use, error) {
 	if err := m.flush(); err != nil {
 		return nil, err
 	}
+	m.batch = nil // what follows may need the room
 	uses, err := m.uses()
 	if err != nil {
 		return nil, err
@@ -209,6 +211,7 @@ func (m *Needs) uses() (map[uint32]*Use, error) {
 	err := m.x.db.View(func(tx *bolt.Tx) error {
 		condemned := tx.Bucket(condemnedBucket)
 		return tx.Bucket(objectsBucket).ForEach(func(k, v []byte) error {
+			m.x.db.Visited(tx, 1)
 			o, err := decodeObjectHead(v)
 			number := binary.BigEndian.Uint32(k)
 			is := m.doubted[o.Name] || isCondemned(condemned, nameKey(o.Name))
