@@ -32,6 +32,7 @@ func (p *pruner) rewrite(ctx context.Context, f *found) error {
 				return err
 			}
 		}
+		p.w.o.Reader.Drop(u.Object.Name)
 	}
 	return out.finish()
 }

@@ -42,3 +42,14 @@ func (c *frameCache) add(key frameKey, frame []byte) {
 		c.lru.RemoveOldest()
 	}
 }
+
+// drop takes the frames of a pack away.
+func (c *frameCache) drop(object string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range c.lru.Keys() {
+		if key.object == object {
+			c.lru.Remove(key)
+		}
+	}
+}

@@ -88,6 +88,9 @@ func NewReader(st store.Store, k *Keys, x *Index, packDir string, opts ReaderOpt
 // Close ends requests under way.
 func (r *Reader) Close() { r.cancel() }
 
+// Drop gives up the memory that frames of a pack take, of which no more is to be read.
+func (r *Reader) Drop(object string) { r.frames.drop(object) }
+
 // Blob reads a whole blob and verifies it by its id.
 func (r *Reader) Blob(ctx context.Context, id ID) ([]byte, error) {
 	p, err := r.lookup(id)

@@ -321,6 +321,10 @@ func TestFrameCacheIsBounded(t *testing.T) {
 	if c.used > 1000 || c.lru.Len() != 3 {
 		t.Errorf("%d bytes in %d frames", c.used, c.lru.Len())
 	}
+	c.add(frameKey{"y", 0}, make([]byte, 200))
+	if c.drop("x"); c.used != 200 || c.lru.Len() != 1 {
+		t.Errorf("%d bytes in %d frames after a pack was dropped", c.used, c.lru.Len())
+	}
 }
 
 // readEverything reads all of the blobs, whole and in parts. Whatever comes
