@@ -43,7 +43,7 @@ suite() {
 # Where much happens at once, the race detector looks on. It needs cgo.
 raced='\./(cache|sync(/.*)?|internal/(agent|control|home|kv|repo|store(/.*)?))'
 [ "$tier" = soak ] && raced+='|\./fs' # six times as long
-shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|player|power|web)'
+shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|nights|player|power|web)'
 mapfile -t packages < <(go list ./... | sed "s,^$module,.,")
 pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
 mapfile -t units < <(pick '\./sync'; pick "$raced" | grep -vx '\./sync') # the longest first
@@ -112,7 +112,7 @@ say "shows: the program mounted, killed, cut off and played from"
 # One at a time, as they look at how long things take; but what waits for a network
 # that is away leaves room for those that only mount and compare.
 mapfile -t waiting < <(printf '%s\n' "${shows[@]}" | grep -x './tests/crash')
-mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(agent|feed|format|home|model|nightly|power)')
+mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(agent|feed|format|home|model|nightly|nights|power)')
 mapfile -t alone < <(printf '%s\n' "${shows[@]}" | grep -Fvx -e "$(printf '%s\n' "${waiting[@]}" "${beside[@]}")")
 suite "$(id -un)" -p 1 "${waiting[@]}" &
 suite "$(id -un)" -p 1 "${beside[@]}"

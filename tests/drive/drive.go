@@ -114,13 +114,19 @@ func New(t testing.TB, s *realserver.Server) *Home {
 // NewWith is [New] for another build of the program.
 func NewWith(t testing.TB, s *realserver.Server, program string) *Home {
 	t.Helper()
+	return NewIn(t, s, program, t.TempDir())
+}
+
+// NewIn is [NewWith] in a folder that outlives the test, or did: a home that is there
+// is used as it is.
+func NewIn(t testing.TB, s *realserver.Server, program, base string) *Home {
+	t.Helper()
 	NeedFUSE(t)
-	base := t.TempDir()
 	h := &Home{Dir: filepath.Join(base, "home"), At: filepath.Join(base, "drive"), t: t, program: program}
 	h.env = append(os.Environ(), "TUNESAFE_HOME="+h.Dir, "HOME="+base, "XDG_DATA_HOME=",
 		"AWS_EC2_METADATA_DISABLED=true")
 	h.env = append(h.env, "AWS_ACCESS_KEY_ID="+s.AccessKey, "AWS_SECRET_ACCESS_KEY="+s.SecretKey)
-	if err := os.Mkdir(h.At, 0o755); err != nil {
+	if err := os.MkdirAll(h.At, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.end)

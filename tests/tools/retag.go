@@ -69,6 +69,14 @@ func Retag(t testing.TB, root string, o RetagOptions) []string {
 	return files
 }
 
+// RetagEach gives tracks below root an artist each, by their path relative to root, in
+// place with mutagen.
+func RetagEach(t testing.TB, root string, to map[string]string) {
+	t.Helper()
+	var none any
+	runTags(t, "each", map[string]any{"root": root, "to": to}, &none)
+}
+
 // matches is like [path.Match], but a star also matches slashes.
 func matches(pattern, name string) bool {
 	if pattern == "" {

@@ -2,11 +2,12 @@
 
     tags.py scan  < {"root": ..., "files": [...]}
     tags.py retag < {"root": ..., "files": [...], "from": ..., "to": ..., "limit": N, "copy": bool}
+    tags.py each  < {"root": ..., "to": {file: artist}}
 
 scan prints {file: {title, artist, album, art}}, art being the SHA-256 of the
 first picture. retag sets artist and album artist and prints the list of files
-it edited; with "copy" it edits a copy and renames that over the file. A file
-that fails ends the program.
+it edited; with "copy" it edits a copy and renames that over the file. each gives every
+file an artist of its own. A file that fails ends the program.
 """
 import base64
 import hashlib
@@ -111,4 +112,9 @@ def retag(job):
     return edited
 
 
-json.dump({"scan": scan, "retag": retag}[sys.argv[1]](json.load(sys.stdin)), sys.stdout)
+def each(job):
+    for f, artist in job["to"].items():
+        edit(os.path.join(job["root"], f), artist)
+
+
+json.dump({"scan": scan, "retag": retag, "each": each}[sys.argv[1]](json.load(sys.stdin)), sys.stdout)

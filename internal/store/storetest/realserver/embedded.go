@@ -51,14 +51,14 @@ func serveChild(addr, dir string) int {
 // StartEmbedded starts Tunesafe's own server on an empty folder.
 func StartEmbedded(t testing.TB) *Server {
 	t.Helper()
-	return start(t, "/", embeddedCommand)
+	return start(t, t.TempDir(), "/", embeddedCommand)
 }
 
 // StartEmbeddedUnder starts it under another program, such as strace, that runs
 // the command given behind its own arguments.
 func StartEmbeddedUnder(t testing.TB, program string, args ...string) *Server {
 	t.Helper()
-	return start(t, "/", func(addr, dir string) *exec.Cmd {
+	return start(t, t.TempDir(), "/", func(addr, dir string) *exec.Cmd {
 		inner := embeddedCommand(addr, dir)
 		cmd := exec.Command(program, append(args, inner.Path)...)
 		cmd.Env = inner.Env

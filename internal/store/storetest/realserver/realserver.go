@@ -54,8 +54,14 @@ type Server struct {
 // "--virtual-domain".
 func StartVersity(t testing.TB, options ...string) *Server {
 	t.Helper()
+	return StartVersityIn(t, t.TempDir(), options...)
+}
+
+// StartVersityIn is [StartVersity] on a folder of the caller, with what is in it.
+func StartVersityIn(t testing.TB, dir string, options ...string) *Server {
+	t.Helper()
 	program := find(t, "versitygw", Required())
-	return start(t, "/", func(addr, dir string) *exec.Cmd {
+	return start(t, dir, "/", func(addr, dir string) *exec.Cmd {
 		args := append([]string{"--access", accessKey, "--secret", secretKey, "--port", addr, "--quiet"}, options...)
 		return exec.Command(program, append(args, "posix", dir)...)
 	})
@@ -65,7 +71,7 @@ func StartVersity(t testing.TB, options ...string) *Server {
 func StartVersityVersions(t testing.TB) *Server {
 	t.Helper()
 	program := find(t, "versitygw", Required())
-	return start(t, "/", func(addr, dir string) *exec.Cmd {
+	return start(t, t.TempDir(), "/", func(addr, dir string) *exec.Cmd {
 		return exec.Command(program, "--access", accessKey, "--secret", secretKey, "--port", addr, "--quiet",
 			"posix", "--versioning-dir", t.TempDir(), dir)
 	})
@@ -100,7 +106,7 @@ func (s *Server) MakeVersioned(t testing.TB, bucket string, lock bool) {
 func StartMinIO(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	program := find(t, "minio", Required() && os.Getenv("TUNESAFE_TIER") != "")
-	return start(t, "/minio/health/ready", func(addr, dir string) *exec.Cmd {
+	return start(t, t.TempDir(), "/minio/health/ready", func(addr, dir string) *exec.Cmd {
 		cmd := exec.Command(program, "server", "--quiet", "--address", addr, dir)
 		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+accessKey, "MINIO_ROOT_PASSWORD="+secretKey,
 			"MINIO_BROWSER=off", "MINIO_UPDATE=off")
@@ -123,9 +129,8 @@ func WithMinIO() bool {
 // start runs the command that build returns until something answers at probe.
 // The port is free when it is picked; if another process takes it before the
 // server does, the server ends and the next port is tried.
-func start(t testing.TB, probe string, build func(addr, dir string) *exec.Cmd) *Server {
+func start(t testing.TB, dir, probe string, build func(addr, dir string) *exec.Cmd) *Server {
 	t.Helper()
-	dir := t.TempDir()
 	var failed error
 	for range startTries {
 		addr := freeAddr(t)
