@@ -3,16 +3,13 @@ package nights
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -138,10 +135,7 @@ func (y *years) walk(dir string) {
 // memoryOf tells the most that the process of a drive took.
 func (y *years) memoryOf(h *drive.Home, what string) {
 	y.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Pid()))
-	y.must(err)
-	most, _ := strconv.ParseUint(string(regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)[1]), 10, 64)
-	figure(y.t, "%s: %s of memory", what, humanize.IBytes(most<<10))
+	figure(y.t, "%s: %s of memory", what, size(peakMemory(h.Pid())))
 }
 
 // cold opens the drive in a home that has nothing but the recovery key, and looks back there.

@@ -10,6 +10,7 @@
 package nights
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +20,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -236,18 +237,52 @@ func (y *years) backUp(n night) {
 func (y *years) measure(cmd *exec.Cmd, proxy *s3proxy.Proxy, bucket string) (c cost, err error) {
 	proxy.Reset()
 	began := time.Now()
-	out, err := cmd.CombinedOutput()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return c, err
+	}
+	memory := watchMemory(cmd.Process.Pid)
+	err = cmd.Wait()
+	c.Memory = memory()
 	if err != nil {
-		return c, fmt.Errorf("%q: %w\n%s", cmd.Args, err, out)
+		return c, fmt.Errorf("%q: %w\n%s", cmd.Args, err, out.Bytes())
 	}
 	s := proxy.Reset()
-	c = cost{Wall: time.Since(began).Seconds(), CPU: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
+	c = cost{Memory: c.Memory, Wall: time.Since(began).Seconds(), CPU: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
 		Requests: s.Requests, Puts: s.Ops["PutObject"].Requests, Up: s.Up, Down: s.Down}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		c.Memory = u.Maxrss << 10
-	}
 	c.Stored, err = stored(filepath.Join(y.server.Dir, bucket))
 	return c, err
+}
+
+// watchMemory looks at the most memory that a process took so far until the returned
+// function is called, which gives it. What the kernel tells at a process's end counts that of
+// its parent at the fork, too.
+func watchMemory(pid int) func() int64 {
+	quit, most := make(chan struct{}), make(chan int64)
+	go func() {
+		last := int64(0)
+		for {
+			last = max(last, peakMemory(pid))
+			select {
+			case <-quit:
+				most <- last
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 { close(quit); return <-most }
+}
+
+// peakMemory is the most that a process had in memory; 0 if it is not known any more.
+func peakMemory(pid int) int64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status); found != nil {
+		n, _ := strconv.ParseInt(string(found[1]), 10, 64)
+		return n << 10
+	}
+	return 0
 }
 
 // stored counts the bytes of all objects below a folder of the server.
