@@ -27,6 +27,7 @@ type entry struct {
 	madeBucket bool
 	kept       bool     // the credentials, in the home
 	ignored    []string // storage classes that the store does not keep
+	where      home.Store
 }
 
 // enter makes a repository, or opens the one that is there with the key given.
@@ -36,28 +37,28 @@ type entry struct {
 // between is taken up again with the key it left.
 //
 // A repository that is there is opened with what is typed, if nothing is given.
-func enter(ctx context.Context, e *env, st store.Store, given *secret, where home.Store) (*entry, error) {
+func (b beginning) enter(ctx context.Context, st store.Store) (*entry, error) {
 	there, err := repo.Exists(ctx, st)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case given != nil && !there:
-		return nil, fmt.Errorf("%s %w", where, errNoRepoHere)
-	case given != nil:
-		return unlock(ctx, st, given)
+	case b.given != nil && !there:
+		return nil, fmt.Errorf("%s %w", b.where, errNoRepoHere)
+	case b.given != nil:
+		return unlock(ctx, st, b.given)
 	case there:
-		in, err := resume(ctx, e.home, st, where)
-		if !errors.Is(err, errRepoHere) || !canAsk(e) {
+		in, err := resume(ctx, b.home, st, b.where)
+		if !errors.Is(err, errRepoHere) || b.ask == nil {
 			return in, err
 		}
-		fmt.Fprintf(e.stdout, "%s holds a repository; what opens it?\n", where)
-		if given, err = askSecret(e); err != nil {
+		given, err := b.ask(b.where)
+		if err != nil {
 			return nil, err
 		}
 		return unlock(ctx, st, given)
 	}
-	key, err := e.home.NewRecoveryKey()
+	key, err := b.home.NewRecoveryKey()
 	if err != nil {
 		return nil, err
 	}

@@ -182,19 +182,47 @@ func within(path, dir string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// initHome does the work. config.toml is written last: see package home.
-func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err error) {
-	h := e.home
-	if err := h.Check(); err == nil {
-		return fmt.Errorf("%s is %w", h, home.ErrExists)
+// initHome does what the command line says, and tells of it.
+func initHome(ctx context.Context, e *env, o initOptions, where home.Store) error {
+	if err := e.home.Check(); err == nil {
+		return fmt.Errorf("%s is %w", e.home, home.ErrExists)
 	}
 	given, err := o.read()
 	if err != nil {
 		return err
 	}
+	b := beginning{home: e.home, where: where, given: given, name: o.name, keep: !o.noCredentials}
+	if canAsk(e) {
+		b.ask = func(where home.Store) (*secret, error) {
+			fmt.Fprintf(e.stdout, "%s holds a repository; what opens it?\n", where)
+			return askSecret(e)
+		}
+	}
+	in, err := b.make(ctx)
+	if err != nil {
+		return err
+	}
+	in.tell(e.stdout, e.home, in.where)
+	return nil
+}
+
+// beginning is what a home is made of, by init or by the page.
+type beginning struct {
+	home  home.Home
+	where home.Store
+	creds home.Credentials                  // none: as AWS tools find them
+	keep  bool                              // keep those that last, in the home
+	given *secret                           // opens the repository that is there; nil: a new one is made
+	ask   func(home.Store) (*secret, error) // for that, if there is one all the same; nil: nobody is there
+	name  string                            // of the machine; empty: as the host
+}
+
+// make does the work. config.toml is written last: see package home.
+func (b beginning) make(ctx context.Context) (in *entry, err error) {
+	h := b.home
 	_, statErr := os.Lstat(string(h))
 	if err := h.Create(); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() {
 		if err != nil && errors.Is(statErr, fs.ErrNotExist) {
@@ -203,45 +231,40 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) (err
 	}()
 	lock, err := h.LockNew()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer lock.Unlock()
 
-	st, made, err := openNewStore(ctx, where, given != nil)
+	st, made, err := openNewStore(ctx, b.where, b.creds, b.given != nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer st.Close()
-	creds, kept, err := o.credentials(ctx, st, &where)
+	creds, kept, err := credentialsOf(ctx, st, &b.where, b.keep)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ignored, err := st.TryClasses(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	in, err := enter(ctx, e, st, given, where)
-	if err != nil {
-		return err
+	if in, err = b.enter(ctx, st); err != nil {
+		return nil, err
 	}
 	in.madeBucket, in.ignored, in.kept = made, ignored, kept
-	if where, err = in.followLock(ctx, st, where); err != nil {
-		return err
+	if in.where, err = in.followLock(ctx, st, b.where); err != nil {
+		return nil, err
 	}
-	if err := in.enrol(ctx, st, o.name); err != nil {
-		return err
+	if err := in.enrol(ctx, st, b.name); err != nil {
+		return nil, err
 	}
 	crashpoint.At("init.enrolled")
 	if kept {
 		if err := h.SetCredentials(creds); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := in.save(h, where); err != nil {
-		return err
-	}
-	in.tell(e.stdout, h, where)
-	return nil
+	return in, in.save(h, in.where)
 }
 
 // discard removes a home that init began and could not finish, unless there is
@@ -253,8 +276,7 @@ func discard(h home.Home) {
 }
 
 // openNewStore opens the store and makes its bucket, if that is wanted.
-func openNewStore(ctx context.Context, where home.Store, mustExist bool) (st *home.OpenStore, made bool, err error) {
-	var c home.Credentials
+func openNewStore(ctx context.Context, where home.Store, c home.Credentials, mustExist bool) (st *home.OpenStore, made bool, err error) {
 	if where.Local() {
 		c = home.RandomCredentials()
 	}
@@ -276,14 +298,14 @@ func openNewStore(ctx context.Context, where home.Store, mustExist bool) (st *ho
 	return st, made, nil
 }
 
-// credentials are those in use, and whether the home keeps them. If not, where is
+// credentialsOf gives those in use, and whether the home keeps them. If not, where is
 // told the profile that gave them, for shells that name none.
-func (o *initOptions) credentials(ctx context.Context, st *home.OpenStore, where *home.Store) (c home.Credentials, kept bool, err error) {
+func credentialsOf(ctx context.Context, st *home.OpenStore, where *home.Store, keep bool) (c home.Credentials, kept bool, err error) {
 	found, last, err := st.Credentials(ctx)
 	if err != nil {
 		return home.Credentials{}, false, err
 	}
-	kept = where.Local() || last && !o.noCredentials
+	kept = where.Local() || last && keep
 	if !kept {
 		where.Profile = os.Getenv("AWS_PROFILE")
 	}

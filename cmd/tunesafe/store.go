@@ -75,7 +75,7 @@ func moveStore(ctx context.Context, e *env, o *moveOptions, where home.Store) er
 	}
 	// The new store comes first: once that of the home is open, the environment's
 	// credentials are forgotten.
-	to, made, err := openNewStore(ctx, where, o.copied)
+	to, made, err := openNewStore(ctx, where, home.Credentials{}, o.copied)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func moveStore(ctx context.Context, e *env, o *moveOptions, where home.Store) er
 	if made {
 		fmt.Fprintf(e.stdout, "created the bucket of %s\n", where)
 	}
-	creds, kept, err := o.credentials(ctx, to, &where)
+	creds, kept, err := credentialsOf(ctx, to, &where, !o.noCredentials)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 
 // Sheet is what a page says.
 type Sheet struct {
-	Repository string // its id
+	Repository string // its id; empty on a page that is printed before there is one
 	Root       string // the public half of its root key, by which an exported log is verified
 	Store      string // for people: a bucket's URL, or a folder
 	Bucket     string // empty where the store is a folder of a machine

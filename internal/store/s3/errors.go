@@ -154,3 +154,13 @@ func statusOf(err error) int {
 	}
 	return 0
 }
+
+// Code is the server's own word for what went wrong, one of "Error responses" in the
+// Amazon S3 API reference; empty if it had none. Sentinels are what programs go by;
+// this is to tell people which of their words was wrong.
+func Code(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return ""
+}
