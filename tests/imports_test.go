@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/health":                     {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
 	"internal/renew":                      {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
-	"internal/web":                        {"internal/catalog", "internal/control"},
+	"internal/web":                        {"internal/catalog", "internal/control", "internal/label", "internal/zipstream"},
 	"internal/store/s3":                   {"internal/store"},
 	"internal/store/mem":                  {"internal/store"},
 	"internal/store/storetest":            {"internal/store"},

@@ -50,6 +50,7 @@ var (
 	errDied            = errors.New("the background process ended before the drive was ready")
 	errTimeout         = errors.New("not everything is safe yet")
 	errNotOnDrive      = errors.New("not on the drive")
+	errChangedNow      = errors.New("was changed meanwhile")
 	errOnDrive         = errors.New("lies on the drive itself")
 	errCopied          = errors.New("this home is a copy of another, or was restored: it goes on as a device of its own")
 	errNeedsKey        = errors.New("to go on as a device of its own it needs the recovery key")
@@ -136,6 +137,7 @@ var messages = []message{
 	{is: errDied, hint: "see tunesafe logs"},
 	{is: errTimeout, hint: "tunesafe status shows the progress", exit: exitTimeout},
 	{is: errNotOnDrive, hint: "paths begin at the top of the drive; tunesafe ls lists it"},
+	{is: errChangedNow, hint: "begin again, for what is there now"},
 	{is: errOnDrive, hint: "restore to a folder elsewhere"},
 	{is: errCopied, hint: "nothing is lost; what both changed is on the drive twice, one with the name of this machine"},
 	{is: errNeedsKey, hint: "tunesafe repair --recovery-key FILE; until then nothing is uploaded, and nothing is lost"},

@@ -70,7 +70,7 @@ func (o *owner) openPage(ctx context.Context, w web.Where, r control.WebRequest,
 		return err
 	}
 	server, err := web.New(web.Options{
-		Owner: o, Library: shelf{o.music, o.cache}, Explain: explain, Log: o.log, Version: versionText(), Hosts: slices.Concat(l.Names, r.Hosts),
+		Owner: o, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Hosts: slices.Concat(l.Names, r.Hosts),
 		Password: hash, ReadOnly: r.ReadOnly, Secure: l.Secure,
 	}, l.At)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
-	"github.com/tunesafe/tunesafe/fs"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/history"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -38,7 +37,7 @@ func viewAt(db *history.DB, t time.Time) (*history.View, error) {
 	return v, err
 }
 
-func snapshotName(r history.Rev) string { return r.Time().Format(fs.SnapshotName) }
+func snapshotName(r history.Rev) string { return control.SnapshotName(r.Time()) }
 
 // Snapshots implements [control.Remembering].
 func (o *owner) Snapshots(ctx context.Context, _ control.SnapshotsRequest, progress func(control.PastProgress)) (control.SnapshotsReport, error) {
@@ -140,9 +139,11 @@ func (o *owner) Diff(ctx context.Context, r control.DiffRequest, progress func(c
 	if err != nil {
 		return report, err
 	}
-	a, err := viewAt(db, r.From)
-	if err != nil {
-		return report, err
+	a := db.At(history.Rev{})
+	if !r.From.IsZero() {
+		if a, err = viewAt(db, r.From); err != nil {
+			return report, err
+		}
 	}
 	b, err := viewAt(db, r.To)
 	if err != nil {
@@ -154,7 +155,7 @@ func (o *owner) Diff(ctx context.Context, r control.DiffRequest, progress func(c
 	}
 	changes, err := past.Diff(ctx, a, b, paths)
 	for i := range changes {
-		report.Changes = append(report.Changes, o.diffChange(ctx, &changes[i]))
+		report.Changes = append(report.Changes, o.diffChange(ctx, &changes[i], r.Brief))
 	}
 	if err == nil {
 		report.Gaps, err = o.gaps(ctx, db, r.From, r.To)
@@ -162,7 +163,7 @@ func (o *owner) Diff(ctx context.Context, r control.DiffRequest, progress func(c
 	return report, err
 }
 
-func (o *owner) diffChange(ctx context.Context, c *past.Change) control.DiffChange {
+func (o *owner) diffChange(ctx context.Context, c *past.Change, brief bool) control.DiffChange {
 	d := control.DiffChange{Path: []byte(c.Path())}
 	switch {
 	case c.Before == nil:
@@ -174,7 +175,9 @@ func (o *owner) diffChange(ctx context.Context, c *past.Change) control.DiffChan
 		if c.Moved() {
 			d.Was = []byte(c.Before.Path)
 		}
-		d.Changes = o.past.Words(ctx, &c.Before.Row, &c.After.Row)
+		if !brief {
+			d.Changes = o.past.Words(ctx, &c.Before.Row, &c.After.Row)
+		}
 	}
 	return d
 }

@@ -79,10 +79,13 @@ func (o *owner) Undo(ctx context.Context, r control.UndoRequest, progress func(c
 	}
 	changes, err := o.undoing(ctx, db, r)
 	for i := range changes {
-		report.Changes = append(report.Changes, o.diffChange(ctx, &changes[i]))
+		report.Changes = append(report.Changes, o.diffChange(ctx, &changes[i], r.Brief))
 	}
-	if err != nil || r.DryRun || len(changes) == 0 {
+	if err != nil || len(changes) == 0 {
 		return report, err
+	}
+	if r.DryRun {
+		return report, o.past.MayUndo(o.cache, changes)
 	}
 	err = o.worker.Apart(ctx, func() (err error) {
 		report.Done, err = o.past.Undo(ctx, o.cache, changes)

@@ -34,6 +34,18 @@ type PastGap struct {
 	Until  *time.Time `json:"until,omitempty"` // nil: it was not said again yet
 }
 
+// snapshotForm is how a moment is named.
+const snapshotForm = "2006-01-02T150405Z"
+
+// SnapshotName names a moment, as below .snapshots on the drive.
+func SnapshotName(t time.Time) string { return t.UTC().Format(snapshotForm) }
+
+// ParseSnapshot is the time of a snapshot's name, with all of its second.
+func ParseSnapshot(name string) (time.Time, error) {
+	t, err := time.Parse(snapshotForm, name)
+	return t.Add(time.Second - time.Millisecond), err
+}
+
 // SnapshotsRequest asks for all of them.
 type SnapshotsRequest struct{}
 
@@ -78,9 +90,10 @@ type HistoryVersion struct {
 
 // DiffRequest asks what differs between two moments.
 type DiffRequest struct {
-	From  time.Time `json:"from"`
+	From  time.Time `json:"from"` // the zero time: before everything
 	To    time.Time `json:"to"`
 	Paths [][]byte  `json:"paths,omitempty"` // on the drive, from its top; none is all of it
+	Brief bool      `json:"brief,omitempty"` // without words, for which tags may have to be fetched
 }
 
 // DiffReport is what `tunesafe diff --json` prints.
@@ -107,9 +120,10 @@ type DiffChange struct {
 
 // UndoRequest asks for what was, at and below paths.
 type UndoRequest struct {
-	Since  *time.Time `json:"since,omitempty"` // as it was then; nil: before the last change of each path
-	Paths  [][]byte   `json:"paths,omitempty"` // on the drive, from its top; none is all of it
-	DryRun bool       `json:"dry_run,omitempty"`
+	Since  *time.Time `json:"since,omitempty"`   // as it was then; nil: before the last change of each path
+	Paths  [][]byte   `json:"paths,omitempty"`   // on the drive, from its top; none is all of it
+	DryRun bool       `json:"dry_run,omitempty"` // refused as the deed would be
+	Brief  bool       `json:"brief,omitempty"`   // without words
 }
 
 // UndoReport tells what was done, or would be.

@@ -37,7 +37,9 @@ func (s *Server) media(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer f.Close()
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(mediaTimeout))
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // with which the request, and what it fetches, would end
+	_ = c.SetWriteDeadline(time.Now().Add(mediaTimeout))
 	h := w.Header()
 	h.Set("Content-Type", strings.SplitN(mediaType(t), ";", 2)[0])
 	h.Set("Cache-Control", "private, no-cache")

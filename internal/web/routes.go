@@ -39,6 +39,20 @@ func (s *Server) routes() []route {
 		{pattern: "GET /media/{inode}", do: s.media},
 		{pattern: "GET /art/{inode}", do: s.art},
 
+		{pattern: "GET /time", do: s.calendar, title: "Time", icon: "time"},
+		{pattern: "GET /time/{at}", do: s.night},
+		{pattern: "GET /time/{at}/{path...}", do: s.then},
+		{pattern: "GET /changes/{at}/{path...}", do: s.changed},
+		{pattern: "GET /past/art/{at}/{path...}", do: s.pastArt},
+		{pattern: "GET /past/media/{at}/{path...}", do: s.pastMedia},
+		{pattern: "GET /zip/{at}/{path...}", do: s.zip},
+		{pattern: "GET /restore/{at}/{path...}", do: s.askRestore},
+		{pattern: "POST /restore/{at}/{path...}", do: s.restore},
+		{pattern: "GET /restores/{id}", do: s.restoring},
+		{pattern: "POST /restores/{id}", do: s.stopRestore},
+		{pattern: "GET /undo/{at}/{path...}", do: s.askUndo},
+		{pattern: "POST /undo/{at}/{path...}", do: s.undo},
+
 		{pattern: "GET /setup", do: s.setup, setup: true},
 
 		{pattern: "GET /login", do: s.login, open: true, door: true},

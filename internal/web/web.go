@@ -37,15 +37,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
 
 // Options say what is shown, and to whom.
 type Options struct {
 	Owner    control.Owner // nil: there is no home yet, and only pages for that are shown
 	Library  Library       // nil: there is none to be shown
+	Past     Past          // nil: nothing of it is shown
 	Explain  func(error) *control.Fault
 	Log      *slog.Logger
 	Version  string
@@ -65,6 +68,12 @@ type Server struct {
 	http     http.Server
 	addr     *net.TCPAddr
 	names    map[string]bool // hosts that are answered
+	recall   recall
+	nights   nights
+	restores restores
+	running  sync.WaitGroup // what goes on behind pages
+	sums     zipstream.Sums
+	zips     chan struct{} // holds a value for each archive that is sent
 
 	closing context.Context // of all requests; ends with Close
 	end     context.CancelFunc
@@ -83,7 +92,7 @@ const (
 
 // New makes the page that is asked for at addr.
 func New(o Options, addr *net.TCPAddr) (*Server, error) {
-	s := &Server{Options: o, addr: addr, sessions: newSessions(), limit: newLimiter(), names: hostsOf(addr, o.Hosts)}
+	s := &Server{Options: o, addr: addr, sessions: newSessions(), limit: newLimiter(), zips: make(chan struct{}, zipsAtOnce), names: hostsOf(addr, o.Hosts)}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
@@ -112,6 +121,7 @@ func (s *Server) Serve(l net.Listener) error {
 // Close ends streams and gives other answers a moment to end.
 func (s *Server) Close() error {
 	s.end()
+	defer s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {

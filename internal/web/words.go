@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"strconv"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -29,6 +30,7 @@ var words = template.FuncMap{
 	"number":  func(n int) string { return humanize.Comma(int64(n)) },
 	"long":    long,
 	"spent":   spent,
+	"short":   short,
 }
 
 // timeOf takes a time or a pointer to one, as the control calls have both.
@@ -116,4 +118,15 @@ func spent(seconds float64) string {
 	default:
 		return humanize.Comma(n/60) + " hours"
 	}
+}
+
+// short is a count that fits into a small place: 12, 3k.
+func short(n int) string {
+	switch {
+	case n >= 1_000_000:
+		return strconv.Itoa(n/1_000_000) + "M"
+	case n >= 1000:
+		return strconv.Itoa(n/1000) + "k"
+	}
+	return strconv.Itoa(n)
 }

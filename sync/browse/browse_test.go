@@ -23,6 +23,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/catalog"
+	"github.com/tunesafe/tunesafe/internal/label"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/mem"
@@ -364,7 +365,7 @@ func TestIdle(t *testing.T) {
 
 func TestUnwrap(t *testing.T) {
 	for _, b := range [][]byte{nil, []byte("A"), []byte("AAAA"), []byte("AAAAAAAAAAAA"), []byte("AAAAA////w=="), picture(1, 100)} {
-		if got := unwrap(b); len(got) > len(b) {
+		if got := label.Picture(b); len(got) > len(b) {
 			t.Errorf("%q: %q", b, got)
 		}
 	}

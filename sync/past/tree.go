@@ -8,6 +8,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/history"
+	"github.com/tunesafe/tunesafe/internal/label"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	tsync "github.com/tunesafe/tunesafe/sync"
 )
@@ -164,3 +165,39 @@ func (t *Tree) OpenToRestore(ino cache.Ino) (tsync.RestoreFile, error) {
 
 // Release is Close.
 func (f *File) Release() error { return f.Close() }
+
+// Version is another for another version of an inode.
+func (t *Tree) Version(ino cache.Ino) (string, error) {
+	_, since, err := t.v.Inode(ino)
+	return fmt.Sprintf("%x-%x", ino, since[:]), notExist(err)
+}
+
+// Label reads what a file said of itself then.
+func (t *Tree) Label(ctx context.Context, ino cache.Ino) (label.Label, error) {
+	row, _, err := t.v.Inode(ino)
+	if err != nil {
+		return label.Label{}, notExist(err)
+	}
+	return t.p.Label(ctx, &row)
+}
+
+// Picture reads the first picture that a file had in it then; [cache.ErrNotExist] if there
+// was none, or only larger ones than most bytes.
+func (t *Tree) Picture(ctx context.Context, ino cache.Ino, most int64) ([]byte, error) {
+	f, err := t.Open(ctx, ino)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	n := slices.IndexFunc(f.recipe.Parts, func(p cache.Part) bool { return p.Kind == repo.Art && p.Size <= most })
+	if n < 0 {
+		return nil, fmt.Errorf("a picture: %w", cache.ErrNotExist)
+	}
+	b := make([]byte, f.recipe.Parts[n].Size)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.readPart(ctx, n, 0, b); err != nil {
+		return nil, f.why(n, err)
+	}
+	return label.Picture(b), nil
+}

@@ -105,15 +105,23 @@ func within(p, dir string) bool {
 //
 // The caller sees to it that nothing is committed meanwhile: so it is one version.
 func (p *Past) Undo(ctx context.Context, c *cache.Cache, changes []Change) (done int, err error) {
+	if err := p.MayUndo(c, changes); err != nil {
+		return 0, err
+	}
+	return newUndo(c, changes).all(ctx)
+}
+
+// MayUndo tells why [Past.Undo] would refuse.
+func (p *Past) MayUndo(c *cache.Cache, changes []Change) error {
 	if waits, err := c.LabourWaits(); err != nil || waits {
-		return 0, errors.Join(err, orNil(waits, ErrWaits))
+		return errors.Join(err, orNil(waits, ErrWaits))
 	}
 	for i := range changes {
 		if err := p.mayUndo(c, &changes[i]); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return newUndo(c, changes).all(ctx)
+	return nil
 }
 
 func orNil(is bool, err error) error {
