@@ -133,9 +133,9 @@ type nights struct {
 // nightsKept is how many are kept.
 const nightsKept = 2
 
-// nightDiff is what a night changed, without words.
+// nightDiff is what a night changed, without words; or one moment of it.
 type nightDiff struct {
-	day     string
+	day     string // or the name of a snapshot
 	of      int // moments that were known
 	before  *control.Snapshot
 	moments []control.Snapshot
@@ -172,7 +172,11 @@ func (s *Server) nightOf(r *http.Request, day string, report control.SnapshotsRe
 	}
 	n := &nightDiff{day: day, of: len(report.Snapshots), gaps: report.Gaps}
 	for i, m := range report.Snapshots {
-		switch key := dayOf(m); {
+		key := m.Name
+		if len(day) == len(dayForm) {
+			key = dayOf(m)
+		}
+		switch {
 		case key < day:
 			n.before, n.older = &report.Snapshots[i], key
 		case key == day:
@@ -241,13 +245,16 @@ func (g *group) add(i int, c *control.DiffChange) {
 	}
 }
 
-// nightView is a night.
+// nightView is a night, or one moment of it.
 type nightView struct {
 	Day     time.Time
+	One     bool   // moment
+	Key     string // of the address
+	Title   string
 	Moments []control.Snapshot
 	Before  string // the moment before it, for the undoing
 	After   string
-	Older   string // days with changes
+	Older   string // days or moments with changes
 	Newer   string
 	Groups  []group
 	All     int
@@ -262,14 +269,16 @@ const groupsShown = 40 // at once
 // night shows what was changed on a day, folder by folder.
 func (s *Server) night(w http.ResponseWriter, r *http.Request) error {
 	at := r.PathValue("at")
-	day, err := time.ParseInLocation(dayForm, at, time.Local)
-	if err != nil {
-		if _, _, err := momentOf(r); err != nil {
-			return s.lost(w, r, err)
-		}
-		http.Redirect(w, r, address("time", at, "/"), http.StatusSeeOther)
-		return nil
+	v := nightView{Key: at}
+	var err error
+	if v.Day, err = time.ParseInLocation(dayForm, at, time.Local); err == nil {
+		v.Title = v.Day.Format("Monday 2 January 2006")
+	} else if _, v.Day, err = momentOf(r); err == nil && !v.Day.IsZero() {
+		v.One, v.Title = true, v.Day.Local().Format("2 January 2006, 15:04:05")
+	} else {
+		return s.lost(w, r, errNotFound)
 	}
+	v.Day = v.Day.Local()
 	report, done, err := s.snapshots(w, r)
 	if !done {
 		return err
@@ -278,7 +287,7 @@ func (s *Server) night(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := nightView{Day: day, Moments: n.moments, Older: n.older, Newer: n.newer, All: len(n.groups), Gaps: n.gaps}
+	v.Moments, v.Older, v.Newer, v.All, v.Gaps = n.moments, n.older, n.newer, len(n.groups), n.gaps
 	if n.before != nil {
 		v.Before = n.before.Name
 	}
@@ -295,7 +304,7 @@ func (s *Server) night(w http.ResponseWriter, r *http.Request) error {
 	if to < len(n.groups) {
 		v.Next = to
 	}
-	return s.page(w, r, "night", day.Format("Monday 2 January 2006"), v)
+	return s.page(w, r, "night", v.Title, v)
 }
 
 // changedView is what a night changed in a folder, in words and pictures.
