@@ -136,7 +136,7 @@ const nightsKept = 2
 // nightDiff is what a night changed, without words; or one moment of it.
 type nightDiff struct {
 	day     string // or the name of a snapshot
-	of      int // moments that were known
+	of      int    // moments that were known
 	before  *control.Snapshot
 	moments []control.Snapshot
 	older   string
