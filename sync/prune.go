@@ -153,13 +153,8 @@ func (p *pruner) begin(ctx context.Context) (err error) {
 	if err := w.resend(ctx); err != nil {
 		return err
 	}
-	settling, err := w.cache.Meta(settlingKey)
-	half, err2 := w.Halfway()
-	if err := errors.Join(err, err2); err != nil {
+	if err := w.settledDown(); err != nil {
 		return err
-	}
-	if half || len(settling) > 0 {
-		return ErrUnsettled
 	}
 	if err := w.bucket.check(ctx, w); err != nil {
 		return err

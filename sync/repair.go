@@ -20,8 +20,12 @@ type RepairOptions struct {
 	Recovery age.Identity // nil: none
 	From     []From       // further sources
 	GiveUp   bool         // name what no source has as lost, and condemn what held it
+	Suspects []string     // objects that were found damaged before, to be read in any case
 
 	Progress func(objects, ofObjects, bytes, ofBytes int64) // of the reading; may be nil
+	Verified func(object string, err error)                 // of each object that is read; may be nil
+
+	beside bool // the drive is in use: see [Worker.MendBeside]
 }
 
 // From is a folder in which lost bytes may be found: any folder with music, or
@@ -68,6 +72,9 @@ type mend struct {
 	packs   map[string]*repo.PackBuilder
 	sound   *repo.AudioBuilder
 	redo    bool // a checkpoint lost some of its rows
+
+	at   string             // which source is looked through
+	from map[repo.ID]string // in which a blob was found
 }
 
 // damaged is an object that is not there, or not as it was written.
@@ -88,8 +95,8 @@ type damaged struct {
 // damaged ones. An object of which a blob was not found is left as it is: another
 // source may have it some day.
 func (w *Worker) Mend(ctx context.Context, o RepairOptions) (Repaired, error) {
-	m := &mend{w: w, o: o, packs: map[string]*repo.PackBuilder{}}
-	findings, sum, err := repo.Check(ctx, w.o.Store, w.o.Keys, w.o.Index, repo.CheckOptions{Read: o.Read, Kept: w.o.Kept, Progress: o.Progress, Recovery: o.Recovery})
+	m := &mend{w: w, o: o, packs: map[string]*repo.PackBuilder{}, from: map[repo.ID]string{}}
+	findings, sum, err := m.check(ctx)
 	if err != nil {
 		return m.done, err
 	}
@@ -104,7 +111,10 @@ func (w *Worker) Mend(ctx context.Context, o RepairOptions) (Repaired, error) {
 			return m.done, err
 		}
 	}
-	if err := m.lookFor(ctx); err != nil {
+	if err := m.lookFor(ctx, func(id repo.ID, s *sought, p []byte) error { return m.keep(ctx, id, s.kind, p) }); err != nil {
+		return m.done, err
+	}
+	if err := m.flush(ctx); err != nil {
 		return m.done, err
 	}
 	if err := m.finish(ctx); err != nil {
@@ -117,6 +127,34 @@ func (w *Worker) Mend(ctx context.Context, o RepairOptions) (Repaired, error) {
 		m.note("checkpoints/", "made a new checkpoint")
 	}
 	return m.done, m.account(ctx, findings)
+}
+
+// check examines the bucket, and reads what was found damaged before.
+func (m *mend) check(ctx context.Context) ([]repo.Finding, repo.Summary, error) {
+	w, o := m.w, m.o
+	findings, sum, err := repo.Check(ctx, w.o.Store, w.o.Keys, w.o.Index, repo.CheckOptions{
+		Read: o.Read, Kept: w.o.Kept, Progress: o.Progress, Verified: o.Verified, Recovery: o.Recovery})
+	if err != nil || o.Read {
+		return findings, sum, err
+	}
+	for _, name := range o.Suspects {
+		if slices.ContainsFunc(findings, func(f repo.Finding) bool { return f.Object == name && !f.Harmless }) {
+			continue
+		}
+		used, err := repo.VerifyObject(ctx, w.o.Store, w.o.Keys, w.o.Index, name)
+		switch {
+		case err == nil || !used:
+			continue
+		case !repo.IsFinding(err):
+			return findings, sum, err
+		}
+		f := repo.Finding{Kind: repo.KindOf(err), Object: name, Problem: strings.TrimPrefix(err.Error(), name+": "), Err: repo.ErrCorrupt}
+		if errors.Is(err, repo.ErrMissing) {
+			f.Err = repo.ErrMissing
+		}
+		findings = append(findings, f)
+	}
+	return findings, sum, nil
 }
 
 func (m *mend) note(object, how string) {
@@ -143,13 +181,8 @@ func (m *mend) finding(ctx context.Context, f repo.Finding) error {
 		m.note(row.Name, how)
 		return err
 	}
-	body := m.w.o.Reader.Kept(row.Name, row.Kind)
-	for _, from := range m.o.From {
-		if body == nil && from.Packs != "" {
-			body = repo.KeptPack(from.Packs, row.Name, row.Kind)
-		}
-	}
-	if int64(len(body)) != row.Size {
+	body := m.uploaded(row)
+	if body == nil {
 		return nil
 	}
 	if err := m.w.send(ctx, row.Name, body); err != nil {
@@ -160,9 +193,26 @@ func (m *mend) finding(ctx context.Context, f repo.Finding) error {
 	return nil
 }
 
+// uploaded is an object as it was uploaded, if that is kept; else nil.
+func (m *mend) uploaded(row repo.ObjectRow) []byte {
+	body := m.w.o.Reader.Kept(row.Name, row.Kind)
+	for _, from := range m.o.From {
+		if body == nil && from.Packs != "" {
+			body = repo.KeptPack(from.Packs, row.Name, row.Kind)
+		}
+	}
+	if int64(len(body)) != row.Size {
+		return nil
+	}
+	return body
+}
+
 // lookFor looks for the blobs of damaged objects that could not be put back.
-func (m *mend) lookFor(ctx context.Context) error {
-	m.h = &harvest{w: m.w, want: map[repo.ID]*sought{}, found: func(id repo.ID, s *sought, p []byte) error { return m.keep(ctx, id, s.kind, p) }}
+func (m *mend) lookFor(ctx context.Context, found func(repo.ID, *sought, []byte) error) error {
+	m.h = &harvest{w: m.w, want: map[repo.ID]*sought{}, found: func(id repo.ID, s *sought, p []byte) error {
+		m.from[id] = m.at
+		return found(id, s, p)
+	}}
 	bad := map[string]bool{}
 	for _, d := range m.damaged {
 		bad[d.row.Name] = !d.back
@@ -189,23 +239,31 @@ func (m *mend) lookFor(ctx context.Context) error {
 	if err := m.h.users(); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{m.h.remains, m.h.unplaced, m.h.contents, m.h.outside}
+	type source struct {
+		name string
+		look func(context.Context) error
+	}
+	steps := []source{
+		{"what is left of the object", m.h.remains}, {"objects that no commit tells of", m.h.unplaced},
+		{"what this computer keeps", m.h.contents}, {"the folders that are backed up", m.h.outside},
+	}
 	for _, from := range m.o.From {
 		if from.Contents != "" {
-			steps = append(steps, func(ctx context.Context) error { return m.h.otherContents(ctx, from.Contents) })
+			steps = append(steps, source{from.Dir, func(ctx context.Context) error { return m.h.otherContents(ctx, from.Contents) }})
 		} else {
-			steps = append(steps, func(ctx context.Context) error { return m.h.folder(ctx, from.Dir) })
+			steps = append(steps, source{from.Dir, func(ctx context.Context) error { return m.h.folder(ctx, from.Dir) }})
 		}
 	}
 	for _, step := range steps {
 		if m.h.left() == 0 {
 			break
 		}
-		if err := step(ctx); err != nil {
+		m.at = step.name
+		if err := step.look(ctx); err != nil {
 			return err
 		}
 	}
-	return m.flush(ctx)
+	return nil
 }
 
 // keep puts a blob that was found into an object.

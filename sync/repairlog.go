@@ -77,7 +77,7 @@ func (w *Worker) MendLog(ctx context.Context, o RepairOptions) (done Repaired, e
 		}
 		done.Mended = append(done.Mended, Mended{name, "put back as it was"})
 	}
-	return done, w.noteLost(ctx, s, known, lost, o.GiveUp, &done)
+	return done, w.noteLost(ctx, s, known, lost, o, &done)
 }
 
 // takeKept copies what other homes keep.
@@ -121,7 +121,7 @@ func (w *Worker) survey(ctx context.Context, state *repo.LogState) (*repo.LogSur
 // taken in. Others are left: the home that made them may have them. Only who gives
 // them up has them named too, and then what they said is lost, but for what other commits
 // and checkpoints say.
-func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[string]repo.Head, lost []string, giveUp bool, done *Repaired) error {
+func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[string]repo.Head, lost []string, o RepairOptions, done *Repaired) error {
 	var note []string
 	how := map[string]string{}
 	for _, name := range lost {
@@ -132,9 +132,13 @@ func (w *Worker) noteLost(ctx context.Context, s *repo.LogSurvey, known map[stri
 		switch {
 		case s.Noted[name]:
 			continue
+		case o.beside:
+			done.Left = append(done.Left, repo.Finding{Object: name, Err: repo.ErrCorrupt,
+				Problem: "no copy of it is kept here: what it said can be said again when the drive is not in use, by tunesafe repair --bucket"})
+			continue
 		case h.Seq <= known[device].Seq:
 			how[name] = "nobody keeps it: a new commit names it as lost, and says again what is known of it"
-		case giveUp:
+		case o.GiveUp:
 			done.GaveUp = true
 			how[name] = "given up: a new commit names it as lost; what it said is not known here"
 		default:

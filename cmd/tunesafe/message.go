@@ -57,6 +57,7 @@ var (
 	errOtherDevice     = errors.New("another device wrote within the last day")
 	errProblems        = errors.New("the repository has problems")
 	errUnrepaired      = errors.New("not all could be put right")
+	errGiveUpBeside    = errors.New("what is lost cannot be given up while the drive is in use")
 	errNoRecoveryKey   = errors.New("this home holds no recovery key")
 	errManyPaths       = errors.New("two paths would be restored under one name")
 	errOwnDrive        = errors.New("is on the drive itself")
@@ -144,6 +145,7 @@ var messages = []message{
 	{is: tsync.ErrCloned, hint: "unmount the drive and mount it again: the home goes on as a device of its own, and nothing is lost"},
 	{is: errOtherDevice, hint: "where both change the same file the newer change wins; the older one stays in the repository"},
 	{is: errProblems, hint: "tunesafe repair --bucket puts back what this home, the folders or others still have; until then keep the bucket as it is", exit: exitFound},
+	{is: errGiveUpBeside, hint: "end what serves the home first: tunesafe unmount, or the agent; then tunesafe repair --bucket --give-up"},
 	{is: errUnrepaired, exit: exitFound, hint: "name folders or homes that may have what is lost: --from DIR; if there is none, --give-up ends the search"},
 	{is: errNoRecoveryKey, hint: "it is in the home that created the repository, and wherever you keep your copy"},
 	{is: errManyPaths, hint: "restore them one by one"},

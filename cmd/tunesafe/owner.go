@@ -50,6 +50,7 @@ type owner struct {
 
 	feeding    sync.Mutex // held by a backup of folders, from its beginning to its end
 	rehearsing sync.Mutex // held by a rehearsal
+	repairing  sync.Mutex // held by a repair
 }
 
 var _ control.Owner = (*owner)(nil)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
 )
 
@@ -34,7 +35,8 @@ that none will: the damaged objects are to be deleted by the next prune, and com
 that no home has are passed over from then on, what the packs of a checkpoint still
 tell of them is taken in, and files that only those placed are put into lost+found.
 
-The drive must not be mounted. The recovery key is needed only where the home
+With --bucket the drive may be mounted, but then lost commits of the log are left
+alone; for all else it must not be. The recovery key is needed only where the home
 holds none, which is the case on every machine but the first.`,
 	bind: bindRepair,
 }
@@ -62,6 +64,15 @@ func bindRepair(f *pflag.FlagSet) action {
 }
 
 func repair(ctx context.Context, e *env, o repairOptions) error {
+	if o.store && o.key == nil {
+		client, err := control.Dial(ctx, e.home.RunDir())
+		if err == nil {
+			return repairFromHere(ctx, e, o, client.Repair)
+		}
+		if !errors.Is(err, control.ErrNoOwner) {
+			return err
+		}
+	}
 	d, err := openToRepair(ctx, e.home, o.key)
 	if errors.Is(err, cache.ErrDamaged) {
 		d, err = setAside(ctx, e, o.key, err)
@@ -70,9 +81,12 @@ func repair(ctx context.Context, e *env, o repairOptions) error {
 		return err
 	}
 	if o.store {
-		return errors.Join(d.repairStore(ctx, e, o), d.Close())
+		own := &owner{drive: d}
+		return errors.Join(repairFromHere(ctx, e, o, func(ctx context.Context, r control.RepairRequest, progress func(control.RepairProgress)) (control.RepairReport, error) {
+			return own.repairStore(ctx, r, o.key, progress)
+		}), d.Close())
 	}
-	return errors.Join(d.repair(ctx, e), d.Close())
+	return errors.Join(d.repairHome(ctx, func(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) }), d.Close())
 }
 
 func openToRepair(ctx context.Context, h home.Home, key *secret) (*drive, error) {
@@ -98,20 +112,21 @@ func setAside(ctx context.Context, e *env, key *secret, why error) (*drive, erro
 	return openToRepair(ctx, e.home, key)
 }
 
-func (d *drive) repair(ctx context.Context, e *env) error {
+// repairHome has the home take in what it lacks, and tells what became of it.
+func (d *drive) repairHome(ctx context.Context, tell func(string, ...any)) error {
 	pulled, warning, err := d.takeIn(ctx)
 	if err := errors.Join(err, warning); err != nil {
 		return err
 	}
 	if pulled.Copied {
-		fmt.Fprintf(e.stdout, "this home was a copy: it is device %s now\n", d.worker.Device().ID)
+		tell("this home was a copy: it is device %s now", d.worker.Device().ID)
 	}
 	for _, name := range pulled.Beside {
-		fmt.Fprintf(e.stdout, "changed here and in the other copy, and kept beside: %s\n", name)
+		tell("changed here and in the other copy, and kept beside: %s", name)
 	}
 	for _, name := range d.found {
-		fmt.Fprintf(e.stdout, "not uploaded before, and kept: %s\n", name)
+		tell("not uploaded before, and kept: %s", name)
 	}
-	fmt.Fprintf(e.stdout, "the home is in order: tunesafe mount DIR%s\n", homeFlag(d.home))
+	tell("the home is in order: tunesafe mount DIR%s", homeFlag(d.home))
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/history"
+	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/label"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	tsync "github.com/tunesafe/tunesafe/sync"
@@ -22,56 +23,55 @@ var partWords = map[string]string{
 	repo.IndexPart: "its tables", repo.Probe: "its tables", repo.Seals: "its checksums",
 }
 
-// writeLost names the files that lost bytes: what of each is lost and what is there, and
+// lost tells of the files that lost bytes: what of each is lost and what is there, and
 // the newest version that is whole.
-func (d *drive) writeLost(ctx context.Context, e *env, done tsync.Repaired) error {
+func (o *owner) lost(ctx context.Context, done tsync.Repaired, report *control.RepairReport) error {
 	if len(done.LostBlobs) == 0 {
 		return nil
 	}
-	o := &owner{drive: d}
 	db, err := o.recall(ctx, func(control.PastProgress) {})
 	if err != nil {
-		fmt.Fprintf(e.stdout, "note: earlier versions cannot be looked for: %s\n", oneLine(err.Error()))
+		report.Notes = append(report.Notes, "earlier versions cannot be looked for: "+oneLine(err.Error()))
 		db = nil
 	}
 	for _, f := range done.Lost {
-		fmt.Fprintf(e.stdout, "lost: %s: no source has %s\n", d.fileWords(f), lossWords(f))
-		if db == nil {
-			continue
+		l := control.LostFile{Path: []byte("/" + f.Path), Is: o.is(f), What: lossWords(f), Sought: db != nil}
+		if db != nil {
+			if l.Whole, err = o.lastWhole(ctx, db, f, done.LostBlobs); err != nil {
+				return err
+			}
 		}
-		if err := d.writeWhole(ctx, e, db, f, done.LostBlobs); err != nil {
-			return err
-		}
+		report.Lost = append(report.Lost, l)
 	}
 	if db == nil {
 		return nil
 	}
-	return writeLostVersions(e.stdout, db, done)
+	report.LostVersions, report.LostOf, err = lostVersions(db, done)
+	return err
 }
 
-// fileWords is the path of a file, with artist and title if they are known here.
-func (d *drive) fileWords(f tsync.LostFile) string {
-	words := "/" + oneLine(f.Path)
+// is gives artist and title of a file, if they are known here.
+func (d *drive) is(f tsync.LostFile) string {
 	b, err := d.cache.Label(f.Ino)
 	if err != nil {
-		return words
+		return ""
 	}
 	l, err := label.Decode(b)
 	if err != nil {
-		return words
+		return ""
 	}
-	return words + labelWords(l)
+	return labelWords(l)
 }
 
-// labelWords is what a track says of itself, in brackets; empty if that is nothing.
+// labelWords is what a track says of itself; empty if that is nothing.
 func labelWords(l label.Label) string {
 	switch {
 	case l.Title == "":
 		return ""
 	case l.Artist == "":
-		return " (" + oneLine(l.Title) + ")"
+		return oneLine(l.Title)
 	}
-	return " (" + oneLine(l.Artist) + ": " + oneLine(l.Title) + ")"
+	return oneLine(l.Artist) + ": " + oneLine(l.Title)
 }
 
 // lossWords tells what of a file is lost, and what is there.
@@ -100,42 +100,56 @@ func wordOfPart(kind string) string {
 	return "its " + kind
 }
 
-// writeWhole names the newest version of a file that is whole, and what brings it back.
-func (d *drive) writeWhole(ctx context.Context, e *env, db *history.DB, f tsync.LostFile, lost map[repo.ID]bool) error {
+// lastWhole finds the newest version of a file that is whole; nil if none is.
+func (d *drive) lastWhole(ctx context.Context, db *history.DB, f tsync.LostFile, lost map[repo.ID]bool) (*control.LastWhole, error) {
 	v, err := d.past.LastWhole(ctx, db, f.Ino, lost)
-	if err != nil {
-		return err
+	if err != nil || v == nil {
+		return nil, err
 	}
-	if v == nil {
-		fmt.Fprintln(e.stdout, "    no earlier version of it is whole either")
-		return nil
-	}
-	at := v.Moment.Time().Format("2006-01-02T15:04:05.000Z")
-	is := ""
+	w := &control.LastWhole{Snapshot: snapshotName(v.Moment), Time: v.Moment.Time(), Path: []byte(v.Path)}
 	if l, err := d.past.Label(ctx, &v.Row); err == nil {
-		is = labelWords(l)
+		w.Is = labelWords(l)
 	}
-	fmt.Fprintf(e.stdout, "    whole in %s%s: tunesafe restore%s --at %s %s DEST\n", snapshotName(v.Moment), is, homeFlag(d.home), at, quoted(oneLine(v.Path)))
-	return nil
+	return w, nil
 }
 
-// writeLostVersions tells of the versions that lost bytes beside those on the drive.
-func writeLostVersions(w io.Writer, db *history.DB, done tsync.Repaired) error {
+// lostVersions counts the versions that lost bytes beside those on the drive, and of how
+// many files they are.
+func lostVersions(db *history.DB, done tsync.Repaired) (n, of int64, err error) {
 	versions, err := past.LostVersions(db, done.LostBlobs)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	for _, f := range done.Lost {
 		if versions[f.Ino]--; versions[f.Ino] <= 0 {
 			delete(versions, f.Ino)
 		}
 	}
-	n := 0
 	for _, k := range versions {
-		n += k
+		n += int64(k)
 	}
-	if n > 0 {
-		fmt.Fprintf(w, "lost: bytes of %s, of %s, that are not on the drive now\n", count(int64(n), "earlier version"), count(int64(len(versions)), "file"))
+	return n, int64(len(versions)), nil
+}
+
+// writeLost prints them, with what brings the whole ones back.
+func writeLost(w io.Writer, h home.Home, r control.RepairReport) {
+	in := func(is string) string {
+		if is == "" {
+			return ""
+		}
+		return " (" + is + ")"
 	}
-	return nil
+	for _, f := range r.Lost {
+		fmt.Fprintf(w, "lost: %s%s: no source has %s\n", oneLine(string(f.Path)), in(f.Is), f.What)
+		switch {
+		case f.Whole != nil:
+			at := f.Whole.Time.UTC().Format("2006-01-02T15:04:05.000Z")
+			fmt.Fprintf(w, "    whole in %s%s: tunesafe restore%s --at %s %s DEST\n", f.Whole.Snapshot, in(f.Whole.Is), homeFlag(h), at, quoted(oneLine(string(f.Whole.Path))))
+		case f.Sought:
+			fmt.Fprintln(w, "    no earlier version of it is whole either")
+		}
+	}
+	if r.LostVersions > 0 {
+		fmt.Fprintf(w, "lost: bytes of %s, of %s, that are not on the drive now\n", count(r.LostVersions, "earlier version"), count(r.LostOf, "file"))
+	}
 }

@@ -61,6 +61,7 @@ type Owner interface {
 	Remembering
 	Healthy
 	Pruner
+	Repairing
 	Showing
 	Drawing
 }

@@ -96,6 +96,12 @@ func (o *testOwner) Check(context.Context, CheckRequest, func(CheckProgress)) (C
 	panic(http.ErrAbortHandler)
 }
 
+func (*testOwner) Repair(_ context.Context, r RepairRequest, progress func(RepairProgress)) (RepairReport, error) {
+	put := RepairedObject{Object: string(r.From[0])}
+	progress(RepairProgress{Put: &put})
+	return RepairReport{Put: []RepairedObject{put}}, nil
+}
+
 func (o *testOwner) Work(context.Context, WorkRequest) (AgentStatus, error) {
 	return AgentStatus{}, errStrange
 }
@@ -225,6 +231,15 @@ func TestBackup(t *testing.T) {
 	}
 	if d, err := c.Decide(t.Context(), DecideRequest{Name: []byte(name)}); err != nil || string(d.Held[0].Place) != name {
 		t.Error(d, err)
+	}
+}
+
+func TestRepair(t *testing.T) {
+	_, c := start(t, t.TempDir())
+	var told string
+	r, err := c.Repair(t.Context(), RepairRequest{From: [][]byte{[]byte("/some")}}, func(p RepairProgress) { told = p.Put.Object })
+	if err != nil || told != "/some" || len(r.Put) != 1 || !r.Whole() {
+		t.Errorf("%+v %v, told %q", r, err, told)
 	}
 }
 

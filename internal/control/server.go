@@ -52,6 +52,7 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/health", handler(s, o.Health))
 	mux.Handle("POST /v1/rehearse", handler(s, o.Rehearse))
 	mux.Handle("POST /v1/prune", handler(s, o.Prune))
+	mux.Handle("POST /v1/repair", handler(s, o.Repair))
 	mux.Handle("POST /v1/trends", handler(s, o.Trends))
 	mux.Handle("POST /v1/web", handler(s, s.web))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}

@@ -116,6 +116,19 @@ func (d *DB) forget(all []waiting) error {
 	if err != nil || len(gone) == 0 {
 		return err
 	}
+	return d.remove(gone)
+}
+
+// Forget drops the record of an object that is not in use any more.
+func (d *DB) Forget(object string) error {
+	k, err := keyOf(object)
+	if err != nil {
+		return err
+	}
+	return d.remove([][]byte{k[:]})
+}
+
+func (d *DB) remove(gone [][]byte) error {
 	return d.db.Update(func(tx *bolt.Tx) error {
 		for _, k := range gone {
 			for _, b := range [][]byte{objectsBucket, badBucket} {
