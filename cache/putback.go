@@ -72,6 +72,18 @@ func (e Edit) Move(parent Ino, name string, newParent Ino, newName string) error
 	return err
 }
 
+// Replace gives a file the name of another, which loses it.
+func (e Edit) Replace(parent Ino, name string, newParent Ino, newName string) error {
+	old, err := e.c.Lookup(newParent, newName)
+	if err != nil {
+		return err
+	}
+	err = e.c.Rename(parent, name, newParent, newName, RenameFlags{})
+	e.tell(parent, name, 0)
+	e.tell(newParent, newName, old.Ino)
+	return err
+}
+
 // Exchange gives two things each other's name.
 func (e Edit) Exchange(parent Ino, name string, newParent Ino, newName string) error {
 	err := e.c.Rename(parent, name, newParent, newName, RenameFlags{Exchange: true})

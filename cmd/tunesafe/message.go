@@ -85,6 +85,9 @@ var (
 	errNoSnapshot      = errors.New("nothing was backed up yet then")
 	errNeverThere      = errors.New("was never in the backup")
 	errNotThen         = errors.New("was not on the drive then")
+	errNoFile          = errors.New("is no file")
+	errNoToken         = errors.New("there is no such token")
+	errTokenExists     = errors.New("there is a token of that name")
 	errShortPassword   = errors.New("the password is too short")
 	errNoPage          = errors.New("the page is not served")
 	errNoService       = errors.New("no service manager of this user could be reached")
@@ -177,6 +180,9 @@ var messages = []message{
 	{is: past.ErrGap, hint: "tunesafe snapshots tells which moments that is about; tunesafe restore --at TIME PATH… DEST gives back what is known of it"},
 	{is: past.ErrFed, hint: "tunesafe restore --at TIME PATH… DEST gives back what was, to be put into that folder"},
 	{is: past.ErrPruned, hint: "tunesafe history lists the other versions; the newest ones are always kept"},
+	{is: errNoFile, hint: "tunesafe ls lists what is on the drive"},
+	{is: errNoToken, hint: "tunesafe web token list names them"},
+	{is: errTokenExists, hint: "tunesafe web token remove it first, or choose another name"},
 	{is: errShortPassword, hint: "five words that nobody would put together are good"},
 	{is: errNoPage, hint: "tunesafe web serves it"},
 	{is: web.ErrNoPassword, hint: "set one: tunesafe web password, or --password-file FILE; without --listen the page is for this computer alone"},

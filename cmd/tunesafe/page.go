@@ -71,7 +71,7 @@ func (o *owner) openPage(ctx context.Context, w web.Where, r control.WebRequest,
 	}
 	server, err := web.New(web.Options{
 		Owner: o, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Hosts: slices.Concat(l.Names, r.Hosts),
-		Password: hash, ReadOnly: r.ReadOnly, Secure: l.Secure,
+		Password: hash, ReadOnly: r.ReadOnly, Secure: l.Secure, API: o.apiOptions(r.ReadOnly),
 	}, l.At)
 	if err != nil {
 		return errors.Join(err, l.Close())

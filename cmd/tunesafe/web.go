@@ -17,7 +17,7 @@ import (
 
 var webCommand = &command{
 	name:    "web",
-	args:    "[password]",
+	args:    "[password | token list | token add NAME | token remove NAME]",
 	summary: "show your library in a browser: is it safe, what is it doing",
 	text: `Serves a page for a browser on this computer, and prints a link to it. The link lets
 one browser in, once, within ten minutes; give the command again for another. Where the drive is mounted, or
@@ -33,7 +33,11 @@ taken. With --listen ADDRESS it is for other machines, too, and then it needs tw
     whose servers must reach this machine under that name at port 443.
 
 --read-only is for a tablet that all the family uses: nothing can be changed from
-such a page, and it shows no keys.`,
+such a page, and it shows no keys.
+
+Other programs reach the same by HTTP below /api/v1/, as /openapi.json beside the page
+describes. They need a token: "token add NAME" prints one, once; with --read-only it
+changes nothing. "token list" names them, "token remove NAME" ends one at once.`,
 	bind: bindWeb,
 }
 
@@ -55,17 +59,19 @@ func bindWeb(f *pflag.FlagSet) action {
 	f.StringVar(&o.passwordFile, "password-file", "", "set the page's password to the first line of `FILE`")
 	f.BoolVar(&o.Stop, "stop", false, "serve the page no more")
 	return func(ctx context.Context, e *env, args []string) error {
-		if err := want(args, 0, 1, ""); err != nil {
+		if err := want(args, 0, 3, ""); err != nil {
 			return err
 		}
 		if (o.cert == "") != (o.key == "") {
 			return misuse("--tls-cert and --tls-key belong together")
 		}
 		switch {
+		case len(args) > 0 && args[0] == "token":
+			return tokens(e, args[1:], o.ReadOnly)
 		case len(args) == 1 && args[0] == "password":
 			return setPassword(e, o.passwordFile)
-		case len(args) == 1:
-			return misuse("unexpected argument %q", args[0])
+		case len(args) > 0:
+			return misuse("unexpected argument %q", args[len(args)-1])
 		}
 		return showPage(ctx, e, &o)
 	}

@@ -17,8 +17,7 @@ const (
 // a browser reads no more.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "text/event-stream")
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{})
+	c := stream(w)
 	var shown []byte
 	var sent time.Time
 	for {
@@ -50,6 +49,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		case <-time.After(eventPause):
 		}
 	}
+}
+
+// stream takes the time limits off an answer that lasts: until it is done, or its
+// reader or the page is gone.
+func stream(w http.ResponseWriter) *http.ResponseController {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // else it ends the context of the request
+	_ = c.SetWriteDeadline(time.Time{})
+	return c
 }
 
 func (s *Server) send(w http.ResponseWriter, c *http.ResponseController, b []byte) error {

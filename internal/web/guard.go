@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tunesafe/tunesafe/internal/api"
 )
 
 // policy forbids whatever the page does not do itself.
@@ -24,8 +26,11 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("GET /static/", staticFiles())
 	mux.Handle("/", s.route(route{do: s.notFound}))
 	if s.API != nil {
-		mux.Handle("/api/", s.API)
-		mux.Handle("GET /openapi.json", s.API)
+		o := *s.API
+		o.Attempt = func(r *http.Request) (time.Duration, bool) { return s.limit.allow(r, time.Now()) }
+		programs := api.New(o)
+		mux.Handle("/api/", programs)
+		mux.Handle("GET /openapi.json", programs)
 	}
 	return s.recovers(ownHeaders(s.known(deadlines(sameOrigin(mux)))))
 }

@@ -40,6 +40,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
@@ -56,7 +57,7 @@ type Options struct {
 	Password string   // as by [HashPassword]; empty: nobody gets in by one
 	ReadOnly bool
 	Secure   bool         // behind TLS
-	API      http.Handler // has /api/ and /openapi.json, and authenticates by itself; may be nil
+	API      *api.Options // the interface for other programs; may be nil
 }
 
 // Server answers browsers.
