@@ -117,7 +117,9 @@ func deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
 		now := time.Now()
-		_ = c.SetReadDeadline(now.Add(bodyTimeout))
+		if r.ContentLength != 0 { // of others nothing more is read, and what waits for nothing would end the request
+			_ = c.SetReadDeadline(now.Add(bodyTimeout))
+		}
 		_ = c.SetWriteDeadline(now.Add(answerTimeout))
 		next.ServeHTTP(w, r)
 	})
@@ -198,6 +200,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, p route, e *sessi
 	if !e.mayChange(token) {
 		return errStale
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // all was read: what takes long is not ended by it
 	return nil
 }
 
