@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tunesafe/tunesafe/internal/label"
 )
 
@@ -29,10 +31,22 @@ func BenchmarkMake(b *testing.B) {
 // BenchmarkRetag tells a catalog of 100,000 tracks of one that changed.
 func BenchmarkRetag(b *testing.B) {
 	c := made(many)
+	began := spent(b)
+	defer func() { b.ReportMetric(float64((spent(b)-began).Microseconds())/1000/float64(b.N), "cpu-ms") }()
 	for i := 0; b.Loop(); i++ {
 		c.Put(uint64(7<<32+1+i%many), label.Label{Format: "FLAC", Title: "Another", Artist: "Somebody else", Album: "Else"}, false)
 		c.Settle()
 	}
+}
+
+// spent is the time of a processor that the process has had: on a machine with other
+// things to do the clock on the wall tells of them.
+func spent(b *testing.B) time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		b.Skip(err)
+	}
+	return time.Duration(t.Nano())
 }
 
 // BenchmarkKeystroke searches as somebody types, and tells the slowest of a hundred.
@@ -41,12 +55,12 @@ func BenchmarkKeystroke(b *testing.B) {
 	var took []time.Duration
 	typed := []string{"e", "so", "son", "sonata no", "bjork", "b", "strasse love", "the blue night of", "zzz", "golden 7"}
 	for i := 0; b.Loop(); i++ {
-		began := time.Now()
+		began := spent(b)
 		c.Search(typed[i%len(typed)], 0, 50)
-		took = append(took, time.Since(began))
+		took = append(took, spent(b)-began)
 	}
 	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-cpu-ms")
 }
 
 // BenchmarkPages shows what pages show.

@@ -36,25 +36,27 @@ type Library struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 
-	mu       sync.RWMutex // held for reading while the catalog is read
-	catalog  *catalog.Catalog
-	watch    *cache.Watch
-	made     time.Time
-	took     time.Duration // to make it
-	stale    bool          // too much changed to follow
-	unread   []cache.Ino   // tracks whose tags are not known
-	idle     *time.Timer
-	building chan struct{} // closed when the catalog was made; nil if it is not being made
-	failed   error         // why it could not be
-	closed   bool
+	mu        sync.RWMutex // held for reading while the catalog is read
+	catalog   *catalog.Catalog
+	watch     *cache.Watch
+	made      time.Time
+	took      time.Duration // to make it
+	stale     bool          // too much changed to follow
+	followed  time.Time     // when changes were last taken in
+	following time.Duration // and how long that took
+	unread    []cache.Ino   // tracks whose tags are not known
+	idle      *time.Timer
+	building  chan struct{} // closed when the catalog was made; nil if it is not being made
+	failed    error         // why it could not be
+	closed    bool
 
 	reading bool // tags are read behind
 }
 
 const (
 	defaultIdle = 10 * time.Minute
-	// rest is how much longer than making a catalog takes it is left alone while too
-	// much changes to follow.
+	// rest is how many times as long as it takes to make or change a catalog it is then
+	// left alone: what is shown may be some seconds old while much changes.
 	rest = 10
 	// lookups bounds the names that are looked for one by one.
 	lookups = 64
@@ -87,7 +89,7 @@ func (l *Library) Close() error {
 // ErrNotReady: the catalog is being made.
 var ErrNotReady = errors.New("the library is being put in order")
 
-// Read calls fn with the catalog as the drive is now. It makes it if there is none,
+// Read calls fn with the catalog as the drive is now, or was some seconds ago. It makes it if there is none,
 // and waits for that as long as ctx lets it: ErrNotReady then, and the making goes on.
 func (l *Library) Read(ctx context.Context, fn func(*catalog.Catalog)) error {
 	for {
@@ -132,6 +134,10 @@ func (l *Library) refresh() (ready chan struct{}, err error) {
 		return l.build(), nil
 	}
 	l.idle.Reset(l.o.Idle)
+	if time.Since(l.followed) < rest*l.following {
+		return nil, nil // a backup under way would have every look at the library pay for it
+	}
+	began := time.Now()
 	inos, names, all := l.watch.Take()
 	l.stale = l.stale || all
 	if err := l.follow(inos, names); err != nil {
@@ -141,6 +147,7 @@ func (l *Library) refresh() (ready chan struct{}, err error) {
 		l.build()
 	}
 	l.catalog.Settle()
+	l.followed, l.following = time.Now(), time.Since(began)
 	return nil, nil
 }
 
@@ -175,15 +182,16 @@ func (l *Library) build() chan struct{} {
 		l.drop()
 		l.catalog, l.watch, l.unread, l.stale = c, watch, unread, false
 		l.made, l.took = time.Now(), time.Since(began)
-		l.idle = time.AfterFunc(l.o.Idle, l.rest)
+		l.followed, l.following = time.Time{}, 0
+		l.idle = time.AfterFunc(l.o.Idle, l.forget)
 		l.o.Log.Debug("the library was put in order", "tracks", c.Tracks(), "unread", len(unread), "took", l.took)
 		l.learn()
 	})
 	return done
 }
 
-// rest drops the catalog of whom nobody looks at.
-func (l *Library) rest() {
+// forget drops the catalog of whom nobody looks at.
+func (l *Library) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.building == nil {
