@@ -29,6 +29,7 @@ func (s *Server) routes() []route {
 
 		{pattern: "GET /albums", do: s.albums, title: "Albums", icon: "albums"},
 		{pattern: "GET /albums/{id}", do: s.album},
+		{pattern: "GET /albums/{id}/zip", do: s.albumZip},
 		{pattern: "GET /artists", do: s.artists, title: "Artists", icon: "artists"},
 		{pattern: "GET /artists/{id}", do: s.person},
 		{pattern: "GET /composers", do: s.composers},

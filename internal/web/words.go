@@ -31,6 +31,7 @@ var words = template.FuncMap{
 	"long":    long,
 	"spent":   spent,
 	"short":   short,
+	"onDrive": func(of string) string { return address("time", nowWord, of) },
 }
 
 // timeOf takes a time or a pointer to one, as the control calls have both.

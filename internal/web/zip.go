@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/catalog"
 	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
 
@@ -19,12 +20,6 @@ const zipsAtOnce = 3
 // folder, as it is or was. It is made while it is sent, and goes on by a range where it
 // broke off. Links are left out, as not every program unpacks them without harm.
 func (s *Server) zip(w http.ResponseWriter, r *http.Request) error {
-	select {
-	case s.zips <- struct{}{}:
-		defer func() { <-s.zips }()
-	case <-r.Context().Done():
-		return r.Context().Err()
-	}
 	p, err := s.placeOf(r)
 	if err != nil {
 		return s.lost(w, r, err)
@@ -33,15 +28,6 @@ func (s *Server) zip(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	l := packing{ctx: r.Context(), m: p.Moment}
-	for _, n := range picks {
-		if err := l.add("", n); err != nil {
-			return err
-		}
-	}
-	a := zipstream.New(l.entries, &s.sums, func(ctx context.Context, e *zipstream.Entry) (zipstream.Content, error) {
-		return p.Open(ctx, l.nodes[e.ID])
-	})
 	name := p.Node.Name
 	if name == "" {
 		name = "Music"
@@ -49,6 +35,59 @@ func (s *Server) zip(w http.ResponseWriter, r *http.Request) error {
 	if !p.Time.IsZero() {
 		name += " " + p.At
 	}
+	return s.pack(w, r, p.Moment, name, "", picks)
+}
+
+// albumZip answers with a ZIP archive of the tracks of an album, wherever they lie.
+func (s *Server) albumZip(w http.ResponseWriter, r *http.Request) error {
+	var a catalog.Album
+	var tracks []catalog.Track
+	var ok bool
+	done, err := s.look(w, r, func(c *catalog.Catalog) { a, tracks, ok = c.Album(r.PathValue("id")) })
+	if !done {
+		return err
+	}
+	if !ok || s.Past == nil {
+		return s.notFound(w, r)
+	}
+	m, err := s.Past.At(r.Context(), time.Time{})
+	if err != nil {
+		return err
+	}
+	var picks []Node
+	for _, t := range tracks {
+		n, err := m.Find(path.Clean("/" + t.Path))
+		if errors.Is(err, ErrNotThere) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		picks = append(picks, n)
+	}
+	return s.pack(w, r, m, a.Title, a.Title, picks)
+}
+
+// pack sends an archive of things of a moment, in a folder if that has a name.
+func (s *Server) pack(w http.ResponseWriter, r *http.Request, m Moment, name, folder string, picks []Node) error {
+	select {
+	case s.zips <- struct{}{}:
+		defer func() { <-s.zips }()
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+	l := packing{ctx: r.Context(), m: m}
+	if folder != "" {
+		folder = l.names.Below("", folder, true)
+	}
+	for _, n := range picks {
+		if err := l.add(folder, n); err != nil {
+			return err
+		}
+	}
+	a := zipstream.New(l.entries, &s.sums, func(ctx context.Context, e *zipstream.Entry) (zipstream.Content, error) {
+		return m.Open(ctx, l.nodes[e.ID])
+	})
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
 	h.Set("Content-Disposition", attachment(name+".zip"))

@@ -198,39 +198,43 @@ func moment(t *testing.T, h *drive.Home) string {
 // changed in words and pictures, what was, played and as a ZIP that is broken off and
 // goes on, undo, and restore to a folder; and what each refuses.
 func TestTime(t *testing.T) {
-	drive.NeedFUSE(t)
-	s := realserver.StartEmbedded(t)
-	h := drive.New(t, s)
-	h.Init(s.Endpoint)
-	h.Mount("--settle", "50ms")
-	red, blue := cover(color.NRGBA{200, 0, 0, 255}), cover(color.NRGBA{0, 0, 200, 255})
-	album := filepath.Join(h.At, "Sibelius", "Kuolema <b>&")
-	put(t, mp3("Valse triste", "Sibelius, Jean", red), album, "01 Valse triste.mp3")
-	put(t, mp3("Canzonetta", "Sibelius, Jean", red), album, "02 con.mp3")
-	put(t, []byte("liner notes"), album, "con.txt")
-	put(t, []byte("odd"), h.At, "odd", "<script>alert(1)<\\script>\xff..txt")
-	if err := os.Symlink("/etc/passwd", filepath.Join(h.At, "odd", "link")); err != nil {
-		t.Fatal(err)
-	}
-	old := filepath.Join(t.TempDir(), "old")
-	if err := os.CopyFS(old, os.DirFS(album)); err != nil {
-		t.Fatal(err)
-	}
-	first := moment(t, h)
-	put(t, mp3("Valse triste", "Sibelius", blue), album, "01 Valse triste.mp3")
-	if err := os.Remove(filepath.Join(album, "02 con.mp3")); err != nil {
-		t.Fatal(err)
-	}
-	put(t, []byte("new"), album, "new.txt")
-	second := moment(t, h)
-
-	v := visit(t, link(h, "--listen", "127.0.0.1:0"))
-	w := &then{visitor: v, h: h, first: first, second: second, album: album, old: old, red: red, blue: blue}
+	w := travel(t)
+	w.visitor = visit(t, link(w.h, "--listen", "127.0.0.1:0"))
 	w.looks()
 	w.archives()
 	w.restores()
 	w.undoes()
 	w.readOnly()
+}
+
+// travel is a drive with an album that was changed since.
+func travel(t *testing.T) *then {
+	t.Helper()
+	drive.NeedFUSE(t)
+	s := realserver.StartEmbedded(t)
+	h := drive.New(t, s)
+	h.Init(s.Endpoint)
+	h.Mount("--settle", "50ms")
+	w := &then{h: h, red: cover(color.NRGBA{200, 0, 0, 255}), blue: cover(color.NRGBA{0, 0, 200, 255})}
+	w.album, w.old = filepath.Join(h.At, "Sibelius", "Kuolema <b>&"), filepath.Join(t.TempDir(), "old")
+	put(t, mp3("Valse triste", "Sibelius, Jean", w.red), w.album, "01 Valse triste.mp3")
+	put(t, mp3("Canzonetta", "Sibelius, Jean", w.red), w.album, "02 con.mp3")
+	put(t, []byte("liner notes"), w.album, "con.txt")
+	put(t, []byte("odd"), h.At, "odd", "<script>alert(1)<\\script>\xff..txt")
+	if err := os.Symlink("/etc/passwd", filepath.Join(h.At, "odd", "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(w.old, os.DirFS(w.album)); err != nil {
+		t.Fatal(err)
+	}
+	w.first = moment(t, h)
+	put(t, mp3("Valse triste", "Sibelius", w.blue), w.album, "01 Valse triste.mp3")
+	if err := os.Remove(filepath.Join(w.album, "02 con.mp3")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, []byte("new"), w.album, "new.txt")
+	w.second = moment(t, h)
+	return w
 }
 
 type then struct {
@@ -338,6 +342,14 @@ func (w *then) archives() {
 	all, _ := w.get("/zip/now/", http.StatusOK)
 	names := unpack(t, all)
 	same(t, w.album, filepath.Join(names, "Sibelius", "Kuolema _b_&"))
+	page := w.page("/albums")
+	for end := time.Now().Add(patience); !strings.Contains(page, `href="/albums/`) && time.Now().Before(end); page = w.page("/albums") {
+		time.Sleep(50 * time.Millisecond) // the library is put in order
+	}
+	tracks, r := w.get(w.link(page, `href="(/albums/[0-9a-f]+)"`)+"/zip", http.StatusOK)
+	if got := read(t, unpack(t, tracks), "Kuolema", "01 Valse triste.mp3"); !bytes.Equal(got, read(t, w.album, "01 Valse triste.mp3")) || !strings.Contains(r.Header.Get("Content-Disposition"), "Kuolema.zip") {
+		t.Errorf("the album as a ZIP: %v", r.Header)
+	}
 	entries, err := os.ReadDir(filepath.Join(names, "odd"))
 	if err != nil || len(entries) != 1 || entries[0].Name() != "_script_alert(1)_script___..txt" && !strings.HasPrefix(entries[0].Name(), "_script_") {
 		t.Errorf("odd names are %v, %v", entries, err)
