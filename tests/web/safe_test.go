@@ -21,8 +21,8 @@ func library(t testing.TB, dir string) {
 	t.Helper()
 	seed := tools.Seed(t)
 	noise := rand.NewChaCha8([32]byte(fmt.Appendf(nil, "%032d", seed)))
-	for i := range 6 {
-		const bytes = 1_500_000
+	for i := range 16 {
+		const bytes = 500_000
 		h := []byte("RIFF____WAVEfmt \x10\x00\x00\x00\x01\x00\x02\x00\x44\xac\x00\x00\x10\xb1\x02\x00\x04\x00\x10\x00data____")
 		binary.LittleEndian.PutUint32(h[4:], bytes+36)
 		binary.LittleEndian.PutUint32(h[40:], bytes)
@@ -62,10 +62,9 @@ func TestSafe(t *testing.T) {
 	b.look("safe-empty")
 
 	value[bool](b, "window.stays = true") // until it is loaded again
-	proxy.Set(s3proxy.Faults{UpRate: 600e3})
-	library(t, h.At)
-	b.await("document.querySelector('progress')")
 	value[bool](b, `window.seen = new Set(), new MutationObserver(() => seen.add(document.querySelector('progress')?.value)).observe(live, {subtree: true, childList: true, attributes: true}), true`)
+	proxy.Set(s3proxy.Faults{UpRate: 300e3})
+	library(t, h.At)
 	b.await("window.seen.size > 3")
 	b.look("safe-progress")
 	if !value[bool](b, "window.stays") {
