@@ -261,6 +261,9 @@ func freeFolder(name, home string) (string, error) {
 		}
 		rest, real = filepath.Join(filepath.Base(real), rest), filepath.Dir(real)
 	}
+	if at, err := filepath.EvalSymlinks(home); err == nil {
+		home = at
+	}
 	switch {
 	case strings.Contains(name+real, "/."):
 		return "", errHidden
