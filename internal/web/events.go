@@ -12,25 +12,32 @@ const (
 	eventBeat  = 15 * time.Second       // something is sent at least so often
 )
 
-// events streams the state of the page "Safe?" as it changes: server-sent events,
-// each the fragment to be shown. It ends with the session, with the page, and when
-// a browser reads no more.
+// events streams the state of the page "Safe?" as it changes.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	return s.follow(w, r, func() ([]byte, error) {
+		st, err := s.Owner.Status(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		return s.render("safe", "live", s.view(r, "", safeOf(st, time.Now())))
+	})
+}
+
+// follow streams what is rendered as it changes: server-sent events, each the fragment
+// to be shown. It ends with the session, with the page, when a browser reads no more,
+// and when it cannot be rendered: the browser asks again, and is told then.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, render func() ([]byte, error)) error {
 	w.Header().Set("Content-Type", "text/event-stream")
 	c := stream(w)
 	var shown []byte
 	var sent time.Time
 	for {
-		st, err := s.Owner.Status(r.Context())
+		text, err := render()
 		if err != nil {
-			return nil //nolint:nilerr // the browser asks again, and is told then
+			s.Log.Debug("the page's events", "path", r.URL.Path, "err", err)
+			return nil
 		}
-		now := time.Now()
-		text, err := s.render("safe", "live", s.view(r, "", safeOf(st, now)))
-		if err != nil {
-			return err
-		}
-		switch {
+		switch now := time.Now(); {
 		case !bytes.Equal(text, shown):
 			shown, sent = text, now
 			err = s.send(w, c, event(text))

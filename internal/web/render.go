@@ -149,6 +149,8 @@ func (s *Server) explain(err error) *control.Fault {
 		return &control.Fault{Text: "There is no such page."}
 	case errReadOnly:
 		return &control.Fault{Text: "This page is for looking only.", Hint: "tunesafe web without --read-only gives one that can do more"}
+	case errBusy:
+		return &control.Fault{Text: "Something is examined or put right already.", Hint: "see how it goes under Health, and try again when it is done"}
 	case errStale:
 		return &control.Fault{Text: "This form is of an earlier visit.", Hint: "go back, load the page again, and try once more"}
 	}

@@ -54,6 +54,18 @@ func (s *Server) routes() []route {
 		{pattern: "GET /undo/{at}/{path...}", do: s.askUndo},
 		{pattern: "POST /undo/{at}/{path...}", do: s.undo},
 
+		{pattern: "GET /health", do: s.health, title: "Health", icon: "health"},
+		{pattern: "GET /health/files", do: s.healthFiles},
+		{pattern: "GET /health/shares", do: s.healthPlot},
+		{pattern: "GET /health/{kind}", do: s.taskPage},
+		{pattern: "GET /health/{kind}/events", do: s.taskEvents},
+		{pattern: "POST /health/{kind}/stop", do: s.stopTask},
+		{pattern: "POST /health/check", do: s.check},
+		{pattern: "POST /health/rehearse", do: s.rehearse},
+		{pattern: "POST /health/foresee", do: s.foreseeRepair},
+		{pattern: "POST /health/repair", do: s.repair},
+		{pattern: "POST /health/verify", do: s.verify},
+
 		{pattern: "GET /setup", do: s.setup, setup: true},
 
 		{pattern: "GET /login", do: s.login, open: true, door: true},

@@ -69,6 +69,7 @@ type Server struct {
 	http     http.Server
 	addr     *net.TCPAddr
 	names    map[string]bool // hosts that are answered
+	tasks    tasks
 	recall   recall
 	nights   nights
 	restores restores

@@ -137,7 +137,13 @@ func (b *browser) get(path string, header ...string) answer {
 // csrf is the token in the forms of the session.
 func (b *browser) csrf() string {
 	b.t.Helper()
-	_, rest, ok := strings.Cut(b.get("/").text, `name="csrf" value="`)
+	return b.csrfOf("/")
+}
+
+// csrfOf is that in a form of a page.
+func (b *browser) csrfOf(path string) string {
+	b.t.Helper()
+	_, rest, ok := strings.Cut(b.get(path).text, `name="csrf" value="`)
 	if !ok {
 		b.t.Fatal("the page has no form")
 	}

@@ -1,0 +1,166 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tunesafe/tunesafe/internal/control"
+)
+
+// sickOwner has a store in which something is damaged, by names that mean harm.
+type sickOwner struct {
+	control.Owner
+	repairs []control.RepairRequest
+	hold    chan struct{} // a check waits for it
+}
+
+func (o *sickOwner) Status(context.Context) (control.Status, error) {
+	now := time.Now()
+	return control.Status{SafeWord: "safe", Health: &control.Health{LastCheck: &now, Checked: 3, Damaged: 1, Sample: []string{"audio/x: " + hostile},
+		Rehearsed: &control.Rehearsal{Time: now, Files: 2, Whole: 1, Problems: []string{hostile}}}}, nil
+}
+
+func (o *sickOwner) Health(_ context.Context, _ control.HealthRequest, file func(control.FileHealth)) (r control.HealthReport, err error) {
+	for i := range 500 {
+		f := control.FileHealth{Path: fmt.Append(nil, hostile, i), State: "damaged"}
+		r.Add(f)
+		file(f)
+	}
+	return r, nil
+}
+
+func (o *sickOwner) Trends(context.Context, control.TrendsRequest, func(control.PastProgress)) (control.Trends, error) {
+	return control.Trends{Days: []control.TrendDay{{Day: "2026-11-21", Recent: 70, Older: 20, Unread: 6, Damaged: 4}}}, nil
+}
+
+func (o *sickOwner) Check(ctx context.Context, _ control.CheckRequest, progress func(control.CheckProgress)) (control.CheckReport, error) {
+	progress(control.CheckProgress{Objects: 1, TotalObjects: 4, Bytes: 25, TotalBytes: 100})
+	select {
+	case <-o.hold:
+	case <-ctx.Done():
+		return control.CheckReport{}, ctx.Err()
+	}
+	origin := &control.Origin{Name: hostile, Why: hostile}
+	var all []control.Finding
+	for range 300 {
+		all = append(all, control.Finding{Kind: "damaged", Object: hostile, Text: hostile, Put: origin, Condemned: origin, Files: []string{hostile}, FileCount: 2})
+	}
+	return control.CheckReport{Findings: all, Heads: []string{"head"}}, nil
+}
+
+func (o *sickOwner) Repair(_ context.Context, r control.RepairRequest, _ func(control.RepairProgress)) (control.RepairReport, error) {
+	o.repairs = append(o.repairs, r)
+	return control.RepairReport{DryRun: r.DryRun, Put: []control.RepairedObject{{Object: hostile, How: hostile}},
+		Lost: []control.LostFile{
+			{Path: []byte(hostile), Is: hostile, What: hostile, Sought: true, Whole: &control.LastWhole{Snapshot: "2026-11-20T10-00-00Z", Path: []byte(hostile), Is: hostile}},
+			{Path: []byte(hostile), What: hostile, Sought: true},
+		},
+		Left: []control.Finding{{Object: hostile, Text: hostile}}}, nil
+}
+
+func (o *sickOwner) Rehearse(context.Context, control.RehearseRequest, func(control.RehearseProgress)) (control.Rehearsal, error) {
+	return control.Rehearsal{}, errors.New(hostile)
+}
+
+// sick serves it.
+func sick(t *testing.T, o Options) (*browser, *sickOwner) {
+	t.Helper()
+	s, _ := serve(t, o)
+	owner := &sickOwner{hold: make(chan struct{})}
+	s.Owner = owner
+	return enter(t, s), owner
+}
+
+func (b *browser) press(path, token string) answer {
+	b.t.Helper()
+	return b.do(http.MethodPost, path, url.Values{"csrf": {token}})
+}
+
+// done waits for the end of a task.
+func (b *browser) done(kind string) answer {
+	b.t.Helper()
+	eventually(b.t, kind+" ends", func() bool { t := b.s.taskOf(kind); return t != nil && !t.state().Ended.IsZero() })
+	return b.get("/health/" + kind)
+}
+
+// TestHealthPages shows what a store that means harm says of itself as text, and on
+// pages that stay small.
+func TestHealthPages(t *testing.T) {
+	b, owner := sick(t, Options{})
+	token := b.csrfOf("/health")
+	harmless := func(what string, got answer, says ...string) {
+		t.Helper()
+		b.want(got, http.StatusOK, what)
+		if strings.Contains(got.text, "<script>alert") || strings.Contains(got.text, "<img src=x") {
+			t.Errorf("%s shows HTML of a name as such", what)
+		}
+		for _, text := range append(says, "&lt;script&gt;") {
+			if !strings.Contains(got.text, text) {
+				t.Errorf("%s does not say %q", what, text)
+			}
+		}
+		if len(got.text) > 300<<10 {
+			t.Errorf("%s has %d bytes", what, len(got.text))
+		}
+	}
+	harmless("the page", b.get("/health"), "1 object in the store cannot be read", "See what a repair would do")
+	harmless("the files", b.get("/health/files"), "500 damaged", "and 400 files more")
+	if got := b.get("/health/shares").text; !strings.Contains(got, "read within 30 days</th><td>70</td><td>70 %</td>") || !strings.Contains(got, "damaged</th><td>4</td>") {
+		t.Errorf("the shares: %s", got)
+	}
+
+	b.want(b.press("/health/verify", token), http.StatusSeeOther, "verifying")
+	eventually(t, "progress", func() bool { return strings.Contains(b.get("/health/verify").text, "1 object of 4, 25 B of 100 B") })
+	b.want(b.press("/health/repair", token), http.StatusConflict, "a repair beside a check")
+	if len(owner.repairs) > 0 {
+		t.Error("it was repaired all the same")
+	}
+	close(owner.hold)
+	harmless("the findings", b.done(taskVerify), "300 problems found", "300 findings in all", "needed by 2 files in all")
+
+	b.want(b.press("/health/foresee", token), http.StatusSeeOther, "looking ahead")
+	harmless("what a repair would do", b.done(taskForesee), "Not all of it can be put back", `href="/time/2026-11-20T10-00-00Z"`, "No earlier version of it is whole either", "Repair now")
+	b.want(b.press("/health/repair", token), http.StatusSeeOther, "the repair")
+	harmless("the repair", b.done(taskRepair), "Not all could be put right", "2 files of which bytes are lost")
+	if len(owner.repairs) != 2 || !owner.repairs[0].DryRun || owner.repairs[1].DryRun {
+		t.Errorf("the owner was asked for %+v", owner.repairs)
+	}
+	b.want(b.press("/health/rehearse", token), http.StatusSeeOther, "a rehearsal")
+	harmless("the rehearsal", b.done(taskRehearse), "This could not be done")
+}
+
+// TestStopTask ends a check that would last; so does the end of the page, which serve
+// waits for.
+func TestStopTask(t *testing.T) {
+	b, _ := sick(t, Options{})
+	token := b.csrfOf("/health")
+	b.press("/health/check", token)
+	b.want(b.press("/health/check/stop", token), http.StatusSeeOther, "stopping")
+	if got := b.done(taskCheck); !strings.Contains(got.text, "Stopped.") {
+		t.Errorf("it says %s", got.text)
+	}
+	b.press("/health/check", token)
+}
+
+// TestHealthForLooking: nothing is begun from a page that is for looking only, and it
+// says so in place of the buttons.
+func TestHealthForLooking(t *testing.T) {
+	b, owner := sick(t, Options{ReadOnly: true})
+	got := b.get("/health")
+	b.want(got, http.StatusOK, "the page")
+	if strings.Contains(got.text, `action="/health`) || !strings.Contains(got.text, "A repair is not begun from a page that is for looking only") {
+		t.Error("the page has buttons, or does not say why not")
+	}
+	for _, kind := range []string{taskCheck, taskRehearse, taskForesee, taskRepair, taskVerify} {
+		b.want(b.press("/health/"+kind, "any"), http.StatusForbidden, kind)
+	}
+	if len(owner.repairs) > 0 || b.s.taskOf(taskCheck) != nil {
+		t.Error("something was begun")
+	}
+}
