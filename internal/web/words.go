@@ -26,6 +26,7 @@ var words = template.FuncMap{
 	"capital": capital,
 	"text":    func(b []byte) string { return string(b) },
 	"clip":    clip,
+	"brief":   func(s string) string { return clipTo(s, 400) },
 	"counted": func(n int, thing string) string { return count(int64(n), thing) },
 	"len64":   func(list []string) int64 { return int64(len(list)) },
 	"number":  func(n int) string { return humanize.Comma(int64(n)) },
@@ -89,7 +90,11 @@ func ago(t, now time.Time) string {
 
 // clip shortens what stands in a list: tags may hold novels.
 func clip(s string) string {
-	const most = 80 // characters
+	return clipTo(s, 80)
+}
+
+// clipTo leaves at most so many characters.
+func clipTo(s string, most int) string {
 	n := 0
 	for i := range s {
 		if n++; n > most {
