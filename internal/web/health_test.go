@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ import (
 type sickOwner struct {
 	control.Owner
 	repairs []control.RepairRequest
+	told    int           // commits
 	hold    chan struct{} // a check waits for it
 }
 
@@ -162,5 +166,64 @@ func TestHealthForLooking(t *testing.T) {
 	}
 	if len(owner.repairs) > 0 || b.s.taskOf(taskCheck) != nil {
 		t.Error("something was begun")
+	}
+}
+
+// Log gives 100,000 commits, as long as somebody reads them.
+func (o *sickOwner) Log(ctx context.Context, r control.LogRequest, commit func(control.LogCommit)) (control.LogReport, error) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range uint64(100_000) {
+		if ctx.Err() != nil {
+			return control.LogReport{}, ctx.Err()
+		}
+		if c := at.Add(time.Duration(i) * time.Minute); !c.Before(r.Since) {
+			o.told++
+			commit(control.LogCommit{Time: c, Seq: i + 1, Name: hostile, Condemn: []control.LogSum{{What: hostile, Objects: 1}}})
+		}
+	}
+	return control.LogReport{}, nil
+}
+
+var nextPage = regexp.MustCompile(`href="(/log\?since=[^"]*)"`)
+
+// TestVerifyCommands: the page gives the commands of FORMAT.md, which are tested.
+func TestVerifyCommands(t *testing.T) {
+	b, _ := sick(t, Options{})
+	format, err := os.ReadFile("../../FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(format), "set -e\nkey() {")
+	text, _, found := strings.Cut(text, "\n```")
+	if !found || !strings.Contains(html.UnescapeString(b.get("/log").text), text) {
+		t.Error("the commands are others")
+	}
+}
+
+// TestLog goes through a long log by its pages: each begins where the one before ended,
+// and no more is read for it than it shows.
+func TestLog(t *testing.T) {
+	b, owner := sick(t, Options{})
+	at := "/log?since=2026-01-01"
+	for page := range 3 {
+		owner.told = 0
+		got := b.get(at)
+		b.want(got, http.StatusOK, at)
+		for _, n := range []int{1, logPage} {
+			if want := fmt.Sprintf("commit %d<", page*logPage+n); !strings.Contains(got.text, want) {
+				t.Errorf("%s has no %s", at, want)
+			}
+		}
+		if strings.Contains(got.text, "<script>alert") || strings.Count(got.text, "<li><time") != logPage {
+			t.Errorf("%s has %d commits, or HTML of a name as such", at, strings.Count(got.text, "<li><time"))
+		}
+		if owner.told > logPage+1 {
+			t.Errorf("%d commits were read for %s", owner.told, at)
+		}
+		next := nextPage.FindStringSubmatch(got.text)
+		if next == nil {
+			t.Fatal("there is no page after")
+		}
+		at = html.UnescapeString(next[1])
 	}
 }

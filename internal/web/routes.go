@@ -65,6 +65,8 @@ func (s *Server) routes() []route {
 		{pattern: "POST /health/foresee", do: s.foreseeRepair},
 		{pattern: "POST /health/repair", do: s.repair},
 		{pattern: "POST /health/verify", do: s.verify},
+		{pattern: "GET /log", do: s.log, title: "Log", icon: "log"},
+		{pattern: "GET /log/export", do: s.exportLog},
 
 		{pattern: "GET /setup", do: s.setup, setup: true},
 

@@ -93,4 +93,16 @@ func TestHealth(t *testing.T) {
 	if out := h.Run("health"); strings.Contains(out, "damaged") {
 		t.Errorf("it is still thought damaged: %s", out)
 	}
+
+	b.follow("Log")
+	b.says("Log")
+	b.await("document.querySelectorAll('.log > li').length >= 2")
+	value[bool](b, "document.querySelector('details').open = true")
+	b.look("log")
+	b.press("Verify the log")
+	b.says("The log is whole and true.")
+	b.look("log-verified")
+	if first := value[string](b, "fetch('/log/export').then(r => r.blob()).then(b => b.slice(0, 46).text())"); !strings.HasPrefix(first, "PK\x03\x04") || !strings.Contains(first, "tunesafe-log.txt") {
+		t.Errorf("the export begins with %q", first)
+	}
 }
