@@ -141,11 +141,17 @@ func (p pace) takes(n int64) string {
 	}
 }
 
-func printCosts(w io.Writer, s *estimate.Sum, classes []price.Class) error {
+// useOf is what a backup asks of a store.
+func useOf(s *estimate.Sum) price.Use {
 	u := price.Use{Stored: s.Send, Puts: s.Puts, Gets: s.Gets}
 	for _, n := range s.Small {
 		u.Sizes = append(u.Sizes, price.Size{Bytes: n, Count: 1})
 	}
+	return u
+}
+
+func printCosts(w io.Writer, s *estimate.Sum, classes []price.Class) error {
+	u := useOf(s)
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SUPPLIER\tUPLOAD\tA MONTH\tRESTORE\t\tAS OF\tNOTES")

@@ -208,13 +208,14 @@ func initHome(ctx context.Context, e *env, o initOptions, where home.Store) erro
 
 // beginning is what a home is made of, by init or by the page.
 type beginning struct {
-	home  home.Home
-	where home.Store
-	creds home.Credentials                  // none: as AWS tools find them
-	keep  bool                              // keep those that last, in the home
-	given *secret                           // opens the repository that is there; nil: a new one is made
-	ask   func(home.Store) (*secret, error) // for that, if there is one all the same; nil: nobody is there
-	name  string                            // of the machine; empty: as the host
+	home   home.Home
+	where  home.Store
+	creds  home.Credentials                  // none: as AWS tools find them
+	keep   bool                              // keep those that last, in the home
+	given  *secret                           // opens the repository that is there; nil: a new one is made
+	ask    func(home.Store) (*secret, error) // for that, if there is one all the same; nil: nobody is there
+	chosen func() error                      // writes down what else was chosen, before the home is one; may be nil
+	name   string                            // of the machine; empty: as the host
 }
 
 // make does the work. config.toml is written last: see package home.
@@ -261,6 +262,11 @@ func (b beginning) make(ctx context.Context) (in *entry, err error) {
 	crashpoint.At("init.enrolled")
 	if kept {
 		if err := h.SetCredentials(creds); err != nil {
+			return nil, err
+		}
+	}
+	if b.chosen != nil {
+		if err := b.chosen(); err != nil {
 			return nil, err
 		}
 	}

@@ -195,13 +195,29 @@ func (i *installation) start(ctx context.Context) error {
 		_ = run1(ctx, "launchctl", "unload", i.file) // it may not be loaded
 		return run1(ctx, "launchctl", "load", "-w", i.file)
 	}
-	if err := run1(ctx, "systemctl", "--user", "daemon-reload"); err != nil {
-		return err
-	}
-	if err := run1(ctx, "systemctl", "--user", "enable", service.UnitName); err != nil {
+	if err := i.enable(ctx); err != nil {
 		return err
 	}
 	return run1(ctx, "systemctl", "--user", "restart", service.UnitName)
+}
+
+// enable has the service manager start the agent from the next login on.
+func (i *installation) enable(ctx context.Context) error {
+	if i.launchd {
+		return nil // it reads the folder at login
+	}
+	if err := run1(ctx, "systemctl", "--user", "daemon-reload"); err != nil {
+		return err
+	}
+	return run1(ctx, "systemctl", "--user", "enable", service.UnitName)
+}
+
+// serviceManager tells whether there is one that starts things at login.
+func serviceManager(ctx context.Context) error {
+	if runtime.GOOS == "darwin" {
+		return nil
+	}
+	return run1(ctx, "systemctl", "--user", "show-environment")
 }
 
 // remove undoes write and start. Where no service manager can be reached none

@@ -165,7 +165,8 @@ type life struct {
 	dir   string // where the drive is shown; empty: nowhere, at first
 	agent *agentPlan
 	page  *control.WebRequest
-	say   io.Writer // where the page's link is told
+	begun *begunPage // that page, where the set-up serves it already; else nil
+	say   io.Writer  // where the page's link is told
 }
 
 // serveMount is the life of a mount: from the lock to the last upload it may
@@ -256,6 +257,8 @@ func (o *owner) live(ctx context.Context, l life, s *starter) error {
 	if len(pulled.OtherDevices) > 0 {
 		s.warn(fmt.Errorf("%s: %w", strings.Join(pulled.OtherDevices, ", "), errOtherDevice))
 	}
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
 	o.life = ctx
 	var shown chan struct{}
 	if l.dir != "" {
@@ -267,11 +270,15 @@ func (o *owner) live(ctx context.Context, l life, s *starter) error {
 	defer stop()
 	stopAgent := o.startAgent(ctx)
 	defer stopAgent()
+	defer o.takeUp(ctx)()
 	s.end(nil)
 	o.begun()
 	defer o.endPage()
 	if l.page != nil {
-		return o.showAlone(ctx, *l.page, l.say)
+		err := o.showAlone(ctx, l)
+		leave() // and a drive that is shown is unmounted
+		o.shown.Wait()
+		return err
 	}
 	if l.agent != nil {
 		<-ctx.Done()

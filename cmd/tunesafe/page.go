@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"reflect"
 	"slices"
 	"sync"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/web"
 )
 
@@ -63,16 +64,39 @@ func (o *owner) Web(ctx context.Context, r control.WebRequest) (control.WebRepor
 	return control.WebReport{URL: o.page.server.URL(), Link: link, Until: until}, nil
 }
 
+// pageOptions say what the page shows.
+func (o *owner) pageOptions(r control.WebRequest, hash string) web.Options {
+	return web.Options{
+		Owner: o, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
+		API: o.apiOptions(r.ReadOnly),
+	}
+}
+
+// begunPage is a page that is served already: that of the set-up.
+type begunPage struct {
+	server *web.Server
+	served chan error
+	taken  func() // is told when it shows the library
+}
+
+// adopt has the page of the set-up show the library.
+func (o *owner) adopt(b *begunPage, r control.WebRequest) {
+	options := o.pageOptions(r, "")
+	options.Hosts = r.Hosts
+	o.page.asked, o.page.server, o.page.served = r, b.server, b.served
+	b.server.Become(options)
+	b.taken()
+}
+
 // openPage begins to serve.
 func (o *owner) openPage(ctx context.Context, w web.Where, r control.WebRequest, hash string) error {
 	l, err := web.Listen(context.WithoutCancel(ctx), w)
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Options{
-		Owner: o, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Hosts: slices.Concat(l.Names, r.Hosts),
-		Password: hash, ReadOnly: r.ReadOnly, Secure: l.Secure, API: o.apiOptions(r.ReadOnly),
-	}, l.At)
+	options := o.pageOptions(r, hash)
+	options.Hosts, options.Secure = slices.Concat(l.Names, r.Hosts), l.Secure
+	server, err := web.New(options, l.At)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -104,38 +128,82 @@ func (o *owner) endPage() {
 }
 
 // showAlone serves the page and says where, until ctx ends or somebody stops it.
-func (o *owner) showAlone(ctx context.Context, r control.WebRequest, to io.Writer) error {
+func (o *owner) showAlone(ctx context.Context, l life) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	o.page.mu.Lock()
 	o.page.alone = cancel
-	o.page.mu.Unlock()
-	report, err := o.Web(ctx, r)
-	if err != nil {
-		return err
+	if l.begun != nil {
+		o.adopt(l.begun, *l.page)
 	}
-	tellPage(to, report)
-	fmt.Fprintln(to, "Ctrl-C ends it")
+	o.page.mu.Unlock()
+	if l.begun == nil {
+		report, err := o.Web(ctx, *l.page)
+		if err != nil {
+			return err
+		}
+		tellPage(l.say, report)
+		fmt.Fprintln(l.say, "Ctrl-C ends it")
+	}
 	<-ctx.Done()
 	return nil
 }
 
-// showSetUp is the page of whoever has no home yet.
+// showSetUp is the page of whoever has no home yet. Once the home is made, this
+// process owns it, and the page shows it.
 func showSetUp(ctx context.Context, e *env, r control.WebRequest) error {
-	w := web.Where{Addr: r.Listen}
-	l, err := web.Listen(ctx, w)
+	l, err := web.Listen(ctx, web.Where{Addr: r.Listen})
 	if err != nil {
 		return err
 	}
-	server, err := web.New(web.Options{Explain: explain, Version: versionText()}, l.At)
+	u := &setUp{home: e.home, serve: make(chan serving)}
+	server, err := web.New(web.Options{Setup: u, Explain: explain, Version: versionText(), Hosts: r.Hosts}, l.At)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	begun := &begunPage{server: server, served: make(chan error, 1)}
+	go func() { begun.served <- server.Serve(l) }()
 	link, until := server.Link()
 	tellPage(e.stdout, control.WebReport{URL: server.URL(), Link: link, Until: until})
 	fmt.Fprintln(e.stdout, "Ctrl-C ends it")
-	<-ctx.Done()
-	return errors.Join(server.Close(), <-served)
+	for {
+		select {
+		case <-ctx.Done():
+			return errors.Join(server.Close(), <-begun.served)
+		case s := <-u.serve:
+			if shown, err := u.own(ctx, e, r, begun, s); shown {
+				return err
+			}
+		}
+	}
+}
+
+// own owns the home that was made, until the process is to end. shown is false if it
+// never came to that, which the page then tells.
+func (u *setUp) own(ctx context.Context, e *env, r control.WebRequest, begun *begunPage, s serving) (shown bool, err error) {
+	log, err := e.home.OpenLog()
+	if err != nil {
+		s.done <- err
+		return false, nil
+	}
+	defer log.Close()
+	plan, err := planOf(home.Agent{Mount: s.choices.Drive})
+	if err != nil {
+		s.done <- err
+		return false, nil
+	}
+	begun.taken = func() { shown = true; s.done <- nil }
+	life := life{page: &r, begun: begun, say: e.stdout, agent: plan, dir: s.choices.Drive, mount: mountOptions{allowOther: os.Geteuid() == 0}}
+	if err = serveHome(ctx, e, life, &starter{}, log); !shown {
+		s.done <- err
+		return false, nil
+	}
+	if err == nil && s.choices.Login { // what begins at each login goes on at once
+		i, ierr := newInstallation(e.home, s.choices.Drive != "")
+		if ierr == nil {
+			ierr = i.start(context.WithoutCancel(ctx))
+		}
+		return true, ierr
+	}
+	return true, err
 }

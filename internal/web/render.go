@@ -33,6 +33,9 @@ func (v view) Here(r route) bool {
 	return v.Path == at || at != "/" && strings.HasPrefix(v.Path, at+"/")
 }
 
+// Begins tells whether the page is one of the set-up.
+func (v view) Begins() bool { return v.Path == atMusic || strings.HasPrefix(v.Path, atMusic+"/") }
+
 // Path is the address of a route without wildcards.
 func (r route) Path() string {
 	_, at, _ := strings.Cut(r.pattern, " ")

@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // route says who answers a pattern of [http.ServeMux], and to whom. What is not GET
 // or HEAD needs the token of the session's forms, as the field csrf, and is refused
@@ -20,7 +23,7 @@ type route struct {
 
 // routes is the table; the navigation is in its order.
 func (s *Server) routes() []route {
-	return []route{
+	return slices.Concat([]route{
 		{pattern: "GET /{$}", do: s.safe, title: "Safe?", icon: "safe"},
 		{pattern: "GET /events", do: s.events},
 		{pattern: "GET /trends", do: s.trends},
@@ -68,10 +71,8 @@ func (s *Server) routes() []route {
 		{pattern: "GET /log", do: s.log, title: "Log", icon: "log"},
 		{pattern: "GET /log/export", do: s.exportLog},
 
-		{pattern: "GET /setup", do: s.setup, setup: true},
-
 		{pattern: "GET /login", do: s.login, open: true, door: true},
 		{pattern: "POST /login", do: s.enter, open: true, door: true},
 		{pattern: "POST /logout", do: s.leave, setup: true, door: true},
-	}
+	}, s.setupRoutes())
 }

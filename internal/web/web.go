@@ -38,6 +38,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/api"
@@ -50,6 +51,7 @@ type Options struct {
 	Owner    control.Owner // nil: there is no home yet, and only pages for that are shown
 	Library  Library       // nil: there is none to be shown
 	Past     Past          // nil: nothing of it is shown
+	Setup    Setup         // where there is no Owner: makes a home
 	Explain  func(error) *control.Fault
 	Log      *slog.Logger
 	Version  string
@@ -73,12 +75,16 @@ type Server struct {
 	recall   recall
 	nights   nights
 	restores restores
-	running  sync.WaitGroup // what goes on behind pages
+	running  *sync.WaitGroup // what goes on behind pages
 	sums     zipstream.Sums
 	zips     chan struct{} // holds a value for each archive that is sent
 
 	closing context.Context // of all requests; ends with Close
 	end     context.CancelFunc
+
+	answers atomic.Pointer[http.Handler]
+	setting setting
+	counts  counts
 }
 
 // Timeouts and limits of a request that is no stream.
@@ -94,21 +100,40 @@ const (
 
 // New makes the page that is asked for at addr.
 func New(o Options, addr *net.TCPAddr) (*Server, error) {
-	s := &Server{Options: o, addr: addr, sessions: newSessions(), limit: newLimiter(), zips: make(chan struct{}, zipsAtOnce), names: hostsOf(addr, o.Hosts)}
-	if s.Log == nil {
-		s.Log = slog.New(slog.DiscardHandler)
-	}
-	var err error
-	if s.pages, err = parsePages(); err != nil {
+	pages, err := parsePages()
+	if err != nil {
 		return nil, err
 	}
+	s := &Server{addr: addr, sessions: newSessions(), limit: newLimiter(), pages: pages, running: &sync.WaitGroup{}}
 	s.closing, s.end = context.WithCancel(context.Background())
+	s.take(o)
+	s.answer(s.handler())
 	s.http = http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.answers.Load()).ServeHTTP(w, r) }),
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return s.closing },
 	}
 	return s, nil
+}
+
+func (s *Server) take(o Options) {
+	if s.Options = o; s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	s.names = hostsOf(s.addr, o.Hosts)
+	s.zips = make(chan struct{}, zipsAtOnce)
+}
+
+func (s *Server) answer(h http.Handler) { s.answers.Store(&h) }
+
+// Become has what is asked from now on answered as o says: the set-up made a home,
+// and its library is shown to those who are in already. The address stays, and with
+// it what must be as it was: Hosts and Secure.
+func (s *Server) Become(o Options) {
+	next := &Server{addr: s.addr, sessions: s.sessions, limit: s.limit, pages: s.pages, running: s.running, closing: s.closing, end: s.end}
+	next.take(o)
+	s.answer(next.handler())
 }
 
 // Serve answers until Close. It closes the listener.
