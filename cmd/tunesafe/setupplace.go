@@ -240,8 +240,10 @@ func placeMistake(err error, p web.Place) error {
 	case p.Supplier == web.ThisDisk:
 		f := explain(err)
 		m.Field, m.Text, m.Hint = "dir", capitalized(f.Text)+".", f.Hint
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrUnavailable), code == "" && errors.Is(err, store.ErrDenied) && step == "list":
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrUnavailable):
 		m.Field, m.Text, m.Hint = "endpoint", "What answers there is no S3 server, or it is out of order.", "Check the address, and try again."
+	case errors.Is(err, store.ErrDenied) && p.Supplier == web.OwnServer && (code == "" || code == "Unauthorized" || code == "Forbidden"): // of the status alone
+		m.Field, m.Text, m.Hint = "endpoint", "What answers there is no S3 server, or refuses these keys without a word.", "Check the address first, then the keys."
 	case errors.Is(err, errNoBucketRight):
 		m.Text, m.Hint = "There is no bucket "+p.Bucket+", and these keys may not make one.", "Make it at the supplier's page, or check its name."
 	case errors.Is(err, store.ErrNoBucket):
