@@ -23,6 +23,7 @@ var webCommand = &command{
 one browser in, once, within ten minutes; give the command again for another. Where the drive is mounted, or
 an agent works, that process serves the page, and the command returns; --stop ends the
 page. Else the command opens the home itself, uploads what waits, and stays until Ctrl-C.
+Where there is no home yet, the page sets one up: folders, store, keys, recovery kit.
 
 The page is for this computer alone, at 127.0.0.1 and port 8863, or another if that is
 taken. With --listen ADDRESS it is for other machines, too, and then it needs two things:
