@@ -56,10 +56,10 @@ func (p *pruner) silent(ctx context.Context) error {
 }
 
 // ownGrace makes the commit after the condemning one where no other device is to be
-// waited for. It is made only while our chain is as we left it, so that a copy of this
+// waited for: an idle drive makes none, and nothing would ever be deleted. It is made only while our chain is as we left it, so that a copy of this
 // home, which might use what was condemned, is noticed before anything is deleted.
 func (p *pruner) ownGrace(ctx context.Context) error {
-	if !p.alone() {
+	if len(p.WaitsFor) > 0 {
 		return nil
 	}
 	mine, err := p.mine()

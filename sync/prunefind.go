@@ -272,16 +272,6 @@ func (p *pruner) leftovers(ctx context.Context, f *found) error {
 	return nil
 }
 
-// alone tells whether no other device uses the repository.
-func (p *pruner) alone() bool {
-	for device, cert := range p.certs {
-		if device != p.w.o.Device.ID && cert.Retired == nil {
-			return false
-		}
-	}
-	return true
-}
-
 // ofRetired tells whether nobody but retired devices condemned an object: then no one
 // would delete it.
 func (p *pruner) ofRetired(name string) bool {

@@ -33,7 +33,7 @@ that no rule keeps are shown no more, and what only they needed is deleted, tags
 count of -1 is all.
 
 What is to be deleted is condemned first, and deleted once every other device of the
-repository has been used since, as it may still build on it. Packs of which less than half
+repository has been started since, as it may still build on it. Packs of which less than half
 is needed are copied together. It is safe to interrupt, and while the drive is in use. With
 --dry-run nothing is changed. An agent does it once a week.
 
@@ -245,7 +245,7 @@ func printPruned(w io.Writer, r control.PruneReport) {
 		if d.Since != nil {
 			since = "was used last on " + d.Since.Local().Format(time.DateOnly)
 		}
-		fmt.Fprintf(w, "waits for device %s (%s), which %s: mount its drive once; if it is lost, retire it: tunesafe devices\n",
+		fmt.Fprintf(w, "waits for device %s (%s), which %s: unmount its drive and mount it again, or end its agent and start it again: it learns then what is to be deleted; if it is lost, retire it: tunesafe devices\n",
 			d.Device, shown([]byte(d.Name), false), since)
 	}
 }
