@@ -41,7 +41,7 @@ func (o *owner) duties() (list []agent.Duty) {
 		if days == 0 {
 			days = defaultPruneDays
 		}
-		list = append(list, agent.Duty{Name: "prune", Every: time.Duration(days) * 24 * time.Hour, Do: o.pruneWeekly})
+		list = append(list, agent.Duty{Name: "prune", Every: time.Duration(days) * 24 * time.Hour, Do: o.pruneWeekly, Removes: true})
 	}
 	return list
 }

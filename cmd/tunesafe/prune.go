@@ -35,7 +35,8 @@ count of -1 is all.
 What is to be deleted is condemned first, and deleted once every other device of the
 repository has been started since, as it may still build on it. Packs of which less than half
 is needed are copied together. It is safe to interrupt, and while the drive is in use. With
---dry-run nothing is changed. An agent does it once a week.
+--dry-run nothing is changed. An agent does it once a week, but not while a backup holds
+changes that look like a disaster.
 
 The exit status is 4 if the store refused to delete something.`,
 	bind: bindPrune,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -117,11 +118,18 @@ func (q quietDrive) Scan(ctx context.Context, places []string) error {
 // Look describes the moment.
 func (q quietDrive) Look() agent.Look {
 	s := q.o.status()
-	l := agent.Look{Safe: s.Safe(), Needs: needsOfDrive(s)}
+	l := agent.Look{Safe: s.Safe(), Needs: needsOfDrive(s), Held: undecided(s)}
 	if s.LastCommit != nil {
 		l.LastCommit = *s.LastCommit
 	}
 	return l
+}
+
+// undecided tells whether something is held of which nobody said yet whether it is meant.
+func undecided(s control.Status) bool {
+	return slices.ContainsFunc(s.Places, func(p control.PlaceStatus) bool {
+		return slices.ContainsFunc(p.Held, func(h control.Held) bool { return h.Decision == "" })
+	})
 }
 
 // Tell shows it on the desktop; it is in the log in any case.

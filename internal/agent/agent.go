@@ -49,6 +49,7 @@ type Drive interface {
 // Look is what an agent wants to know of a drive.
 type Look struct {
 	Safe       bool      // nothing waits
+	Held       bool      // changes wait for a person to say whether they are meant
 	LastCommit time.Time // zero if there was none since the start
 	Needs      []Need
 }

@@ -14,6 +14,10 @@ type Duty struct {
 	Name  string // a word; the same for ever
 	Every time.Duration
 	Do    func(context.Context) error
+
+	// Removes says that it takes away what a person may want yet: it is not begun while
+	// changes are held that look like a disaster.
+	Removes bool
 }
 
 // The figures of duties.
@@ -61,7 +65,7 @@ func (a *Agent) dueDuty(t *turn, look Look, now time.Time) (due Duty, ok bool) {
 			fresh = true
 		}
 		late := now.Sub(last.Ended) - d.Every
-		if late < 0 || now.Before(t.dutyOff[d.Name]) || !look.Safe && late < dutyPatience {
+		if late < 0 || now.Before(t.dutyOff[d.Name]) || !look.Safe && late < dutyPatience || d.Removes && look.Held {
 			continue
 		}
 		if !ok || late > waited {

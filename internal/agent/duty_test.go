@@ -80,3 +80,28 @@ func TestDutyDespiteAll(t *testing.T) {
 		stop()
 	})
 }
+
+// TestDutyThatRemoves: what deletes is not begun while something is held that looks like a
+// disaster, keeps to the windows, and is taken up in the next when the end of one cut it short.
+func TestDutyThatRemoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.look.Held = true
+		prune := r.duty("prune", 7*24*time.Hour, 3*time.Hour) // more than a window
+		prune.Removes = true
+		r.duties = []Duty{r.duty("check", 20*time.Hour, time.Minute), prune}
+		_, stop := r.runs(t, Settings{Windows: window(t, 3*time.Hour, 2*time.Hour)}, stateFile(t))
+		time.Sleep(29 * time.Hour) // the second window has closed
+		expect(t, r, "while changes are held", "hold(2s) release check check-done hold(10m0s) release check check-done hold(10m0s)")
+		r.set(func() { r.look.Held = false })
+		time.Sleep(24 * time.Hour)
+		expect(t, r, "once they are decided", "release prune hold(10m0s) prune-cut")
+		r.set(func() { r.look.Held = true })
+		time.Sleep(24 * time.Hour)
+		expect(t, r, "cut short, and something is held again", "release check check-done hold(10m0s)")
+		r.set(func() { r.look.Held = false })
+		time.Sleep(24 * time.Hour)
+		expect(t, r, "and decided", "release prune hold(10m0s) prune-cut")
+		stop()
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type undoing struct {
 	index *repo.Index
 	st    *store.Counter
 	rng   *rand.Rand
+	later atomic.Int64 // how much the clock of commits is ahead
 }
 
 func newUndoing(t *testing.T, seed uint64) *undoing {
@@ -61,6 +63,7 @@ func newUndoing(t *testing.T, seed uint64) *undoing {
 	}
 	u.p = New(Options{File: filepath.Join(dir, "history"), Store: st, Keys: keys, Index: u.index, Fetcher: fetcher, Cache: u.c, Log: log})
 	u.w = tsync.New(tsync.Options{Cache: u.c, Store: st, Keys: keys, Device: dev, Index: u.index, Reader: rd, Dir: dir, Log: log,
+		Now:    func() time.Time { return time.Now().Add(time.Duration(u.later.Load())) },
 		Settle: time.Millisecond, Committed: u.p.Committed, Kept: repo.OpenKept(filepath.Join(dir, "kept"))})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
