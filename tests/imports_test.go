@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/renew":                      {"internal/repo", "internal/store", "internal/mapped", "internal/pages"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
 	"internal/api":                        {"internal/control"},
-	"internal/web":                        {"internal/api", "internal/catalog", "internal/control", "internal/label", "internal/zipstream"},
+	"internal/web":                        {"internal/api", "internal/catalog", "internal/control", "internal/recoverykit", "internal/label", "internal/zipstream"},
 	"internal/store/s3":                   {"internal/store"},
 	"internal/store/mem":                  {"internal/store"},
 	"internal/store/storetest":            {"internal/store"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/recoverykit"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
@@ -92,14 +93,19 @@ func combineKey(e *env, files []string) error {
 }
 
 func noteSaved(e *env) error {
-	c, err := e.home.Config()
-	if err != nil {
-		return err
-	}
-	c.RecoveryKeySaved = true
-	if err := e.home.SetConfig(c); err != nil {
+	if err := keepSaved(e.home); err != nil {
 		return err
 	}
 	fmt.Fprintln(e.stdout, "noted; status does not remind you any more")
 	return nil
+}
+
+// keepSaved notes that a copy of the key is kept elsewhere.
+func keepSaved(h home.Home) error {
+	c, err := h.Config()
+	if err != nil {
+		return err
+	}
+	c.RecoveryKeySaved = true
+	return h.SetConfig(c)
 }

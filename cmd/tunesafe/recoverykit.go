@@ -122,6 +122,19 @@ func kitSheet(ctx context.Context, e *env, o kitOptions) (s recoverykit.Sheet, e
 	if err != nil {
 		return s, err
 	}
+	if s, err = d.sheet(ctx, key); err != nil {
+		return s, err
+	}
+	err = withOwner(ctx, e, func(o control.Owner) error {
+		p, err := o.Picture(ctx, control.PictureRequest{Path: []byte("/")})
+		s.Tracks, s.Files = p.Tracks, p.Files
+		return err
+	})
+	return s, err
+}
+
+// sheet says where the backup is, and its key.
+func (d *drive) sheet(ctx context.Context, key string) (s recoverykit.Sheet, err error) {
 	certs, _, err := repo.Devices(ctx, d.store, d.keys)
 	if err != nil {
 		return s, err
@@ -134,15 +147,7 @@ func kitSheet(ctx context.Context, e *env, o kitOptions) (s recoverykit.Sheet, e
 	for _, m := range marks {
 		s.Heads = append(s.Heads, m.String())
 	}
-	if err := placeOf(d.config.Store, &s); err != nil {
-		return s, err
-	}
-	err = withOwner(ctx, e, func(o control.Owner) error {
-		p, err := o.Picture(ctx, control.PictureRequest{Path: []byte("/")})
-		s.Tracks, s.Files = p.Tracks, p.Files
-		return err
-	})
-	return s, err
+	return s, placeOf(d.config.Store, &s)
 }
 
 // kitKey gives the recovery key as text, once it has opened the repository.

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"strings"
 	texttemplate "text/template"
@@ -65,6 +66,24 @@ func (s Sheet) QR() (template.URL, error) {
 		return "", err
 	}
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(code.PNG())), nil //nolint:gosec // made here
+}
+
+// Drawing is the same picture as the path of an SVG, each dark module a square of 1,
+// and how many modules it is wide.
+func (s Sheet) Drawing() (path string, width int, err error) {
+	code, err := qr.Encode(s.Key, qr.M)
+	if err != nil {
+		return "", 0, err
+	}
+	var b strings.Builder
+	for y := range code.Size {
+		for x := range code.Size {
+			if code.Black(x, y) {
+				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x, y)
+			}
+		}
+	}
+	return b.String(), code.Size, nil
 }
 
 //go:embed kit.html

@@ -70,6 +70,9 @@ func (s *Server) routes() []route {
 		{pattern: "POST /health/verify", do: s.verify},
 		{pattern: "GET /log", do: s.log, title: "Log", icon: "log"},
 		{pattern: "GET /log/export", do: s.exportLog},
+		{pattern: "GET /kit", do: s.askKit, title: "Recovery kit", icon: "kit", secret: true},
+		{pattern: "POST /kit", do: s.kit, secret: true},
+		{pattern: "POST /kit/kept", do: s.keptKit, secret: true},
 
 		{pattern: "GET /login", do: s.login, open: true, door: true},
 		{pattern: "POST /login", do: s.enter, open: true, door: true},

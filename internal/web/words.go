@@ -21,6 +21,7 @@ var words = template.FuncMap{
 	"clock":   func(t any) string { return clock(timeOf(t)) },
 	"day":     func(t time.Time) string { return t.Local().Format("2 January 2006") },
 	"exact":   func(t time.Time) string { return t.Local().Format(time.DateTime) },
+	"margins": func(n int) int { return n + 8 }, // of a QR code, 4 on each side
 	"exactly": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"iso":     func(t time.Time) string { return t.Format(time.RFC3339) },
 	"count":   count,

@@ -105,4 +105,20 @@ func TestHealth(t *testing.T) {
 	if first := value[string](b, "fetch('/log/export').then(r => r.blob()).then(b => b.slice(0, 46).text())"); !strings.HasPrefix(first, "PK\x03\x04") || !strings.Contains(first, "tunesafe-log.txt") {
 		t.Errorf("the export begins with %q", first)
 	}
+
+	b.visit(value[string](b, "location.origin") + "/kit")
+	b.says("Recovery kit")
+	b.look("kit-ask")
+	b.press("Show the key, to be printed")
+	b.await("document.querySelector('.kit .key')")
+	key := strings.TrimSpace(h.Run("recovery-key", "show"))
+	if shown := value[string](b, "document.querySelector('.kit .key').innerText"); shown != key {
+		t.Error("the kit has another key")
+	}
+	b.look("kit")
+	b.press("I have printed it and put it away")
+	b.await("document.body.innerText.includes('You said that a copy of the key is kept elsewhere')")
+	if h.Status().Unsaved {
+		t.Error("it was not noted that the key is kept")
+	}
 }
