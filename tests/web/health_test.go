@@ -117,7 +117,7 @@ func TestHealth(t *testing.T) {
 	}
 	b.look("kit")
 	b.press("I have printed it and put it away")
-	b.await("document.body.innerText.includes('You said that a copy of the key is kept elsewhere')")
+	b.await("document.body?.innerText.includes('You said that a copy of the key is kept elsewhere')")
 	if h.Status().Unsaved {
 		t.Error("it was not noted that the key is kept")
 	}
