@@ -14,7 +14,7 @@ import (
 // drawer is the recovery kit for the page in the browser.
 type drawer struct{ o *owner }
 
-// Sheet implements [web.Kit]. The key on it opens the repository.
+// Sheet implements [web.Drawer]. The key on it opens the repository.
 func (d drawer) Sheet(ctx context.Context) (s recoverykit.Sheet, err error) {
 	key, err := d.o.home.RecoveryKey()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,5 +38,5 @@ func (d drawer) Sheet(ctx context.Context) (s recoverykit.Sheet, err error) {
 	return s, err
 }
 
-// Saved implements [web.Kit].
+// Saved implements [web.Drawer].
 func (d drawer) Saved(context.Context) error { return keepSaved(d.o.home) }

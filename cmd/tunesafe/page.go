@@ -67,7 +67,7 @@ func (o *owner) Web(ctx context.Context, r control.WebRequest) (control.WebRepor
 // pageOptions say what the page shows.
 func (o *owner) pageOptions(r control.WebRequest, hash string) web.Options {
 	return web.Options{
-		Owner: o, Kit: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
+		Owner: o, Drawer: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
 		API: o.apiOptions(r.ReadOnly),
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/tunesafe/tunesafe/internal/recoverykit"
 )
 
-// Kit is the recovery kit of a home.
-type Kit interface {
+// Drawer is the recovery kit of a home, for who wants to print it again.
+type Drawer interface {
 	// Sheet is what the page for the drawer says. It is secret.
 	Sheet(ctx context.Context) (recoverykit.Sheet, error)
 	// Saved notes that a copy of the key is kept elsewhere.
@@ -25,7 +25,7 @@ type kitView struct {
 
 // askKit says what the kit is, and shows none of it.
 func (s *Server) askKit(w http.ResponseWriter, r *http.Request) error {
-	if s.Kit == nil {
+	if s.Drawer == nil {
 		return s.notFound(w, r)
 	}
 	st, err := s.Owner.Status(r.Context())
@@ -38,10 +38,10 @@ func (s *Server) askKit(w http.ResponseWriter, r *http.Request) error {
 // kit shows it, to be printed: by POST alone, so that no link, no reload and no history
 // of a browser brings the key to the screen.
 func (s *Server) kit(w http.ResponseWriter, r *http.Request) error {
-	if s.Kit == nil {
+	if s.Drawer == nil {
 		return s.notFound(w, r)
 	}
-	sheet, err := s.Kit.Sheet(r.Context())
+	sheet, err := s.Drawer.Sheet(r.Context())
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,10 @@ func (s *Server) kit(w http.ResponseWriter, r *http.Request) error {
 
 // keptKit notes that it is kept.
 func (s *Server) keptKit(w http.ResponseWriter, r *http.Request) error {
-	if s.Kit == nil {
+	if s.Drawer == nil {
 		return s.notFound(w, r)
 	}
-	if err := s.Kit.Saved(r.Context()); err != nil {
+	if err := s.Drawer.Saved(r.Context()); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/kit", http.StatusSeeOther)

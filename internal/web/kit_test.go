@@ -24,7 +24,7 @@ func (k *testKit) Saved(context.Context) error { k.saved++; return nil }
 // browser, and never on a page for looking only.
 func TestKit(t *testing.T) {
 	kit := &testKit{}
-	s, _ := serve(t, Options{Kit: kit})
+	s, _ := serve(t, Options{Drawer: kit})
 	b := enter(t, s)
 	token := b.csrfOf("/kit")
 	for what, got := range map[string]answer{
@@ -48,7 +48,7 @@ func TestKit(t *testing.T) {
 		t.Error("that it is kept was not noted")
 	}
 
-	s, _ = serve(t, Options{Kit: kit, ReadOnly: true})
+	s, _ = serve(t, Options{Drawer: kit, ReadOnly: true})
 	b = enter(t, s)
 	b.want(b.get("/kit"), http.StatusForbidden, "the way to it, for looking")
 	b.want(b.press("/kit", "any"), http.StatusForbidden, "the kit, for looking")

@@ -52,7 +52,7 @@ type Options struct {
 	Library  Library       // nil: there is none to be shown
 	Past     Past          // nil: nothing of it is shown
 	Setup    Setup         // where there is no Owner: makes a home
-	Kit      Kit           // nil: there is none to be printed
+	Drawer   Drawer        // nil: there is none to be printed
 	Explain  func(error) *control.Fault
 	Log      *slog.Logger
 	Version  string
