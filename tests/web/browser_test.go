@@ -91,8 +91,8 @@ func (b *browser) listen(ev any) {
 		}
 	case *cdplog.EventEntryAdded:
 		text = e.Entry.Text + " " + e.Entry.URL
-		door := strings.Contains(text, "401 (Unauthorized)")                                   // of a page that one must come in by
-		ended := strings.Contains(text, "net::ERR_") && !strings.Contains(text, "ERR_BLOCKED") // with the server
+		door := strings.Contains(text, "401 (Unauthorized)") || strings.Contains(text, "422 (Unprocessable Entity)") // of a page that one must come in by, or of a form with a mistake
+		ended := strings.Contains(text, "net::ERR_") && !strings.Contains(text, "ERR_BLOCKED")                       // with the server
 		if e.Entry.Level != "error" || door || ended {
 			return
 		}
