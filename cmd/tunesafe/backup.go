@@ -130,7 +130,6 @@ func (o *backupOptions) request(dirs []string, excludes, devices bool) (r contro
 }
 
 func backup(ctx context.Context, e *env, r control.BackupRequest) error {
-	beSmall() // this process may be the one that does it
 	p := newProgress(e.stderr)
 	return withOwner(ctx, e, func(o control.Owner) error {
 		report, err := o.Backup(ctx, r, func(now control.BackupProgress) { p.draw(backupLine(now)) })

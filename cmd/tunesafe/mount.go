@@ -155,9 +155,6 @@ func refuseSecond(ctx context.Context, h home.Home) error {
 	return &home.BusyError{Home: h, PID: s.PID}
 }
 
-func beSmall() {
-}
-
 // life is what a process that owns a home is for: a mount, an agent, both, or the
 // page in a browser alone.
 type life struct {
@@ -177,7 +174,6 @@ func serveMount(ctx context.Context, e *env, o mountOptions, dir string, s *star
 
 // serveHome is the life of a process that owns a home.
 func serveHome(ctx context.Context, e *env, l life, s *starter, logTo io.Writer) (err error) {
-	beSmall()
 	if err := checkLife(ctx, e.home, l); err != nil {
 		return err
 	}
