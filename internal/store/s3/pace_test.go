@@ -74,7 +74,11 @@ func TestLimitChangesWithinAnObject(t *testing.T) {
 	for _, want := range []float64{100e3, 20e3, 400e3} {
 		l.SetRates(int64(want), 0)
 		time.Sleep(200 * time.Millisecond)
-		if got := rate(); math.Abs(got-want) > want/4 {
+		got := rate()
+		for n := 0; n < 4 && math.Abs(got-want) > want/4; n++ { // a busy machine may stand still for a moment
+			got = rate()
+		}
+		if math.Abs(got-want) > want/4 {
 			t.Errorf("%.0f bytes/s, want %.0f", got, want)
 		}
 	}

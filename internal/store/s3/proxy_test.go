@@ -49,12 +49,14 @@ func newProxy(t *testing.T, target string, f fault) *proxy {
 }
 
 // through opens a store on the bucket of c behind a proxy with the fault, with
-// little patience.
+// little patience where c asks for none.
 func through(t *testing.T, c s3.Config, f fault) (*s3.Store, *proxy) {
 	t.Helper()
 	p := newProxy(t, c.Endpoint, f)
 	c.Endpoint = p.URL
-	c.Patience = time.Second
+	if c.Patience == 0 {
+		c.Patience = time.Second
+	}
 	if c.Stall == 0 {
 		c.Stall = 10 * time.Second
 	}
