@@ -62,10 +62,10 @@ func init() { // they refer to themselves
 		{2, "exchange files", func(m *mutator) { m.exchange(m.plain(), m.plain()) }},
 		{1, "exchange folders", func(m *mutator) { m.exchange(m.dir(), m.dir()) }},
 		{1, "exchange a file and a folder", func(m *mutator) { m.exchange(m.plain(), m.dir()) }},
-		{3, "other bytes, the same size and time", func(m *mutator) { m.secretly(m.plain()) }},
+		{3, "other bytes, the same size and time", func(m *mutator) { m.secretly(m.soundless()) }},
 		{2, "the same, and renamed", func(m *mutator) { p := m.soundless(); m.secretly(p); m.rename(p, m.fresh()+filepath.Ext(p)) }},
-		{2, "the same, and another mode", func(m *mutator) { p := m.plain(); m.secretly(p); m.chmod(p) }},
-		{2, "the same, and an attribute", func(m *mutator) { p := m.plain(); m.secretly(p); m.xattr(p) }},
+		{2, "the same, and another mode", func(m *mutator) { p := m.soundless(); m.secretly(p); m.chmod(p) }},
+		{2, "the same, and an attribute", func(m *mutator) { p := m.soundless(); m.secretly(p); m.xattr(p) }},
 		{2, "remove", func(m *mutator) { _ = os.Remove(m.file()) }},
 		{1, "remove a folder", func(m *mutator) { m.removeSmall(m.dir()) }},
 		{2, "link", func(m *mutator) { _ = os.Link(m.plain(), m.fresh()) }},
@@ -191,7 +191,8 @@ func (m *mutator) plain() string {
 }
 
 // soundless is a plain file that is no music: the sound of a file that has another
-// name and its size and mtime still is taken for what it was.
+// name and its size and mtime still is taken for what it was, and any name may become
+// another, with a folder above it, before the next backup.
 func (m *mutator) soundless() string {
 	p := m.plain()
 	f, err := os.Open(p)
