@@ -240,6 +240,7 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("cut off") }
 func (p program) past(h *drive.Home) {
 	t := p.t
 	t.Helper()
+	p.want(http.StatusOK, "POST", "/api/v1/wait?timeout=60", "", nil) // the folder's time, too
 	var snapshots struct{ Snapshots []struct{ Name string } }
 	p.want(http.StatusOK, "GET", "/api/v1/snapshots", "", &snapshots)
 	if len(snapshots.Snapshots) < 2 {
