@@ -1,17 +1,29 @@
 package cache
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // revive gives files a name again that lost their last one elsewhere and have
 // changes that are only here. Their row and name wait for a commit then, and so
 // do the directories above, which may be gone elsewhere, too.
 func (x *absorption) revive() error {
-	for ino, at := range x.taken {
+	for _, ino := range slices.Sorted(maps.Keys(x.taken)) { // each time the same, as two may want one name
+		at := x.taken[ino]
 		n, err := x.there(ino)
 		if err != nil {
 			return err
 		}
-		if n == nil || !n.dirty() || n.Nlink > 0 {
+		if n == nil || n.Nlink > 0 {
+			continue
+		}
+		waits, err := x.c.marked(bPRow, ino) // cut already, and in no commit
+		if err != nil {
+			return err
+		}
+		if !n.dirty() && !waits {
 			continue
 		}
 		if at, err = x.free(at); err != nil {

@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -80,6 +81,53 @@ func TestPruneOfWhatWasPutBack(t *testing.T) {
 		t.Error("nothing was deleted: it shows nothing")
 	}
 	two.saved(t)
+	coldDrive(t, w, map[string][]byte{"song": song})
+}
+
+// TestPruneBesideWhatIsCutAlready: a retag waits that was cut before its sound was condemned
+// and which is not here, and so does another file. That one's commit must not say that this home
+// heard: whoever condemned the sound deletes it at once then, before it was brought here.
+func TestPruneBesideWhatIsCutAlready(t *testing.T) {
+	w := newWorld(t)
+	all := w.pruners(t, "one", "two")
+	one, two := all[0], all[1]
+	song := tagged(one.rng, 400_000)
+	one.write("song", song)
+	one.saved(t)
+	two.again(t, w)
+	song = bytes.Clone(song)
+	copy(song[len(song)-8:], "retagged")
+	two.patch("song", song[len(song)-8:], int64(len(song)-8))
+	a, err := two.cache.Lookup(cache.Root, "song")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two.cache.SettleNow(true)
+	if n, err := two.w.round(t.Context(), []cache.Ino{a.Ino}); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	two.cache.SettleNow(false)
+	if err := one.cache.Unlink(cache.Root, "song"); err != nil {
+		t.Fatal(err)
+	}
+	one.write("last", tagged(one.rng, 1000))
+	one.saved(t)
+	if p := one.pruned(t, keepLast(1)); p.Condemned < 1 || p.Deleted > 0 {
+		t.Fatalf("%+v", p)
+	}
+	two.again(t, w)
+	two.write("other", tagged(two.rng, 1000))
+	commits := 0
+	var deleted int64
+	two.w.o.Committed = func(*repo.Commit) {
+		commits++
+		deleted += one.pruned(t, keepLast(1)).Deleted
+	}
+	two.saved(t)
+	two.saved(t)
+	if commits < 2 || deleted == 0 {
+		t.Errorf("%d commits, %d deleted: it shows nothing", commits, deleted)
+	}
 	coldDrive(t, w, map[string][]byte{"song": song})
 }
 
