@@ -72,6 +72,7 @@ other_user() {
 	mkdir "$dir/tmp" "$dir/bin" "$dir/tests"
 	cp .bin/versitygw "$dir/bin/"
 	cp tests/restore.py "$dir/tests/"
+	cp FORMAT.md "$dir/" # its recipe is carried out
 	go build -o "$dir/bin/tunesafe" ./cmd/tunesafe
 	[ "$another" = root ] || chown "$another" "$dir/tmp"
 	in_package cmd/tunesafe .
