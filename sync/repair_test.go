@@ -249,7 +249,8 @@ func (h *hurt) believed() {
 		}
 		p := make([]byte, len(want)+1)
 		n, err := f.ReadAt(context.Background(), p, 0)
-		if err == nil && !bytes.Equal(p[:n], want) {
+		// Where the newest commits of a device are gone a new home shows what was before them.
+		if err == nil && !bytes.Equal(p[:n], want) && !h.known[sha256.Sum256(p[:n])] {
 			h.t.Errorf("%s: %d bytes that were never stored were believed", name, n)
 		}
 		f.Release()
