@@ -68,6 +68,7 @@ type drive struct {
 	health   *health.DB // nil until it is asked for
 	locked   *renew.DB  // likewise; healthMu
 	fetched  fetched
+	names    names
 
 	recovery *secret        // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew

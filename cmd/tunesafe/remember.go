@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -48,7 +49,7 @@ func (o *owner) Snapshots(ctx context.Context, _ control.SnapshotsRequest, progr
 	}
 	all, err := db.Moments()
 	for _, m := range all {
-		report.Snapshots = append(report.Snapshots, control.Snapshot{Name: snapshotName(m.Rev), Time: m.Rev.Time(), Device: m.Rev.Device(),
+		report.Snapshots = append(report.Snapshots, control.Snapshot{Name: snapshotName(m.Rev), Time: m.Rev.Time(), Device: m.Rev.Device(), DeviceName: o.deviceName(ctx, m.Rev.Device()),
 			Added: m.Added, Changed: m.Changed, Removed: m.Removed, Names: m.Named + m.Unnamed})
 	}
 	if err == nil {
@@ -64,17 +65,11 @@ func (o *owner) gaps(ctx context.Context, db *history.DB, times ...time.Time) (o
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	names := map[string]string{}
-	if certs, _, err := repo.Devices(ctx, o.counted, o.keys); err == nil { // else they go without
-		for id, c := range certs {
-			names[id] = c.Name
-		}
-	}
 	for _, g := range all {
 		if len(times) > 0 && !slices.ContainsFunc(times, g.Holds) {
 			continue
 		}
-		p := control.PastGap{Device: g.Device, Name: names[g.Device], First: g.First, Last: g.Last}
+		p := control.PastGap{Device: g.Device, Name: o.deviceName(ctx, g.Device), First: g.First, Last: g.Last}
 		if !g.After.IsZero() {
 			p.After = &g.After
 		}
@@ -84,6 +79,39 @@ func (o *owner) gaps(ctx context.Context, db *history.DB, times ...time.Time) (o
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// names are what the devices are called by their owner.
+type names struct {
+	mu    sync.Mutex
+	known map[string]string
+	asked time.Time // the store, last
+}
+
+// namesPause is between looks for names that are not known.
+const namesPause = time.Minute
+
+// deviceName gives the name of a device; empty if that is not known. The store is asked
+// for those of others once, and again for one that came since.
+func (d *drive) deviceName(ctx context.Context, id string) string {
+	if id == d.device.ID {
+		return d.device.Name
+	}
+	d.names.mu.Lock()
+	defer d.names.mu.Unlock()
+	if name, ok := d.names.known[id]; ok || time.Since(d.names.asked) < namesPause {
+		return name
+	}
+	d.names.asked = time.Now()
+	certs, _, err := repo.Devices(ctx, d.counted, d.keys)
+	if err != nil {
+		return "" // it goes without
+	}
+	d.names.known = map[string]string{}
+	for id, c := range certs {
+		d.names.known[id] = c.Name
+	}
+	return d.names.known[id]
 }
 
 // writeGaps says that the past lacks something.
@@ -119,7 +147,7 @@ func (o *owner) History(ctx context.Context, r control.HistoryRequest, progress 
 		err = fmt.Errorf("%s: %w", name, errNeverThere)
 	}
 	for _, e := range events {
-		v := control.HistoryVersion{Snapshot: snapshotName(e.Rev), Time: e.Rev.Time(), Device: e.Rev.Device(),
+		v := control.HistoryVersion{Snapshot: snapshotName(e.Rev), Time: e.Rev.Time(), Device: e.Rev.Device(), DeviceName: o.deviceName(ctx, e.Rev.Device()),
 			Path: []byte(e.Path), Gone: e.Row == nil, Changes: e.Words}
 		if e.Row != nil {
 			v.Size = e.Row.Size

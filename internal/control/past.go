@@ -57,13 +57,14 @@ type SnapshotsReport struct {
 
 // Snapshot is a moment.
 type Snapshot struct {
-	Name    string    `json:"name"` // below .snapshots on the drive; of several in one second the last has it
-	Time    time.Time `json:"time"`
-	Device  string    `json:"device"`
-	Added   int       `json:"added"` // files, folders and links
-	Changed int       `json:"changed"`
-	Removed int       `json:"removed"`
-	Names   int       `json:"names"` // given or taken away
+	Name       string    `json:"name"` // below .snapshots on the drive; of several in one second the last has it
+	Time       time.Time `json:"time"`
+	Device     string    `json:"device"`
+	DeviceName string    `json:"device_name"` // what its owner calls it; empty if that is not known
+	Added      int       `json:"added"`       // files, folders and links
+	Changed    int       `json:"changed"`
+	Removed    int       `json:"removed"`
+	Names      int       `json:"names"` // given or taken away
 }
 
 // HistoryRequest asks for a path.
@@ -79,13 +80,14 @@ type HistoryReport struct {
 
 // HistoryVersion is a step of what became of a thing.
 type HistoryVersion struct {
-	Snapshot string    `json:"snapshot"` // the first in which it shows
-	Time     time.Time `json:"time"`
-	Device   string    `json:"device"`
-	Path     []byte    `json:"path"` // after it
-	Size     int64     `json:"size"`
-	Gone     bool      `json:"gone,omitempty"`
-	Changes  []string  `json:"changes"` // in words
+	Snapshot   string    `json:"snapshot"` // the first in which it shows
+	Time       time.Time `json:"time"`
+	Device     string    `json:"device"`
+	DeviceName string    `json:"device_name"` // what its owner calls it; empty if that is not known
+	Path       []byte    `json:"path"`        // after it
+	Size       int64     `json:"size"`
+	Gone       bool      `json:"gone,omitempty"`
+	Changes    []string  `json:"changes"` // in words
 }
 
 // DiffRequest asks what differs between two moments.
