@@ -135,12 +135,15 @@ const nightsKept = 2
 
 // nightDiff is what a night changed, without words; or one moment of it.
 type nightDiff struct {
-	day     string // or the name of a snapshot
-	of      int    // moments that were known
+	day     string                  // or the name of a snapshot
+	known   control.SnapshotsReport // of which it is one
 	before  *control.Snapshot
 	moments []control.Snapshot
 	older   string
 	newer   string
+
+	turn    chan struct{} // holds a value while somebody asks for what follows
+	asked   bool
 	changes []control.DiffChange
 	groups  []group
 	gaps    []control.PastGap
@@ -161,16 +164,62 @@ type group struct {
 	list   []int  // places in changes
 }
 
-// night gives what a day changed; nil if nothing.
+// nightOf gives what a day or a moment changed. Who wants one that somebody asks for
+// already waits for that.
 func (s *Server) nightOf(r *http.Request, day string, report control.SnapshotsReport) (*nightDiff, error) {
-	s.nights.mu.Lock()
-	defer s.nights.mu.Unlock()
-	for _, n := range s.nights.last {
-		if n.day == day && n.of == len(report.Snapshots) {
-			return n, nil
+	n := s.nights.of(day, report)
+	if len(n.moments) == 0 {
+		return n, nil
+	}
+	select {
+	case n.turn <- struct{}{}:
+		defer func() { <-n.turn }()
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	if n.asked {
+		return n, nil
+	}
+	q := n.request()
+	q.Brief = true
+	diff, err := s.Owner.Diff(r.Context(), q, func(control.PastProgress) {})
+	if err != nil {
+		return nil, err
+	}
+	n.asked, n.changes, n.gaps = true, diff.Changes, diff.Gaps
+	n.group()
+	return n, nil
+}
+
+// of finds a night, or begins one that is kept if there is anything to ask about it.
+func (k *nights) of(day string, report control.SnapshotsReport) *nightDiff {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, n := range k.last {
+		if n.day == day && sameMoments(n.known, report) {
+			return n
 		}
 	}
-	n := &nightDiff{day: day, of: len(report.Snapshots), gaps: report.Gaps}
+	n := newNight(day, report)
+	if len(n.moments) > 0 {
+		k.last = append([]*nightDiff{n}, k.last[:min(len(k.last), nightsKept-1)]...)
+	}
+	return n
+}
+
+// sameMoments tells whether the same is known of the past: a prune takes moments away,
+// and each commit adds one.
+func sameMoments(a, b control.SnapshotsReport) bool {
+	return slices.EqualFunc(a.Snapshots, b.Snapshots, func(a, b control.Snapshot) bool {
+		return a.Name == b.Name && a.Time.Equal(b.Time) && a.Device == b.Device
+	}) && slices.EqualFunc(a.Gaps, b.Gaps, func(a, b control.PastGap) bool {
+		return a.Device == b.Device && a.First == b.First && a.Last == b.Last
+	})
+}
+
+// newNight finds the moments of a day, or the one of that name.
+func newNight(day string, report control.SnapshotsReport) *nightDiff {
+	n := &nightDiff{day: day, known: report, gaps: report.Gaps, turn: make(chan struct{}, 1)}
 	for i, m := range report.Snapshots {
 		key := m.Name
 		if len(day) == len(dayForm) {
@@ -185,21 +234,16 @@ func (s *Server) nightOf(r *http.Request, day string, report control.SnapshotsRe
 			n.newer = key
 		}
 	}
-	if len(n.moments) == 0 {
-		return n, nil
-	}
-	q := control.DiffRequest{To: n.moments[len(n.moments)-1].Time, Brief: true}
+	return n
+}
+
+// request asks what the night changed.
+func (n *nightDiff) request() control.DiffRequest {
+	q := control.DiffRequest{To: n.moments[len(n.moments)-1].Time}
 	if n.before != nil {
 		q.From = n.before.Time
 	}
-	diff, err := s.Owner.Diff(r.Context(), q, func(control.PastProgress) {})
-	if err != nil {
-		return nil, err
-	}
-	n.changes, n.gaps = diff.Changes, diff.Gaps
-	n.group()
-	s.nights.last = append([]*nightDiff{n}, s.nights.last[:min(len(s.nights.last), nightsKept-1)]...)
-	return n, nil
+	return q
 }
 
 // after names the last moment of the night.
@@ -363,10 +407,7 @@ func (s *Server) changed(w http.ResponseWriter, r *http.Request) error {
 
 // words asks what became of the files that were changed, by path.
 func (s *Server) words(r *http.Request, n *nightDiff, list []int) (map[string][]string, error) {
-	q := control.DiffRequest{To: n.moments[len(n.moments)-1].Time}
-	if n.before != nil {
-		q.From = n.before.Time
-	}
+	q := n.request()
 	for _, j := range list {
 		c := &n.changes[j]
 		if c.What != control.DiffChanged || c.Dir || len(q.Paths) > 2*wordsShown {
