@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -74,13 +75,15 @@ func ServeFile(w http.ResponseWriter, r *http.Request, f *File) {
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Disposition", disposition(f.Name))
+	h.Set("Content-Disposition", Attachment(f.Name))
 	http.ServeContent(w, r, "", f.Modified.Truncate(time.Second), f)
 }
 
-// disposition names a download; a name that no header can hold is left out.
-func disposition(name string) string {
-	if d := mime.FormatMediaType("attachment", map[string]string{"filename": text([]byte(name))}); d != "" {
+// Attachment is the Content-Disposition by which a browser saves what it gets under a
+// name; one that no header can hold is left out.
+func Attachment(name string) string {
+	name = strings.ToValidUTF8(name, "_") // which every file system takes
+	if d := mime.FormatMediaType("attachment", map[string]string{"filename": name}); d != "" {
 		return d
 	}
 	return "attachment"

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/catalog"
 )
 
@@ -45,19 +45,10 @@ func (s *Server) media(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Etag", `"`+f.Tag+`"`)
 	if r.URL.Query().Has("download") {
-		h.Set("Content-Disposition", attachment(t.File))
+		h.Set("Content-Disposition", api.Attachment(t.File))
 	}
 	http.ServeContent(w, r, "", f.Mtime, f)
 	return nil
-}
-
-// attachment has a browser save what it gets under a name.
-func attachment(name string) string {
-	name = strings.ToValidUTF8(name, "_")
-	if h := mime.FormatMediaType("attachment", map[string]string{"filename": name}); h != "" {
-		return h
-	}
-	return "attachment"
 }
 
 // pictureTypes are the kinds of picture that a browser shows without running anything.

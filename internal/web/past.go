@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/label"
 )
@@ -398,7 +399,7 @@ func (s *Server) pastMedia(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.Set("Content-Type", kind)
 	if !ok || r.URL.Query().Has("download") {
-		h.Set("Content-Disposition", attachment(p.Node.Name))
+		h.Set("Content-Disposition", api.Attachment(p.Node.Name))
 	}
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Etag", etag(key[:]))

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/catalog"
 	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
@@ -90,7 +91,7 @@ func (s *Server) pack(w http.ResponseWriter, r *http.Request, m Moment, name, fo
 	})
 	h := w.Header()
 	h.Set("Content-Type", "application/zip")
-	h.Set("Content-Disposition", attachment(name+".zip"))
+	h.Set("Content-Disposition", api.Attachment(name+".zip"))
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("Etag", `"`+a.Tag()+`"`)
 	ctx, cancel := context.WithCancel(r.Context())
