@@ -80,6 +80,14 @@ func (s *Server) look(w http.ResponseWriter, r *http.Request, fn func(*catalog.C
 // partial tells whether a script asks for a piece of a page.
 func partial(r *http.Request) bool { return r.Header.Get("Hx-Request-Type") == "partial" }
 
+// list answers with a page, or with the piece of it that goes on with its list.
+func (s *Server) list(w http.ResponseWriter, r *http.Request, page, piece, title string, v any) error {
+	if partial(r) {
+		return s.fragment(w, r, page, piece, v)
+	}
+	return s.page(w, r, page, title, v)
+}
+
 // from is the place in a list that is asked for.
 func from(r *http.Request) int {
 	n, err := strconv.Atoi(r.FormValue("from"))
@@ -127,10 +135,7 @@ func (s *Server) albums(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v.Next = next(at, len(v.Albums), v.All)
-	if partial(r) {
-		return s.fragment(w, r, "albums", "cards", v)
-	}
-	return s.page(w, r, "albums", "Albums", v)
+	return s.list(w, r, "albums", "cards", "Albums", v)
 }
 
 // tracksView is a page of tracks, album by album.
@@ -151,10 +156,7 @@ func (s *Server) tracks(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v.Next = next(at, len(v.Tracks), v.All)
-	if partial(r) {
-		return s.fragment(w, r, "tracks", "rows", v)
-	}
-	return s.page(w, r, "tracks", "Tracks", v)
+	return s.list(w, r, "tracks", "rows", "Tracks", v)
 }
 
 // albumView is an album.
@@ -198,10 +200,7 @@ func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
 			v.Waiting++
 		}
 	}
-	if partial(r) {
-		return s.fragment(w, r, "album", "rows", v)
-	}
-	return s.page(w, r, "album", v.Title, v)
+	return s.list(w, r, "album", "rows", v.Title, v)
 }
 
 // describe tells what the tracks of an album have in common.

@@ -63,9 +63,10 @@ func (s *Server) art(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return noArt(w, err)
 	}
-	w.Header().Set("Cache-Control", "private, no-cache")
-	w.Header().Set("Etag", `"`+p.Tag+`"`)
-	if r.Header.Get("If-None-Match") == `"`+p.Tag+`"` {
+	tag := `"` + p.Tag + `"`
+	if r.Header.Get("If-None-Match") == tag {
+		w.Header().Set("Cache-Control", "private, no-cache")
+		w.Header().Set("Etag", tag)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -73,21 +74,30 @@ func (s *Server) art(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return noArt(w, err)
 	}
-	kind := http.DetectContentType(b)
-	if !pictureTypes[kind] {
+	if !showPicture(w, r, tag, b) {
 		return noArt(w, ErrNotThere)
 	}
-	w.Header().Set("Content-Type", kind)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	return nil
+}
+
+// showPicture answers with bytes, if they are those of a picture.
+func showPicture(w http.ResponseWriter, r *http.Request, tag string, b []byte) bool {
+	kind := http.DetectContentType(b)
+	if !pictureTypes[kind] {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Etag", tag)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
+	return true
 }
 
 // noArt answers without a page: the browser shows what stands for a picture. That there
 // is none is no error, and no line in its console.
 func noArt(w http.ResponseWriter, err error) error {
-	h := w.Header()
-	h.Del("Etag")
-	h.Set("Cache-Control", "no-store")
+	w.Header().Set("Cache-Control", "no-store")
 	if errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -358,17 +357,10 @@ func (s *Server) pastArt(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		b, err = p.Picture(r.Context(), p.Node)
 	}
-	kind := http.DetectContentType(b)
-	if err != nil || !pictureTypes[kind] {
+	if err != nil || !showPicture(w, r, etag(b), b) {
 		http.Error(w, "no picture", http.StatusNotFound) // no page: it stands in the place of one
-		return nil                                       //nolint:nilerr // a picture that cannot be had is not shown
 	}
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "private, no-cache")
-	h.Set("Etag", etag(b))
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
-	return nil
+	return nil //nolint:nilerr // a picture that cannot be had is not shown
 }
 
 // soundTypes are told by the ending: what is not here is downloaded.

@@ -37,10 +37,7 @@ func (s *Server) people(w http.ResponseWriter, r *http.Request, role catalog.Rol
 	v.Next = next(v.From, len(v.People), v.All)
 	const alphabets = 60 // letters of all the world would be a page of their own
 	v.Letters = v.Letters[:min(len(v.Letters), alphabets)]
-	if partial(r) {
-		return s.fragment(w, r, "people", "persons", v)
-	}
-	return s.page(w, r, "people", title, v)
+	return s.list(w, r, "people", "persons", title, v)
 }
 
 // Heads tells whether a person is the first under a letter on the page.
