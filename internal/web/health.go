@@ -1,11 +1,11 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/task"
 )
 
 // healthView is what is known of the health of the store.
@@ -40,9 +40,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	default:
 		v.State, v.Headline, v.Detail = "safe", "All that was read is good.", "Each object that was fetched from the store had every byte that was written."
 	}
-	for _, kind := range []string{taskCheck, taskRehearse, taskForesee, taskRepair, taskVerify} {
-		if t := s.taskOf(kind); t != nil && t.state().Ended.IsZero() {
-			v.Under = kind
+	for _, kind := range examining {
+		if t := s.taskOf(kind); t != nil {
+			if state := t.State(); !state.Over() {
+				v.Under = kind
+			}
 		}
 	}
 	return s.page(w, r, "health", "Health", v)
@@ -111,11 +113,8 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) error {
 		part = 30
 	}
 	part = min(max(part, leastPart), mostPart)
-	return s.start(w, r, taskCheck, func(ctx context.Context, t *task) error {
-		report, err := s.Owner.Check(ctx, control.CheckRequest{Part: &control.CheckPart{Part: part}}, t.progress)
-		t.tell(func(st *taskState) { st.Check = report })
-		return err
-	})
+	t, err := s.deeds().Check(control.CheckRequest{Part: &control.CheckPart{Part: part}}, task.Once{})
+	return s.begun(w, r, t, err)
 }
 
 // The size of a rehearsal from the page.
@@ -126,45 +125,24 @@ const (
 
 // rehearse restores a few files from the store alone.
 func (s *Server) rehearse(w http.ResponseWriter, r *http.Request) error {
-	return s.start(w, r, taskRehearse, func(ctx context.Context, t *task) error {
-		tried, err := s.Owner.Rehearse(ctx, control.RehearseRequest{Files: rehearsedFiles, Bytes: rehearsedBytes},
-			func(p control.RehearseProgress) { t.tell(func(st *taskState) { st.Phase = p.Phase }) })
-		t.tell(func(st *taskState) { st.Tried = tried })
-		return err
-	})
+	t, err := s.deeds().Rehearse(control.RehearseRequest{Files: rehearsedFiles, Bytes: rehearsedBytes}, task.Once{})
+	return s.begun(w, r, t, err)
 }
 
 // foreseeRepair finds out what a repair would do, which is shown before it is done.
 func (s *Server) foreseeRepair(w http.ResponseWriter, r *http.Request) error {
-	return s.start(w, r, taskForesee, s.repairing(control.RepairRequest{DryRun: true}))
+	t, err := s.deeds().Repair(control.RepairRequest{DryRun: true}, task.Once{})
+	return s.begun(w, r, t, err)
 }
 
 // repair does it.
 func (s *Server) repair(w http.ResponseWriter, r *http.Request) error {
-	return s.start(w, r, taskRepair, s.repairing(control.RepairRequest{}))
-}
-
-func (s *Server) repairing(q control.RepairRequest) func(context.Context, *task) error {
-	return func(ctx context.Context, t *task) error {
-		report, err := s.Owner.Repair(ctx, q, func(p control.RepairProgress) {
-			t.tell(func(st *taskState) {
-				if p.Put != nil {
-					st.Put++
-				} else {
-					st.Now = p.CheckProgress
-				}
-			})
-		})
-		t.tell(func(st *taskState) { st.Repair = report })
-		return err
-	}
+	t, err := s.deeds().Repair(control.RepairRequest{}, task.Once{})
+	return s.begun(w, r, t, err)
 }
 
 // verify proves the log against the store.
 func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
-	return s.start(w, r, taskVerify, func(ctx context.Context, t *task) error {
-		report, err := s.Owner.Check(ctx, control.CheckRequest{}, t.progress)
-		t.tell(func(st *taskState) { st.Check = report })
-		return err
-	})
+	t, err := s.deeds().Check(control.CheckRequest{}, task.Once{})
+	return s.begun(w, r, t, err)
 }

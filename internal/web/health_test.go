@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/task"
 )
 
 // sickOwner has a store in which something is damaged, by names that mean harm.
@@ -89,7 +90,14 @@ func (b *browser) press(path, token string) answer {
 // done waits for the end of a task.
 func (b *browser) done(kind string) answer {
 	b.t.Helper()
-	eventually(b.t, kind+" ends", func() bool { t := b.s.taskOf(kind); return t != nil && !t.state().Ended.IsZero() })
+	eventually(b.t, kind+" ends", func() bool {
+		t := b.s.taskOf(kind)
+		if t == nil {
+			return false
+		}
+		st := t.State()
+		return st.Over()
+	})
 	return b.get("/health/" + kind)
 }
 
@@ -126,17 +134,17 @@ func TestHealthPages(t *testing.T) {
 		t.Error("it was repaired all the same")
 	}
 	close(owner.hold)
-	harmless("the findings", b.done(taskVerify), "300 problems found", "300 findings in all", "needed by 2 files in all")
+	harmless("the findings", b.done(task.Verify), "300 problems found", "300 findings in all", "needed by 2 files in all")
 
 	b.want(b.press("/health/foresee", token), http.StatusSeeOther, "looking ahead")
-	harmless("what a repair would do", b.done(taskForesee), "Not all of it can be put back", `href="/time/2026-11-20T10-00-00Z"`, "No earlier version of it is whole either", "Repair now")
+	harmless("what a repair would do", b.done(task.Foresee), "Not all of it can be put back", `href="/time/2026-11-20T10-00-00Z"`, "No earlier version of it is whole either", "Repair now")
 	b.want(b.press("/health/repair", token), http.StatusSeeOther, "the repair")
-	harmless("the repair", b.done(taskRepair), "Not all could be put right", "2 files of which bytes are lost")
+	harmless("the repair", b.done(task.Repair), "Not all could be put right", "2 files of which bytes are lost")
 	if len(owner.repairs) != 2 || !owner.repairs[0].DryRun || owner.repairs[1].DryRun {
 		t.Errorf("the owner was asked for %+v", owner.repairs)
 	}
 	b.want(b.press("/health/rehearse", token), http.StatusSeeOther, "a rehearsal")
-	harmless("the rehearsal", b.done(taskRehearse), "This could not be done")
+	harmless("the rehearsal", b.done(task.Rehearse), "This could not be done")
 }
 
 // TestStopTask ends a check that would last; so does the end of the page, which serve
@@ -146,7 +154,7 @@ func TestStopTask(t *testing.T) {
 	token := b.csrfOf("/health")
 	b.press("/health/check", token)
 	b.want(b.press("/health/check/stop", token), http.StatusSeeOther, "stopping")
-	if got := b.done(taskCheck); !strings.Contains(got.text, "Stopped.") {
+	if got := b.done(task.Check); !strings.Contains(got.text, "Stopped.") {
 		t.Errorf("it says %s", got.text)
 	}
 	b.press("/health/check", token)
@@ -161,10 +169,10 @@ func TestHealthForLooking(t *testing.T) {
 	if strings.Contains(got.text, `action="/health`) || !strings.Contains(got.text, "A repair is not begun from a page that is for looking only") {
 		t.Error("the page has buttons, or does not say why not")
 	}
-	for _, kind := range []string{taskCheck, taskRehearse, taskForesee, taskRepair, taskVerify} {
+	for _, kind := range examining {
 		b.want(b.press("/health/"+kind, "any"), http.StatusForbidden, kind)
 	}
-	if len(owner.repairs) > 0 || b.s.taskOf(taskCheck) != nil {
+	if len(owner.repairs) > 0 || b.s.taskOf(task.Check) != nil {
 		t.Error("something was begun")
 	}
 }

@@ -1,8 +1,6 @@
 package web
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,36 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/task"
 )
-
-// restores are the copies to folders that were begun from the page.
-type restores struct {
-	mu   sync.Mutex
-	list []*restoreJob // oldest first
-}
-
-const (
-	restoresKept  = 16
-	restoresUnder = 2 // way at most
-)
-
-// restoreJob is one.
-type restoreJob struct {
-	id     string
-	what   string
-	dest   string
-	began  time.Time
-	cancel context.CancelFunc
-
-	mu    sync.Mutex
-	now   control.RestoreProgress
-	ended bool
-	err   error
-}
 
 // The reasons why nothing is restored to a folder.
 var (
@@ -130,59 +103,16 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 		}
 		q.Paths = append(q.Paths, []byte(of))
 	}
-	j, err := s.begin(q, v.Name)
+	t, err := s.deeds().Restore(q, v.Name, task.Once{})
+	if errors.Is(err, task.ErrBusy) {
+		err = errRestoring
+	}
 	if err != nil {
 		v.Problem = err
 		return s.page(w, r, "restore", "Restore", v)
 	}
-	http.Redirect(w, r, "/restores/"+j.id, http.StatusSeeOther)
+	http.Redirect(w, r, "/restores/"+t.ID(), http.StatusSeeOther)
 	return nil
-}
-
-// begin runs a restore behind the page; it ends with it.
-func (s *Server) begin(q control.RestoreRequest, what string) (*restoreJob, error) {
-	s.restores.mu.Lock()
-	defer s.restores.mu.Unlock()
-	under := 0
-	for _, j := range s.restores.list {
-		if !j.over() {
-			under++
-		}
-	}
-	if under >= restoresUnder {
-		return nil, errRestoring
-	}
-	ctx, cancel := context.WithCancel(s.closing)
-	j := &restoreJob{id: rand.Text(), what: what, dest: string(q.Dest), began: time.Now(), cancel: cancel}
-	if n := len(s.restores.list); n >= restoresKept {
-		i := slices.IndexFunc(s.restores.list, (*restoreJob).over)
-		s.restores.list = slices.Delete(s.restores.list, i, i+1)
-	}
-	s.restores.list = append(s.restores.list, j)
-	s.running.Go(func() {
-		defer cancel()
-		last, err := s.Owner.Restore(ctx, q, j.tell)
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if err == nil {
-			j.now = last
-		}
-		j.ended, j.err = true, err
-		s.Log.Info("restored, from the page", "to", j.dest, "files", last.Files, "bytes", last.Bytes, "err", err)
-	})
-	return j, nil
-}
-
-func (j *restoreJob) tell(p control.RestoreProgress) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.now = p
-}
-
-func (j *restoreJob) over() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.ended
 }
 
 // restoreView is how one goes.
@@ -197,29 +127,27 @@ type restoreView struct {
 	Fault   *control.Fault
 }
 
-func (s *Server) jobOf(r *http.Request) *restoreJob {
-	s.restores.mu.Lock()
-	defer s.restores.mu.Unlock()
-	i := slices.IndexFunc(s.restores.list, func(j *restoreJob) bool { return j.id == r.PathValue("id") })
-	if i < 0 {
+// restoreOf is the restore that a request names; nil if there is none.
+func (s *Server) restoreOf(r *http.Request) *task.Task {
+	t := s.tasks.Find(r.PathValue("id"))
+	if t == nil || t.State().Kind != task.Restore {
 		return nil
 	}
-	return s.restores.list[i]
+	return t
 }
 
 // restoring shows how a restore goes.
 func (s *Server) restoring(w http.ResponseWriter, r *http.Request) error {
-	j := s.jobOf(r)
-	if j == nil {
+	t := s.restoreOf(r)
+	if t == nil {
 		return s.notFound(w, r)
 	}
-	j.mu.Lock()
-	v := restoreView{RestoreProgress: j.now, ID: j.id, What: j.what, Dest: plain(j.dest), Ended: j.ended}
-	err := j.err
-	j.mu.Unlock()
+	st := t.State()
+	v := restoreView{ID: st.ID, What: st.What, Dest: st.To, Ended: st.Over(), Stopped: st.Stopped()}
+	v.RestoreProgress, _ = st.Progress.(control.RestoreProgress)
 	v.Percent = percent(v.Bytes, v.TotalBytes)
-	if v.Stopped = errors.Is(err, context.Canceled); err != nil && !v.Stopped {
-		v.Fault = s.explain(err)
+	if st.Err != nil && !v.Stopped {
+		v.Fault = s.explain(st.Err)
 	}
 	if r.Header.Get("Hx-Request-Type") == "partial" {
 		return s.fragment(w, r, "restoring", "live", v)
@@ -232,12 +160,12 @@ func (s *Server) restoring(w http.ResponseWriter, r *http.Request) error {
 
 // stopRestore ends one; what was written stays.
 func (s *Server) stopRestore(w http.ResponseWriter, r *http.Request) error {
-	j := s.jobOf(r)
-	if j == nil {
+	t := s.restoreOf(r)
+	if t == nil {
 		return s.notFound(w, r)
 	}
-	j.cancel()
-	http.Redirect(w, r, "/restores/"+j.id, http.StatusSeeOther)
+	t.Stop()
+	http.Redirect(w, r, "/restores/"+t.ID(), http.StatusSeeOther)
 	return nil
 }
 

@@ -1,125 +1,74 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"sync"
-	"time"
+	"slices"
 
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/task"
 )
 
 // What is examined or put right takes longer than a request may, and goes on when
-// nobody looks: it is a task of the server, one at a time, that ends with it.
-
-// The kinds of task, as addresses have them.
-const (
-	taskCheck    = "check"
-	taskRehearse = "rehearse"
-	taskForesee  = "foresee"
-	taskRepair   = "repair"
-	taskVerify   = "verify"
-)
+// nobody looks: see package task. Each has a page by its kind, which shows the last.
 
 // errBusy: one task is under way.
 var errBusy = errors.New("a check or a repair is under way already")
 
-// tasks are the last of each kind.
-type tasks struct {
-	mu   sync.Mutex
-	last map[string]*task
-}
+// examining are the kinds that have a page.
+var examining = []string{task.Check, task.Rehearse, task.Foresee, task.Repair, task.Verify}
 
-// task is one of them.
-type task struct {
-	kind   string
-	cancel context.CancelFunc
-
-	mu sync.Mutex
-	taskState
-}
-
-// taskState is how it goes.
-type taskState struct {
-	Began  time.Time
-	Ended  time.Time // zero: not yet
-	Now    control.CheckProgress
-	Phase  string
-	Put    int // objects that were put right so far
-	Err    error
-	Check  control.CheckReport
-	Repair control.RepairReport
-	Tried  control.Rehearsal
-}
-
-// begin starts a task.
-func (s *Server) beginTask(kind string, do func(context.Context, *task) error) error {
-	s.tasks.mu.Lock()
-	defer s.tasks.mu.Unlock()
-	for _, t := range s.tasks.last {
-		if t.state().Ended.IsZero() {
-			return errBusy
-		}
+// taskOf is the last of a kind; nil if there was none.
+func (s *Server) taskOf(kind string) *task.Task {
+	if !slices.Contains(examining, kind) {
+		return nil
 	}
-	ctx, cancel := context.WithCancel(s.closing)
-	t := &task{kind: kind, cancel: cancel, taskState: taskState{Began: time.Now()}}
-	if s.tasks.last == nil {
-		s.tasks.last = map[string]*task{}
-	}
-	s.tasks.last[kind] = t
-	s.running.Go(func() {
-		defer cancel()
-		err := do(ctx, t)
-		t.tell(func(st *taskState) { st.Ended, st.Err = time.Now(), err })
-		s.Log.Info("done for the page", "what", kind, "err", err)
-	})
-	return nil
+	return s.tasks.Last(kind)
 }
 
-// taskOf is the last of that kind; nil if there was none.
-func (s *Server) taskOf(kind string) *task {
-	s.tasks.mu.Lock()
-	defer s.tasks.mu.Unlock()
-	return s.tasks.last[kind]
-}
-
-func (t *task) state() taskState {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.taskState
-}
-
-func (t *task) tell(fn func(*taskState)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	fn(&t.taskState)
-}
-
-func (t *task) progress(p control.CheckProgress) { t.tell(func(st *taskState) { st.Now = p }) }
+// deeds are the tasks that the page begins.
+func (s *Server) deeds() task.Deeds { return task.Deeds{Set: s.tasks, Owner: s.Owner} }
 
 // taskView is a task as its page shows it.
 type taskView struct {
-	taskState
 	Kind    string
+	Now     control.CheckProgress
+	Phase   string
+	Put     int // objects that were put right so far
+	Check   control.CheckReport
+	Repair  control.RepairReport
+	Tried   control.Rehearsal
 	Percent int
 	Over    bool
 	Stopped bool
 	Fault   *control.Fault
 }
 
-func (s *Server) viewOf(t *task) taskView {
-	v := taskView{taskState: t.state(), Kind: t.kind}
-	v.Over = !v.Ended.IsZero()
+func (s *Server) viewOf(t *task.Task) taskView {
+	st := t.State()
+	v := taskView{Kind: st.Kind, Over: st.Over(), Stopped: st.Stopped()}
+	switch p := st.Progress.(type) {
+	case control.CheckProgress:
+		v.Now = p
+	case task.RepairProgress:
+		v.Now, v.Put = p.CheckProgress, p.Put
+	case control.RehearseProgress:
+		v.Phase = p.Phase
+	}
+	switch r := st.Result.(type) {
+	case control.CheckReport:
+		v.Check = r
+	case control.RepairReport:
+		v.Repair = r
+	case control.Rehearsal:
+		v.Tried = r
+	}
 	v.Percent = percent(v.Now.Bytes, v.Now.TotalBytes)
 	if v.Now.TotalBytes == 0 {
 		v.Percent = 0
 	}
-	switch {
-	case v.Over && errors.Is(v.Err, context.Canceled):
-		v.Stopped = true
-	case v.Err != nil:
-		v.Fault = s.explain(v.Err)
+	if st.Err != nil && !v.Stopped {
+		v.Fault = s.explain(st.Err)
 	}
 	return v
 }
@@ -153,21 +102,20 @@ func (s *Server) stopTask(w http.ResponseWriter, r *http.Request) error {
 	if t == nil {
 		return s.notFound(w, r)
 	}
-	t.cancel()
-	http.Redirect(w, r, "/health/"+t.kind, http.StatusSeeOther)
+	t.Stop()
+	http.Redirect(w, r, "/health/"+r.PathValue("kind"), http.StatusSeeOther)
 	return nil
 }
 
-// start begins a task and shows it; one that is under way is shown instead of another.
-func (s *Server) start(w http.ResponseWriter, r *http.Request, kind string, do func(context.Context, *task) error) error {
-	err := s.beginTask(kind, do)
-	if errors.Is(err, errBusy) {
-		s.fault(w, r, http.StatusConflict, err)
+// begun shows a task that was begun; where another is under way, that is said.
+func (s *Server) begun(w http.ResponseWriter, r *http.Request, t *task.Task, err error) error {
+	if errors.Is(err, task.ErrBusy) {
+		s.fault(w, r, http.StatusConflict, errBusy)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/health/"+kind, http.StatusSeeOther)
+	http.Redirect(w, r, "/health/"+t.State().Kind, http.StatusSeeOther)
 	return nil
 }

@@ -43,6 +43,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/task"
 	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
 
@@ -72,10 +73,9 @@ type Server struct {
 	http     http.Server
 	addr     *net.TCPAddr
 	names    map[string]bool // hosts that are answered
-	tasks    tasks
+	tasks    *task.Set
 	recall   recall
 	nights   nights
-	restores restores
 	running  *sync.WaitGroup // what goes on behind pages
 	sums     zipstream.Sums
 	zips     chan struct{} // holds a value for each archive that is sent
@@ -123,6 +123,7 @@ func (s *Server) take(o Options) {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
 	s.names = hostsOf(s.addr, o.Hosts)
+	s.tasks = task.New(s.closing, s.running.Go, s.Log)
 	s.zips = make(chan struct{}, zipsAtOnce)
 }
 
