@@ -63,29 +63,13 @@ func (d *drive) share(p control.CheckPart) (health.Share, error) {
 
 // healthDB opens what is remembered of the readings of objects; it is closed with
 // the drive.
-func (d *drive) healthDB() (*health.DB, error) {
-	d.healthMu.Lock()
-	defer d.healthMu.Unlock()
-	if d.health != nil {
-		return d.health, nil
-	}
-	db, err := health.Open(d.home.HealthFile())
-	if err == nil {
-		d.health = db
-	}
-	return db, err
-}
+func (d *drive) healthDB() (*health.DB, error) { return d.health.get(health.Open, d.home.HealthFile()) }
 
 func (d *drive) closeHealth() error {
 	if err := d.keepFetched(); err != nil {
 		d.log.Warn("what was fetched is not recorded as read", "err", err)
 	}
-	d.healthMu.Lock()
-	defer d.healthMu.Unlock()
-	if d.health == nil {
-		return nil
-	}
-	return d.health.Close()
+	return d.health.close()
 }
 
 // checkPart reads what was read the longest ago, and puts it into a report.
@@ -96,7 +80,7 @@ func checkPart(ctx context.Context, d *drive, p control.CheckPart, parallel int,
 	}
 	db, err := d.healthDB()
 	if err == nil {
-		err = d.fetched.into(db)
+		err = d.keepFetched()
 	}
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -64,11 +63,10 @@ type drive struct {
 	music   *browse.Library
 	worker  *tsync.Worker
 
-	healthMu sync.Mutex
-	health   *health.DB // nil until it is asked for
-	locked   *renew.DB  // likewise; healthMu
-	fetched  fetched
-	names    names
+	health  onDemand[*health.DB]
+	locked  onDemand[*renew.DB]
+	fetched fetched
+	names   names
 
 	recovery *secret        // given on the command line; nil: the home's own, if it has one
 	found    []string       // files of lost+found, made when the home was taken in anew
@@ -164,7 +162,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 	}
 	d.onClose(d.index.Close)
 	d.onClose(d.closeHealth)
-	d.onClose(d.closeLocked)
+	d.onClose(d.locked.close)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{Verified: d.fetched.note})
 	options, err := d.cacheOptions(o)
 	if err != nil {

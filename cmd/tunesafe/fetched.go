@@ -39,9 +39,6 @@ func (f *fetched) take() (list []health.Found) {
 	return list
 }
 
-// into records them.
-func (f *fetched) into(db *health.DB) error { return db.Add(f.take()...) }
-
 // keepFetched records what was fetched since the last check, if anything was.
 func (d *drive) keepFetched() error {
 	list := d.fetched.take()

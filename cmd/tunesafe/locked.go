@@ -22,27 +22,7 @@ func lockText(s home.Store) string {
 }
 
 // lockedDB opens what is remembered of the dates; it is closed with the drive.
-func (d *drive) lockedDB() (*renew.DB, error) {
-	d.healthMu.Lock()
-	defer d.healthMu.Unlock()
-	if d.locked != nil {
-		return d.locked, nil
-	}
-	db, err := renew.Open(d.home.LockedFile())
-	if err == nil {
-		d.locked = db
-	}
-	return db, err
-}
-
-func (d *drive) closeLocked() error {
-	d.healthMu.Lock()
-	defer d.healthMu.Unlock()
-	if d.locked == nil {
-		return nil
-	}
-	return d.locked.Close()
-}
+func (d *drive) lockedDB() (*renew.DB, error) { return d.locked.get(renew.Open, d.home.LockedFile()) }
 
 // lockedUntil is what a prune asks; nil where nothing is known.
 func (d *drive) lockedUntil() func(object string) time.Time {
@@ -73,10 +53,10 @@ func (o *owner) keepLocked(ctx context.Context) error {
 		return err
 	}
 	s, err := renew.Options{Store: o.counted, Index: o.index, DB: db, For: o.config.Store.Lock().For, Now: o.now}.Sweep(ctx)
-	o.log.Info("what is needed is kept locked", "objects", s.Objects, "asked", s.Asked, "renewed", s.Renewed, "until", s.Until)
 	if err != nil {
 		return fmt.Errorf("renewing the lock: %w", err)
 	}
+	o.log.Info("what is needed is kept locked", "objects", s.Objects, "asked", s.Asked, "renewed", s.Renewed, "until", s.Until)
 	return nil
 }
 
