@@ -40,6 +40,7 @@ func (o *owner) Trends(ctx context.Context, _ control.TrendsRequest, progress fu
 	if err := o.addHealth(c); err != nil {
 		return report, err
 	}
+	c.sum()
 	if report.Cost, err = o.cost(c); err != nil {
 		return report, err
 	}
@@ -73,17 +74,39 @@ func (c *calendar) at(t time.Time) int {
 	return min(max(i, 0), len(c.days)-1)
 }
 
+// figure is one of a day that goes on until something changes it.
+type figure func(*control.TrendDay) *int64
+
+func ofStored(d *control.TrendDay) *int64  { return &d.Bytes }
+func ofUnread(d *control.TrendDay) *int64  { return &d.Unread }
+func ofRecent(d *control.TrendDay) *int64  { return &d.Recent }
+func ofOlder(d *control.TrendDay) *int64   { return &d.Older }
+func ofDamaged(d *control.TrendDay) *int64 { return &d.Damaged }
+
 // add adds n to a figure of the days from one up to before another; a figure that
-// goes on has to at the number of days.
-func (c *calendar) add(from, to int, figure func(*control.TrendDay) *int64, n int64) {
-	for i := from; i < to; i++ {
-		*figure(&c.days[i]) += n
+// goes on has to at the number of days. Until [calendar.sum] a day has what is other
+// than on the day before it.
+func (c *calendar) add(from, to int, of figure, n int64) {
+	if from >= to {
+		return
+	}
+	*of(&c.days[from]) += n
+	if to < len(c.days) {
+		*of(&c.days[to]) -= n
 	}
 }
 
-// addFiles adds up what the files had of which the store had the bytes.
+// sum ends the adding.
+func (c *calendar) sum() {
+	for _, of := range []figure{ofStored, ofUnread, ofRecent, ofOlder, ofDamaged} {
+		for i := 1; i < len(c.days); i++ {
+			*of(&c.days[i]) += *of(&c.days[i-1])
+		}
+	}
+}
+
+// addFiles adds what the files had of which the store had the bytes.
 func (c *calendar) addFiles(ctx context.Context, db *history.DB) error {
-	changes := make([]int64, len(c.days)+1)
 	for v, err := range db.EachVersion() {
 		if err == nil {
 			err = ctx.Err()
@@ -97,15 +120,11 @@ func (c *calendar) addFiles(ctx context.Context, db *history.DB) error {
 				there += p.Size
 			}
 		}
-		changes[c.at(v.From.Time())] += there
+		to := len(c.days)
 		if !v.To.IsZero() {
-			changes[c.at(v.To.Time())] -= there
+			to = c.at(v.To.Time())
 		}
-	}
-	var sum int64
-	for i := range c.days {
-		sum += changes[i]
-		c.days[i].Bytes = sum
+		c.add(c.at(v.From.Time()), to, ofStored, there)
 	}
 	return nil
 }
@@ -134,16 +153,16 @@ func (c *calendar) addRecord(r health.Record) {
 	if len(r.Readings) > 0 {
 		first = c.at(r.Readings[0].Time)
 	}
-	c.add(c.at(r.Seen), first, func(d *control.TrendDay) *int64 { return &d.Unread }, 1)
+	c.add(c.at(r.Seen), first, ofUnread, 1)
 	for i, read := range r.Readings {
 		from, to := c.at(read.Time), next(i)
 		if read.Result != health.Good {
-			c.add(from, to, func(d *control.TrendDay) *int64 { return &d.Damaged }, 1)
+			c.add(from, to, ofDamaged, 1)
 			continue
 		}
 		fresh := min(from+recently, to)
-		c.add(from, fresh, func(d *control.TrendDay) *int64 { return &d.Recent }, 1)
-		c.add(fresh, to, func(d *control.TrendDay) *int64 { return &d.Older }, 1)
+		c.add(from, fresh, ofRecent, 1)
+		c.add(fresh, to, ofOlder, 1)
 	}
 }
 

@@ -32,6 +32,7 @@ func TestCalendar(t *testing.T) {
 	c.addRecord(health.Record{Seen: day(3, 5, 1), Readings: []health.Reading{
 		{Time: day(3, 10, 2), Result: health.Good}, {Time: day(5, 20, 2), Result: health.Good}, {Time: day(6, 1, 2), Result: health.Damaged}, {Time: day(6, 3, 2), Result: health.Good},
 	}})
+	c.sum()
 	for _, w := range []struct {
 		from, to string
 		state    string
