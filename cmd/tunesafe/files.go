@@ -51,17 +51,18 @@ func (f filesOf) Open(ctx context.Context, name string, then *time.Time) (*api.F
 	if err != nil {
 		return nil, err
 	}
-	r := io.NewSectionReader(readerAt{ctx, open}, 0, a.Size)
-	return &api.File{ReadSeeker: r, Closer: releaser{open}, Name: path.Base(name), Size: a.Size, Modified: a.Mtime}, nil
+	r := reading{ctx, open}
+	return &api.File{ReadSeeker: io.NewSectionReader(r, 0, a.Size), Closer: r, Name: path.Base(name), Size: a.Size, Modified: a.Mtime}, nil
 }
 
-// readerAt reads an open file for as long as a request takes.
-type readerAt struct {
+// reading is an open file of a [tsync.RestoreSource] for as long as a request takes.
+type reading struct {
 	ctx  context.Context //nolint:containedctx // of the request
 	file tsync.RestoreFile
 }
 
-func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
+// ReadAt implements [io.ReaderAt].
+func (r reading) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.file.ReadAt(r.ctx, p, off)
 	if err == nil && n < len(p) {
 		err = io.EOF
@@ -69,9 +70,8 @@ func (r readerAt) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-type releaser struct{ file tsync.RestoreFile }
-
-func (r releaser) Close() error { return r.file.Release() }
+// Close implements [io.Closer].
+func (r reading) Close() error { return r.file.Release() }
 
 // Put implements [api.Files]. The bytes go into a file without a name, which is on the
 // disk before it gets one: so there is the old file or the new, and of an upload

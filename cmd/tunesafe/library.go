@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/catalog"
@@ -70,8 +71,8 @@ func (s shelf) Picture(ctx context.Context, inode uint64) (web.Picture, error) {
 
 // notThere puts what is gone into the page's words.
 func notThere(err error) error {
-	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, browse.ErrNoPicture) {
-		return web.ErrNotThere
+	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrNotDir) || errors.Is(err, browse.ErrNoPicture) {
+		return fmt.Errorf("%w: %w", web.ErrNotThere, err)
 	}
 	return err
 }

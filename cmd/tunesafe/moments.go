@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/label"
 	"github.com/tunesafe/tunesafe/internal/web"
 	tsync "github.com/tunesafe/tunesafe/sync"
+	"github.com/tunesafe/tunesafe/sync/browse"
 	"github.com/tunesafe/tunesafe/sync/past"
 )
 
@@ -47,14 +47,6 @@ type moment struct {
 	tree *past.Tree
 }
 
-// gone puts what is not there into the page's words.
-func gone(err error) error {
-	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrNotDir) {
-		return fmt.Errorf("%w: %w", web.ErrNotThere, err)
-	}
-	return err
-}
-
 func nodeOf(name string, a cache.Attr) web.Node {
 	n := web.Node{Ino: a.Ino, Name: name, Size: a.Size, Time: a.Mtime, Mode: a.Mode & 0o777, Changed: a.Ctime}
 	switch a.Mode & unix.S_IFMT {
@@ -69,14 +61,14 @@ func nodeOf(name string, a cache.Attr) web.Node {
 // Find implements [web.Moment].
 func (m moment) Find(name string) (web.Node, error) {
 	a, err := tsync.Resolve(m.src, name)
-	return nodeOf(path.Base(name), a), gone(err)
+	return nodeOf(path.Base(name), a), notThere(err)
 }
 
 // List implements [web.Moment].
 func (m moment) List(n web.Node) ([]web.Node, error) {
 	entries, err := m.src.List(n.Ino)
 	if err != nil {
-		return nil, gone(err)
+		return nil, notThere(err)
 	}
 	list := make([]web.Node, 0, len(entries))
 	for _, e := range entries {
@@ -97,7 +89,7 @@ func (m moment) Key(n web.Node) (key [16]byte, err error) {
 	text := fmt.Sprintf("now %x %d %d %d", n.Ino, n.Size, n.Time.UnixNano(), n.Changed.UnixNano())
 	if m.tree != nil {
 		if text, err = m.tree.Version(n.Ino); err != nil {
-			return key, gone(err)
+			return key, notThere(err)
 		}
 	}
 	sum := sha256.Sum256([]byte(text))
@@ -109,39 +101,17 @@ func (m moment) Key(n web.Node) (key [16]byte, err error) {
 func (m moment) Open(ctx context.Context, n web.Node) (web.Bytes, error) {
 	f, err := m.src.OpenToRestore(n.Ino)
 	if err != nil {
-		return nil, gone(err)
+		return nil, notThere(err)
 	}
 	a, err := m.src.Attr(n.Ino)
 	if err == nil && (a.Size != n.Size || !a.Mtime.Equal(n.Time) || !a.Ctime.Equal(n.Changed)) {
 		err = fmt.Errorf("%s: %w", n.Name, errChangedNow)
 	}
 	if err != nil {
-		return nil, errors.Join(gone(err), f.Release())
+		return nil, errors.Join(notThere(err), f.Release())
 	}
-	return restoring{ctx, f}, nil
+	return reading{ctx, f}, nil
 }
-
-// restoring is a file of a [tsync.RestoreSource] for as long as ctx.
-type restoring struct {
-	ctx context.Context //nolint:containedctx // of one reading
-	f   tsync.RestoreFile
-}
-
-// ReadAt implements [io.ReaderAt].
-func (r restoring) ReadAt(p []byte, off int64) (n int, err error) {
-	for n < len(p) && err == nil {
-		var k int
-		k, err = r.f.ReadAt(r.ctx, p[n:], off+int64(n))
-		if k == 0 && err == nil {
-			err = io.EOF
-		}
-		n += k
-	}
-	return n, err
-}
-
-// Close implements [io.Closer].
-func (r restoring) Close() error { return r.f.Release() }
 
 // Label implements [web.Moment].
 func (m moment) Label(ctx context.Context, n web.Node) (label.Label, error) {
@@ -149,17 +119,14 @@ func (m moment) Label(ctx context.Context, n web.Node) (label.Label, error) {
 		return label.Label{}, web.ErrNotThere
 	}
 	l, err := m.tree.Label(ctx, n.Ino)
-	return l, gone(err)
+	return l, notThere(err)
 }
-
-// maxPastPicture is the largest picture of the past that is shown, in bytes.
-const maxPastPicture = 8 << 20
 
 // Picture implements [web.Moment].
 func (m moment) Picture(ctx context.Context, n web.Node) ([]byte, error) {
 	if m.tree == nil {
 		return nil, web.ErrNotThere
 	}
-	b, err := m.tree.Picture(ctx, n.Ino, maxPastPicture)
-	return b, gone(err)
+	b, err := m.tree.Picture(ctx, n.Ino, browse.MaxPicture)
+	return b, notThere(err)
 }
