@@ -16,6 +16,10 @@ for tool; do
 	case $tool in
 	versitygw) want github.com/versity/versitygw/cmd/versitygw github.com/versity/versitygw v1.8.0 ;;
 	minio) want github.com/minio/minio github.com/minio/minio v0.0.0-20260212201848-7aac2a2c5b7c ;;
-	*) echo "usage: scripts/gotools.sh versitygw|minio…" >&2; exit 2 ;;
+	pebble)
+		want github.com/letsencrypt/pebble/v2/cmd/pebble github.com/letsencrypt/pebble/v2 v2.10.1
+		want github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv github.com/letsencrypt/pebble/v2 v2.10.1
+		;;
+	*) echo "usage: scripts/gotools.sh versitygw|minio|pebble…" >&2; exit 2 ;;
 	esac
 done

@@ -188,6 +188,11 @@ var messages = []message{
 	{is: web.ErrNoPassword, hint: "set one: tunesafe web password, or --password-file FILE; without --listen the page is for this computer alone"},
 	{is: web.ErrNoTLS, hint: "give --tls-cert FILE and --tls-key FILE, or --acme DOMAIN; or leave out --listen, and reach the page through ssh -L 8863:127.0.0.1:8863"},
 	{is: web.ErrTwoCertificates, hint: "leave out one"},
+	{is: web.ErrACMEAddress, hint: "give the address of its directory, such as https://ca.example/acme/acme/directory"},
+	{is: web.ErrACMEStranger, hint: "give the root certificate that it is signed by: --acme-ca FILE"},
+	{is: web.ErrACMEProof, hint: "under that name, at port 443, the ACME server must reach this page: see to the name's address in the DNS, and to the router's and firewall's port 443"},
+	{is: web.ErrACMERefused, hint: "the name must be one that the server gives certificates for; of a limit it has, wait until it is over"},
+	{is: web.ErrACMEAway, hint: "see that this machine reaches it; --acme-server names another, and --tls-cert needs none"},
 	{is: errNoService, hint: "start tunesafe agent in another way at login; the settings are kept in config.toml"},
 	{is: agent.ErrPaused, hint: "tunesafe resume first"},
 

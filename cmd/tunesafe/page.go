@@ -102,6 +102,9 @@ func (o *owner) openPage(ctx context.Context, w web.Where, r control.WebRequest,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
+	if err := l.Ready(ctx); err != nil {
+		return errors.Join(err, server.Close(), <-served)
+	}
 	o.log.Info("the page is served", "at", server.URL(), "read-only", r.ReadOnly)
 	o.page.asked, o.page.hash, o.page.server, o.page.served = r, hash, server, served
 	return nil

@@ -31,7 +31,10 @@ taken. With --listen ADDRESS it is for other machines, too, and then it needs tw
   - a password, which is asked for, or is the first line of --password-file. "tunesafe
     web password" sets another;
   - TLS: --tls-cert and --tls-key, or --acme DOMAIN for a certificate from Let's Encrypt,
-    whose servers must reach this machine under that name at port 443.
+    whose servers must reach the page under that name at port 443 (TLS-ALPN-01; a router
+    may pass that port on to another). An ACME server of one's own, such as step-ca, is
+    named by --acme-server URL, and trusted by --acme-ca FILE. The certificate is kept in
+    the home and renewed by itself.
 
 --read-only is for a tablet that all the family uses: nothing can be changed from
 such a page, and it shows no keys.
@@ -46,6 +49,7 @@ changes nothing. "token list" names them, "token remove NAME" ends one at once.`
 type webOptions struct {
 	control.WebRequest
 	cert, key    string
+	acmeCA       string
 	passwordFile string
 }
 
@@ -57,6 +61,8 @@ func bindWeb(f *pflag.FlagSet) action {
 	f.StringVar(&o.cert, "tls-cert", "", "serve with the certificate in `FILE`, read again when it is renewed")
 	f.StringVar(&o.key, "tls-key", "", "the certificate's key, in `FILE`")
 	f.StringVar(&o.ACME, "acme", "", "serve with a certificate for `DOMAIN` from Let's Encrypt, whose terms you accept by this")
+	f.StringVar(&o.ACMEFrom, "acme-server", "", "ask the ACME server with this `URL` of its directory, such as one's own step-ca (default Let's Encrypt)")
+	f.StringVar(&o.acmeCA, "acme-ca", "", "trust that server by the root certificates in `FILE`, too")
 	f.StringVar(&o.passwordFile, "password-file", "", "set the page's password to the first line of `FILE`")
 	f.BoolVar(&o.Stop, "stop", false, "serve the page no more")
 	return func(ctx context.Context, e *env, args []string) error {
@@ -65,6 +71,9 @@ func bindWeb(f *pflag.FlagSet) action {
 		}
 		if (o.cert == "") != (o.key == "") {
 			return misuse("--tls-cert and --tls-key belong together")
+		}
+		if o.ACME == "" && o.ACMEFrom+o.acmeCA != "" {
+			return misuse("--acme-server and --acme-ca need --acme DOMAIN")
 		}
 		switch {
 		case len(args) > 0 && args[0] == "token":
@@ -127,7 +136,7 @@ func showPage(ctx context.Context, e *env, o *webOptions) error {
 
 // paths makes the names of files absolute: another process may read them.
 func (o *webOptions) paths() error {
-	for from, to := range map[string]*[]byte{o.cert: &o.Cert, o.key: &o.Key} {
+	for from, to := range map[string]*[]byte{o.cert: &o.Cert, o.key: &o.Key, o.acmeCA: &o.ACMECA} {
 		if from == "" {
 			continue
 		}
@@ -164,7 +173,8 @@ func readyForOthers(e *env, o *webOptions) error {
 func whereOf(h home.Home, r control.WebRequest) (web.Where, error) {
 	hash, err := h.PasswordHash()
 	return web.Where{
-		Addr: r.Listen, Cert: string(r.Cert), Key: string(r.Key), ACME: r.ACME, ACMEDir: h.ACMEDir(), Password: hash != "",
+		Addr: r.Listen, Cert: string(r.Cert), Key: string(r.Key), Password: hash != "",
+		ACME: web.ACME{Domain: r.ACME, Server: r.ACMEFrom, CA: string(r.ACMECA), Dir: h.ACMEDir()},
 	}, err
 }
 

@@ -19,13 +19,15 @@ type WebRequest struct {
 	Hosts    []string `json:"hosts,omitempty"`     // names by which it may be asked for
 	Cert     []byte   `json:"cert,omitempty"`      // absolute names of files
 	Key      []byte   `json:"key,omitempty"`
-	ACME     string   `json:"acme,omitempty"` // the domain to get a certificate for
-	Stop     bool     `json:"stop,omitempty"` // show it no more
+	ACME     string   `json:"acme,omitempty"`        // the domain to get a certificate for
+	ACMEFrom string   `json:"acme_server,omitempty"` // the address of who gives it; empty is Let's Encrypt
+	ACMECA   []byte   `json:"acme_ca,omitempty"`     // the absolute name of the file by which that is trusted
+	Stop     bool     `json:"stop,omitempty"`        // show it no more
 }
 
 // Plain tells whether nothing is asked for but the page, wherever it is.
 func (r WebRequest) Plain() bool {
-	return r.Listen == "" && !r.ReadOnly && len(r.Hosts)+len(r.Cert)+len(r.Key) == 0 && r.ACME == "" && !r.Stop
+	return r.Listen == "" && !r.ReadOnly && len(r.Hosts)+len(r.Cert)+len(r.Key)+len(r.ACMECA) == 0 && r.ACME+r.ACMEFrom == "" && !r.Stop
 }
 
 // WebReport is where the page is.

@@ -32,7 +32,7 @@ func (s *Server) handler() http.Handler {
 		mux.Handle("/api/", programs)
 		mux.Handle("GET /openapi.json", programs)
 	}
-	return s.recovers(ownHeaders(s.known(deadlines(sameOrigin(mux)))))
+	return s.recovers(s.ownHeaders(s.known(deadlines(sameOrigin(mux)))))
 }
 
 // recovers keeps what went wrong in one answer from ending the process.
@@ -64,17 +64,25 @@ func (s *Server) known(next http.Handler) http.Handler {
 }
 
 // answersTo tells whether the page is called so. An address is nobody's to point
-// elsewhere; where the page is for other machines, each it has is right.
+// elsewhere; where the page is for other machines, each it has is right, and each port:
+// a router may pass on another than it listens at.
 func (s *Server) answersTo(hostport string) bool {
-	host, port, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host, port = strings.Trim(hostport, "[]"), s.defaultPort()
-	}
-	if port != s.port() {
-		return false
-	}
+	port := hostPort(hostport, s.defaultPort())
+	host := strings.Trim(strings.TrimSuffix(hostport, ":"+port), "[]")
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return s.names[host] || !s.addr.IP.IsLoopback() && net.ParseIP(host) != nil
+	if s.addr.IP.IsLoopback() {
+		return s.names[host] && port == s.port()
+	}
+	return s.names[host] || net.ParseIP(host) != nil
+}
+
+// hostPort is the port in a Host, or what it stands for without one.
+func hostPort(hostport, without string) string {
+	_, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return without
+	}
+	return port
 }
 
 func (s *Server) port() string { return strconv.Itoa(s.addr.Port) }
@@ -125,8 +133,11 @@ func deadlines(next http.Handler) http.Handler {
 	})
 }
 
+// strictTransport has browsers ask for this name by TLS alone, for half a year.
+const strictTransport = "max-age=15552000"
+
 // ownHeaders are on every answer.
-func ownHeaders(next http.Handler) http.Handler {
+func (s *Server) ownHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -137,6 +148,9 @@ func ownHeaders(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
 		h.Set("Cache-Control", "no-store")
+		if s.Secure && !s.addr.IP.IsLoopback() && hostPort(r.Host, s.defaultPort()) == s.defaultPort() {
+			h.Set("Strict-Transport-Security", strictTransport) // it is for all ports of a name, so not of one that has others
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
 )
 
 // DefaultPort is what TUNE is on a telephone's keys. Where another program has it,
@@ -23,8 +22,7 @@ const DefaultPort = 8863
 type Where struct {
 	Addr      string // HOST:PORT; empty is loopback at DefaultPort
 	Cert, Key string // files of a certificate of one's own, and its key
-	ACME      string // or the domain to get one for, from Let's Encrypt
-	ACMEDir   string // where that is kept
+	ACME      ACME   // or how to get one
 	Password  bool   // one is set
 }
 
@@ -39,8 +37,11 @@ var (
 
 // Check tells early what [Listen] would refuse.
 func (w Where) Check() error {
-	if w.ACME != "" && w.Cert != "" {
+	if w.ACME.Domain != "" && w.Cert != "" {
 		return ErrTwoCertificates
+	}
+	if err := w.ACME.check(); err != nil {
+		return err
 	}
 	addr, err := w.resolve()
 	if err != nil {
@@ -57,12 +58,12 @@ func (w Where) Check() error {
 	return nil
 }
 
-func (w Where) secure() bool { return w.Cert != "" || w.ACME != "" }
+func (w Where) secure() bool { return w.Cert != "" || w.ACME.Domain != "" }
 
 // Names are those by which the page will be asked for.
 func (w Where) names() ([]string, error) {
-	if w.ACME != "" {
-		return []string{w.ACME}, nil
+	if w.ACME.Domain != "" {
+		return []string{w.ACME.Domain}, nil
 	}
 	if w.Cert == "" {
 		return nil, nil
@@ -95,6 +96,17 @@ type Listening struct {
 	At     *net.TCPAddr
 	Names  []string
 	Secure bool
+
+	orders *orders // nil: no certificate has to be ordered
+}
+
+// Ready returns once the page can be shown there: it has a certificate. The page must
+// be served by then, as the ACME server looks at it before it gives one.
+func (l *Listening) Ready(ctx context.Context) error {
+	if l.orders == nil {
+		return nil
+	}
+	return l.orders.order(ctx)
 }
 
 // Listen opens the address, unless [Where.Check] refuses it.
@@ -119,23 +131,22 @@ func Listen(ctx context.Context, w Where) (*Listening, error) {
 		return nil, fmt.Errorf("--listen %s: %w", addr, err)
 	}
 	at, _ := l.Addr().(*net.TCPAddr)
-	if w.secure() {
-		l = tls.NewListener(l, w.tlsConfig())
-	}
-	return &Listening{Listener: l, At: at, Names: names, Secure: w.secure()}, nil
-}
-
-func (w Where) tlsConfig() *tls.Config {
+	out := &Listening{Listener: l, At: at, Names: names, Secure: w.secure()}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	if w.ACME != "" {
-		m := &autocert.Manager{Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(w.ACME), Cache: autocert.DirCache(w.ACMEDir)}
-		config.GetCertificate = m.GetCertificate
+	switch {
+	case w.ACME.Domain != "":
+		if out.orders, err = w.ACME.orders(); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		config.GetCertificate = out.orders.get
 		config.NextProtos = append(config.NextProtos, acme.ALPNProto)
-		return config
+	case w.Cert != "":
+		config.GetCertificate = (&keptCertificate{cert: w.Cert, key: w.Key}).get
+	default:
+		return out, nil
 	}
-	k := &keptCertificate{cert: w.Cert, key: w.Key}
-	config.GetCertificate = k.get
-	return config
+	out.Listener = tls.NewListener(l, config)
+	return out, nil
 }
 
 // keptCertificate reads a certificate again once its file has changed: they are

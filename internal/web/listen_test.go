@@ -30,9 +30,10 @@ func TestElsewhere(t *testing.T) {
 		}{
 			{Where{}, ErrNoPassword},
 			{Where{Cert: "c", Key: "k"}, ErrNoPassword},
-			{Where{ACME: "music.example"}, ErrNoPassword},
+			{Where{ACME: ACME{Domain: "music.example"}}, ErrNoPassword},
 			{Where{Password: true}, ErrNoTLS},
-			{Where{Password: true, Cert: "c", Key: "k", ACME: "music.example"}, ErrTwoCertificates},
+			{Where{Password: true, Cert: "c", Key: "k", ACME: ACME{Domain: "music.example"}}, ErrTwoCertificates},
+			{Where{Password: true, ACME: ACME{Domain: "music.example", Server: "http://ca.example/dir"}}, ErrACMEAddress},
 		} {
 			c.w.Addr = addr
 			if l, err := Listen(t.Context(), c.w); !errors.Is(err, c.want) {
@@ -129,6 +130,14 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the cookie is %v", c)
 	}
 	client.want(client.get("/", "Host", "music.example:"+s.port()), http.StatusOK, "by its name")
+	if got := client.get("/").Header.Get("Strict-Transport-Security"); got != "" {
+		t.Errorf("other ports of the name must be asked by TLS, too: %q", got)
+	}
+	behind := client.get("/login", "Host", "music.example")
+	client.want(behind, http.StatusOK, "at a port that a router passes on to this one")
+	if behind.Header.Get("Strict-Transport-Security") == "" {
+		t.Error("a browser may ask in the clear the next time")
+	}
 	client.want(client.get("https://"+here+"/"), http.StatusUnauthorized, "by an address of this machine, of which the browser has no cookie")
 	client.want(client.get("/", "Host", "evil.example:"+s.port()), http.StatusMisdirectedRequest, "by another name")
 	client.want(client.get("http://"+here+"/"), http.StatusBadRequest, "in the clear")

@@ -22,6 +22,13 @@ func Tool(t testing.TB, name string) string {
 	return path
 }
 
+// Built returns the path of a program that scripts/gotools.sh installs, or ends the
+// test as the package's comment says.
+func Built(t testing.TB, name string) string {
+	t.Helper()
+	return find(t, name, Required())
+}
+
 // find returns the path of a server's program.
 func find(t testing.TB, name string, required bool) string {
 	t.Helper()
