@@ -1,18 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/ed25519"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/control"
 )
 
 var devicesCommand = &command{
@@ -65,79 +62,22 @@ func listDevices(ctx context.Context, e *env) error {
 		return err
 	}
 	defer d.Close()
-	certs, bad, err := repo.Devices(ctx, d.store, d.keys)
+	report, err := keyring{d}.Devices(ctx)
 	if err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(e.stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(t, "NAME\tID\tENROLLED\tLAST COMMIT\n")
-	for _, c := range byName(certs) {
-		last, err := lastCommit(ctx, d, c)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", oneLine(c.Name), c.Device, c.Enrolled.Local().Format(time.DateOnly), last)
+	for _, m := range report.Devices {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", oneLine(m.Name), m.ID, m.Enrolled.Local().Format(time.DateOnly), lastSeen(m))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, err := range bad {
-		warn(e.stderr, explain(err))
+	for _, f := range report.Problems {
+		warn(e.stderr, &f)
 	}
 	return nil
-}
-
-func byName(certs map[string]repo.Certificate) (list []repo.Certificate) {
-	for _, c := range certs {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b repo.Certificate) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Device, b.Device))
-	})
-	return list
-}
-
-// lastCommit words the newest commit of a device, by the store's clock.
-func lastCommit(ctx context.Context, d *drive, c repo.Certificate) (string, error) {
-	at, err := repo.LastCommit(ctx, d.store, c.Device)
-	if err != nil {
-		return "", err
-	}
-	text := "none"
-	if !at.IsZero() {
-		text = at.Local().Format(time.DateTime)
-	}
-	if c.Device == d.device.ID {
-		text += "   this home"
-	}
-	if c.Retired != nil {
-		text += fmt.Sprintf("   retired on %s at commit %d", c.Retired.Time.Local().Format(time.DateOnly), c.Retired.Last.Seq)
-	}
-	refused, err := repo.Refused(ctx, d.store, c)
-	if len(refused) > 0 {
-		text += fmt.Sprintf(", %s since refused", count(int64(len(refused)), "commit"))
-	}
-	return text, err
-}
-
-// named finds the device of that id, or the only one of that name.
-func named(certs map[string]repo.Certificate, name string) (found repo.Certificate, err error) {
-	if c, ok := certs[name]; ok {
-		return c, nil
-	}
-	for _, c := range certs {
-		if c.Name != name {
-			continue
-		}
-		if found.Device != "" {
-			return found, fmt.Errorf("%s: %w", name, errManyDevices)
-		}
-		found = c
-	}
-	if found.Device == "" {
-		return found, fmt.Errorf("%s: %w", name, errNoDevice)
-	}
-	return found, nil
 }
 
 func retire(ctx context.Context, e *env, o opener, name string) error {
@@ -146,29 +86,14 @@ func retire(ctx context.Context, e *env, o opener, name string) error {
 		return err
 	}
 	defer d.Close()
-	certs, _, err := repo.Devices(ctx, d.store, d.keys)
+	report, err := keyring{d}.retire(ctx, name, func() (*secret, error) { return o.readOrAsk(e) })
+	if m := report.Device; m.Retired != nil {
+		fmt.Fprintf(e.stdout, "retired %s (%s): what it commits after commit %d is refused\n", oneLine(m.Name), m.ID, m.Last)
+	}
 	if err != nil {
 		return err
 	}
-	c, err := named(certs, name)
-	if err != nil {
-		return err
-	}
-	if c.Device == d.device.ID {
-		return fmt.Errorf("%s: %w", name, errOwnDevice)
-	}
-	root, err := d.unlockRoot(ctx, e, o)
-	if err != nil {
-		return err
-	}
-	if c.Retired, err = repo.Retire(ctx, d.store, d.keys, root, c); err != nil {
-		return err
-	}
-	certs[c.Device] = c
-	fmt.Fprintf(e.stdout, "retired %s (%s): what it commits after commit %d is refused\n", oneLine(c.Name), c.Device, c.Retired.Last.Seq)
-	if err := d.beginEpoch(ctx, e, root, certs); err != nil {
-		return err
-	}
+	tellEpoch(e, report.Epoch)
 	fmt.Fprintln(e.stdout, "revoke its credentials for the bucket at your provider: with them objects can be deleted")
 	fmt.Fprintln(e.stdout, "if the repository was made on it, it held the recovery key, unless you had removed recovery.key there: whoever has that opens everything, and only a new repository keeps him out")
 	return nil
@@ -180,47 +105,23 @@ func newEpoch(ctx context.Context, e *env, o opener) error {
 		return err
 	}
 	defer d.Close()
-	root, err := d.unlockRoot(ctx, e, o)
+	s, err := o.readOrAsk(e)
 	if err != nil {
 		return err
 	}
-	certs, _, err := repo.Devices(ctx, d.store, d.keys)
+	report, err := keyring{d}.newEpoch(ctx, s)
 	if err != nil {
 		return err
 	}
-	return d.beginEpoch(ctx, e, root, certs)
+	tellEpoch(e, report)
+	return nil
 }
 
-// beginEpoch begins a key epoch and says for whom.
-func (d *drive) beginEpoch(ctx context.Context, e *env, root ed25519.PrivateKey, certs map[string]repo.Certificate) error {
-	infos, _, err := repo.ListKeys(ctx, d.store, d.keys)
-	if err != nil {
-		return err
-	}
-	next, err := repo.BeginEpoch(ctx, d.store, d.keys, root, certs)
-	if err != nil {
-		return err
-	}
-	if err := d.home.SetKeys(next); err != nil {
-		return err
-	}
-	var open, closed, machines []string
-	for _, i := range infos {
-		if i.Recipient == nil {
-			closed = append(closed, i.Name)
-		} else {
-			open = append(open, i.Name)
-		}
-	}
-	for _, c := range byName(certs) {
-		if c.Retired == nil {
-			machines = append(machines, oneLine(c.Name))
-		}
-	}
+// tellEpoch says for whom a key epoch has begun.
+func tellEpoch(e *env, r control.EpochReport) {
 	fmt.Fprintf(e.stdout, "key epoch %d has begun; what is written from now on is open to the keys %s, and to %s as soon as they write or start again\n",
-		next.Epoch(), strings.Join(open, ", "), strings.Join(machines, ", "))
-	if len(closed) > 0 {
-		fmt.Fprintf(e.stdout, "it is closed to the keys %s, of which there is no record: add them again with tunesafe keys add\n", strings.Join(closed, ", "))
+		r.Epoch, strings.Join(r.Keys, ", "), strings.Join(r.Devices, ", "))
+	if len(r.Closed) > 0 {
+		fmt.Fprintf(e.stdout, "it is closed to the keys %s, of which there is no record: add them again with tunesafe keys add\n", strings.Join(r.Closed, ", "))
 	}
-	return nil
 }

@@ -22,6 +22,7 @@ import (
 type entry struct {
 	keys       *repo.Keys
 	root       ed25519.PrivateKey // enrols the device, then is forgotten; nil: the home is read-only
+	opened     string             // the name of the key that opened it; empty: not known
 	device     *repo.Device
 	recovery   *age.X25519Identity // nil if the repository was there before
 	madeBucket bool
@@ -64,7 +65,7 @@ func (b beginning) enter(ctx context.Context, st store.Store) (*entry, error) {
 	}
 	crashpoint.At("init.recovery")
 	k, root, err := repo.Create(ctx, st, key)
-	return &entry{keys: k, root: root, recovery: key}, err
+	return &entry{keys: k, root: root, recovery: key, opened: repo.RecoveryName}, err
 }
 
 func unlock(ctx context.Context, st store.Store, s *secret) (*entry, error) {
@@ -76,7 +77,7 @@ func unlock(ctx context.Context, st store.Store, s *secret) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entry{keys: k, root: root}, nil
+	return &entry{keys: k, root: root, opened: keyNamed(ctx, st, k, key)}, nil
 }
 
 // resume opens a repository without a key given: only one that an init of this
@@ -151,6 +152,7 @@ func (in *entry) save(h home.Home, where home.Store) error {
 		Created:          time.Now().UTC().Truncate(time.Second),
 		RecoveryKeySaved: in.recovery == nil,
 		ReadOnly:         in.root == nil,
+		OpenedBy:         in.opened,
 		Store:            where,
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -11,15 +10,15 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/pflag"
 
+	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/repo"
-	"github.com/tunesafe/tunesafe/internal/store"
 )
 
 var keysCommand = &command{
 	name:    "keys",
 	args:    "list | add NAME | remove NAME | passwd NAME",
 	summary: "say who can open the repository beside the recovery key",
-	text: `list shows the keys that open the repository. add lets another in: with --passphrase
+	text: `list shows the keys that open the repository, and which of them opened this home. add lets another in: with --passphrase
 one that is typed twice (or read from --passphrase-file), or with --recipient age1…
 whoever has that identity of age, such as a second recovery key or a spouse's. Such
 a key opens the repository as the recovery key does, from any machine: whatever asks
@@ -91,112 +90,67 @@ func openBucket(ctx context.Context, e *env) (*drive, error) {
 	return d, nil
 }
 
-// rootBy opens the keys and the root with a key that must be of this repository and
-// open both.
-func (d *drive) rootBy(ctx context.Context, st store.Store, key age.Identity) (*repo.Keys, ed25519.PrivateKey, error) {
-	k, root, err := repo.Unlock(ctx, st, key)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case k.RepoID() != d.keys.RepoID():
-		return nil, nil, repo.ErrWrongKey
-	case root == nil:
-		return nil, nil, errNoRoot
-	}
-	return k, root, nil
-}
-
-// unlockRoot opens the root with what a person has. The keys of d have what the
-// bucket's have, then.
-func (d *drive) unlockRoot(ctx context.Context, e *env, o opener) (ed25519.PrivateKey, error) {
-	s, err := o.readOrAsk(e)
-	if err != nil {
-		return nil, err
-	}
-	key, err := s.key(ctx, d.store)
-	if err != nil {
-		return nil, err
-	}
-	k, root, err := d.rootBy(ctx, d.store, key)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := d.keys.Adopt(k); err != nil {
-		return nil, err
-	}
-	if x, ok := key.(*age.X25519Identity); ok {
-		err = repo.RecordRecovery(ctx, d.store, d.keys, root, x)
-	}
-	return root, err
-}
-
 func listKeys(ctx context.Context, e *env, _ *keysOptions, _ string) error {
 	d, err := openBucket(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	infos, bad, err := repo.ListKeys(ctx, d.store, d.keys)
+	report, err := keyring{d}.Keys(ctx)
 	if err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(e.stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(t, "NAME\tKIND\tOPENS\tADDED\tRECIPIENT\n")
-	for _, i := range infos {
-		fmt.Fprintln(t, keyLine(i))
+	for _, k := range report.Keys {
+		fmt.Fprintln(t, keyLine(k))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, err := range bad {
-		warn(e.stderr, explain(err))
+	for _, f := range report.Problems {
+		warn(e.stderr, &f)
 	}
 	return nil
 }
 
-func keyLine(i repo.KeyInfo) string {
-	kind, opens := "key", "everything"
-	if i.Passphrase {
-		kind = "passphrase"
+func keyLine(k control.Key) string {
+	opened := ""
+	if k.ThisHome {
+		opened = "   opened this home"
 	}
-	if i.ReadOnly {
-		opens = "data"
+	if k.Added == nil {
+		return fmt.Sprintf("%s\t%s\t%s\t-\tnot recorded: new key epochs are closed to it%s", k.Name, k.Kind, "?", opened)
 	}
-	if i.Recipient == nil {
-		return fmt.Sprintf("%s\t%s\t%s\t-\tnot recorded: new key epochs are closed to it", i.Name, kind, "?")
-	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", i.Name, kind, opens, i.Added.Local().Format(time.DateOnly), i.Recipient)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s%s", k.Name, k.Kind, k.Opens, k.Added.Local().Format(time.DateOnly), k.Recipient, opened)
 }
 
 func addKey(ctx context.Context, e *env, o *keysOptions, name string) error {
-	info := repo.KeyInfo{Name: name, ReadOnly: o.readOnly}
 	passphrased := o.passphrase || o.passphraseFile != ""
 	if passphrased == (o.recipient != "") {
 		return misuse("either --passphrase or --recipient age1… is needed")
 	}
 	if o.recipient != "" {
-		to, err := age.ParseX25519Recipient(o.recipient)
-		if err != nil {
+		if _, err := age.ParseX25519Recipient(o.recipient); err != nil {
 			return misuse("--recipient: %q is not of the form age1…", o.recipient)
 		}
-		info.Recipient = to
 	}
 	d, err := openBucket(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	root, err := d.unlockRoot(ctx, e, o.opener)
+	r := control.AddKeyRequest{Name: name, Recipient: o.recipient, ReadOnly: o.readOnly}
+	s, err := o.readOrAsk(e)
 	if err != nil {
 		return err
 	}
-	passphrase := ""
 	if passphrased {
-		if passphrase, err = newPassphrase(e, o.passphraseFile); err != nil {
+		if r.Passphrase, err = newPassphrase(e, o.passphraseFile); err != nil {
 			return err
 		}
 	}
-	if err := repo.AddKey(ctx, d.store, d.keys, root, info, passphrase); err != nil {
+	if err := (keyring{d}).addKey(ctx, r, s); err != nil {
 		return err
 	}
 	opens := "everything, as the recovery key does"
@@ -213,10 +167,11 @@ func removeKey(ctx context.Context, e *env, o *keysOptions, name string) error {
 		return err
 	}
 	defer d.Close()
-	if _, err := d.unlockRoot(ctx, e, o.opener); err != nil {
+	s, err := o.readOrAsk(e)
+	if err != nil {
 		return err
 	}
-	if err := repo.RemoveKey(ctx, d.store, d.keys, name); err != nil {
+	if err := (keyring{d}).removeKey(ctx, name, s); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.stdout, "removed %s; what it could read before, whoever has it may still read, from a copy or an old version of the bucket\n", name)

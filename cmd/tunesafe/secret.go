@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"filippo.io/age"
 	"github.com/spf13/pflag"
@@ -117,8 +116,8 @@ func newSecret(e *env, file, what string, short error) (text string, err error) 
 			err = errNotTheSame
 		}
 	}
-	if err == nil && utf8.RuneCountInString(text) < leastPassphrase {
-		err = fmt.Errorf("%w: fewer than %d characters", short, leastPassphrase)
+	if err == nil {
+		err = longEnough(text, short)
 	}
 	return text, err
 }

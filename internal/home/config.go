@@ -28,6 +28,7 @@ type Config struct {
 	Created          time.Time `toml:"created"`    // this home, not the repository
 	RecoveryKeySaved bool      `toml:"recovery_key_saved"`
 	ReadOnly         bool      `toml:"read_only,omitempty"`          // the key that opened it enrols no device
+	OpenedBy         string    `toml:"opened_by,omitempty"`          // the name of that key in the repository; empty: not known
 	CacheSize        string    `toml:"cache_size,omitempty"`         // "20 GiB"; empty is the default
 	Checkpoint       int       `toml:"checkpoint_commits,omitempty"` // commits between checkpoints; 0 is the default, 1,000
 	Brake            Brake     `toml:"brake,omitempty"`
