@@ -71,7 +71,8 @@ const Reserved = ".snapshots"
 type Fetcher interface {
 	// Open streams length bytes of the part from offset. What it yields has
 	// been verified; damage or an unreachable store is an error at the first
-	// byte it concerns. The caller closes the reader.
+	// byte it concerns. The caller closes the reader. ctx tells whether
+	// somebody waits for it: see [Unhurried].
 	Open(ctx context.Context, p Part, offset, length int64) (io.ReadCloser, error)
 
 	// Runs returns all runs of a recipe whose later ones are in the blob More.
@@ -158,5 +159,6 @@ type RenameFlags struct {
 }
 
 // OpenFlags say how a file is opened; at least one of Read and Write. Ordinary
-// forbids passthrough, if the file is not open with it already.
-type OpenFlags struct{ Read, Write, Append, Truncate, Ordinary bool }
+// forbids passthrough, if the file is not open with it already. Quiet tells that
+// nobody listens to what is read: see [Unhurried].
+type OpenFlags struct{ Read, Write, Append, Truncate, Ordinary, Quiet bool }

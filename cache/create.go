@@ -138,5 +138,9 @@ func (c *Cache) enter(f *file, fl OpenFlags) *Handle {
 		}
 		f.writers++ // before the generation: see Snapshot
 	}
-	return &Handle{c: c, f: f, flags: fl}
+	h := &Handle{c: c, f: f, flags: fl, since: time.Now(), ra: readahead{quiet: fl.Quiet}}
+	if !fl.Write && !fl.Quiet {
+		f.readers = append(f.readers, h)
+	}
+	return h
 }

@@ -32,8 +32,9 @@ type file struct {
 	fills   []*fill
 	handles int
 	writers int
-	pass    bool // the kernel reads and writes fd itself, until the last release
-	fed     bool // in a place: never passed to the kernel
+	readers []*Handle // that only read, and not quietly
+	pass    bool      // the kernel reads and writes fd itself, until the last release
+	fed     bool      // in a place: never passed to the kernel
 	outside *outsideFile
 
 	since time.Time // of the first opening for writing, or of the last copy taken

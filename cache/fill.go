@@ -21,6 +21,7 @@ type fill struct {
 	dead     bool // cancelled: nobody may join it
 	err      error
 	cancel   context.CancelFunc
+	hurry    chan struct{} // closed when somebody waits who is in a hurry; nil if somebody was from the first
 }
 
 // Readahead windows, in bytes. A first miss fetches little, so that a scanner
@@ -30,14 +31,19 @@ const (
 	maxWindow   = 4 << 20
 	fillBuffer  = 64 << 10
 	reorder     = 512 << 10 // the kernel's own readahead asks this far out of order
+	fetchUnit   = 64 << 10  // a stored byte costs the unit of its blob that it lies in: they are sealed so
+	lastStretch = 128 << 10 // of a fill, in bytes, during which the next is asked for
 )
 
-// readahead follows one handle's reads. Guarded by file.mu, but for stop.
+// readahead follows one handle's reads of sound. What is read of tags and of the
+// probe tells nothing: players look at the end of a file before they play, or now
+// and then while they do. Guarded by file.mu, but for stop.
 type readahead struct {
 	next   int64 // where a sequential reader goes on
 	window int64
-	fill   *fill // the last one begun for this handle
+	fills  []*fill // begun for this handle, the last of them farthest ahead
 	file   *file
+	quiet  bool // nobody listens
 }
 
 // stop ends what was fetched ahead for a reader that went away.
@@ -50,24 +56,32 @@ func (ra *readahead) stop() {
 	ra.abandon()
 }
 
-// abandon cancels the handle's fill unless somebody waits for it.
+// abandon cancels the handle's fills unless somebody waits for them.
 func (ra *readahead) abandon() {
-	if ra.fill != nil && ra.fill.waiters == 0 && !ra.fill.done {
-		ra.fill.dead = true
-		ra.fill.cancel()
+	for _, fl := range ra.fills {
+		if fl.waiters == 0 && !fl.done {
+			fl.dead = true
+			fl.cancel()
+		}
 	}
-	ra.fill = nil
+	ra.fills = nil
+}
+
+// far tells whether an offset is elsewhere than where the reader was.
+func (ra *readahead) far(off int64) bool { return off < ra.next-reorder || off > ra.next+reorder }
+
+// passed notes that sound up to an offset was read. A look elsewhere at what is
+// here tells nothing yet.
+func (ra *readahead) passed(from, to int64) {
+	if !ra.far(from) {
+		ra.next = max(ra.next, to)
+	}
 }
 
 // readPartial reads p, which lies inside the file, fetching what is missing.
 // f.mu is held, and let go while waiting.
 func (f *file) readPartial(ctx context.Context, ra *readahead, p []byte, off int64) error {
 	ra.file = f
-	if d := off - ra.next; d < -reorder || d > reorder {
-		ra.abandon()
-		ra.window, ra.next = 0, 0
-	}
-	ra.next = max(ra.next, off+int64(len(p)))
 	for len(p) > 0 {
 		k, err := f.readSome(ctx, ra, p, off)
 		if err != nil {
@@ -93,6 +107,8 @@ func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64)
 		if k == 0 && err == nil {
 			err = fmt.Errorf("content of inode %x: %w at %d", f.ino, io.ErrUnexpectedEOF, off)
 		}
+		ra.passed(off, off+int64(k))
+		f.ahead(ra, off)
 		return k, err
 	}
 	if off >= f.have.Limit {
@@ -119,7 +135,7 @@ func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64)
 		}
 		return copy(p[:n], b[s.partOff:]), nil
 	}
-	return 0, f.await(ctx, ra, s, n)
+	return 0, f.await(ctx, ra, s, off, n)
 }
 
 // needLayout loads the recipe, completed if it came shortened. f.mu is held,
@@ -178,13 +194,22 @@ func (f *file) smallPart(ctx context.Context, i int) ([]byte, error) {
 	return b, nil
 }
 
-// await waits until the first byte of the span is here, beginning a fill if
-// none is under way that will bring it.
-func (f *file) await(ctx context.Context, ra *readahead, s span, n int64) error {
+// await waits until the first byte of the span, at an offset of the file, is here,
+// beginning a fill if none is under way that will bring it.
+func (f *file) await(ctx context.Context, ra *readahead, s span, off, n int64) error {
 	fl := f.fillFor(s)
-	if fl == nil {
-		fl = f.begin(s.part, s.partOff, max(n, f.nextWindow(ra)))
-		ra.fill = fl
+	away := ra.far(off)
+	if fl == nil || away && s.partOff-fl.pos > firstWindow { // a seek does not wait for all before it
+		if away {
+			ra.abandon()
+			ra.window = 0
+		}
+		ra.next = off
+		fl = f.begin(s.part, s.partOff, max(n, f.nextWindow(ra)), ra.quiet)
+		ra.fills = append(slices.DeleteFunc(ra.fills, func(x *fill) bool { return x.done }), fl)
+	}
+	if !ra.quiet {
+		fl.hasten()
 	}
 	fl.waiters++
 	defer func() { fl.waiters-- }()
@@ -197,30 +222,36 @@ func (f *file) await(ctx context.Context, ra *readahead, s span, n int64) error 
 	for fl.pos <= s.partOff && !fl.done && ctx.Err() == nil {
 		f.cond.Wait()
 	}
-	if fl.pos > s.partOff {
-		f.ahead(ra, fl, s.partOff)
+	switch {
+	case fl.pos > s.partOff:
 		return nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if fl.dead {
+	case fl.dead:
 		return nil // given up by its reader; the caller looks again
 	}
 	return fl.err
 }
 
-// ahead begins the next fill for a sequential reader that has used half of the
-// one it reads from.
-func (f *file) ahead(ra *readahead, fl *fill, at int64) {
-	if ra.window < 2*firstWindow || fl.end-at > ra.window/2 || ra.fill != fl {
+// ahead begins the next fill for a reader at an offset that goes on and on: when it
+// has used half of what was asked for ahead of it, and the last of that is about to
+// be here. Sooner the two would only share the line, and the reader have what it
+// waits for later.
+func (f *file) ahead(ra *readahead, off int64) {
+	if ra.window < 2*firstWindow || len(ra.fills) == 0 || f.layout == nil {
 		return
 	}
-	size := f.layout.recipe.Parts[fl.part].Size
-	if fl.end < size && f.fillFor(span{part: fl.part, partOff: fl.end}) == nil {
-		if off, _ := f.layout.fileOff(fl.part, fl.end); !f.have.Here.touches(off, off+1) {
-			ra.fill = f.begin(fl.part, fl.end, f.nextWindow(ra))
-		}
+	fl := ra.fills[len(ra.fills)-1]
+	if fl.err != nil || !fl.done && fl.end-fl.pos > lastStretch || fl.end >= f.layout.recipe.Parts[fl.part].Size {
+		return
+	}
+	s := f.layout.at(off)
+	if s.part != fl.part || s.partOff > fl.end || fl.end-s.partOff > ra.window/2 || f.fillFor(span{part: fl.part, partOff: fl.end}) != nil {
+		return
+	}
+	if at, _ := f.layout.fileOff(fl.part, fl.end); !f.have.Here.touches(at, at+1) {
+		next := f.begin(fl.part, fl.end, f.nextWindow(ra), ra.quiet)
+		ra.fills = append(slices.DeleteFunc(ra.fills, func(x *fill) bool { return x.done }), next)
 	}
 }
 
@@ -239,9 +270,11 @@ func (f *file) fillFor(s span) *fill {
 	return nil
 }
 
-// begin starts to fetch n bytes of a part, up to the next byte that is here. f.mu is held.
-func (f *file) begin(part int, from, n int64) *fill {
-	limit := min(from+n, f.layout.recipe.Parts[part].Size)
+// begin starts to fetch n bytes of a part, up to the next byte that is here; and what
+// comes with them for nothing, as stored bytes come by units. f.mu is held.
+func (f *file) begin(part int, from, n int64, quiet bool) *fill {
+	p := f.layout.recipe.Parts[part]
+	limit := p.unitEnd(min(from+n, p.Size))
 	if k, zero := f.layout.zerosAt(part, from, limit-from); !zero {
 		limit = from + k
 	}
@@ -259,7 +292,11 @@ func (f *file) begin(part int, from, n int64) *fill {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	fl := &fill{part: part, pos: from, end: max(end, from+1), cancel: cancel}
+	fl := &fill{part: part, pos: p.unit(from), end: max(end, from+1), cancel: cancel}
+	if quiet {
+		fl.hurry = make(chan struct{})
+		ctx = context.WithValue(ctx, hurryKey{}, fl.hurry)
+	}
 	f.fills = append(f.fills, fl)
 	f.c.fmu.Lock()
 	f.refs++

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +19,8 @@ type Handle struct {
 	f     *file
 	flags OpenFlags
 	ra    readahead
+	since time.Time    // it was opened
+	read  atomic.Int64 // bytes that went through it
 }
 
 // Passthrough returns the descriptor that the kernel may use itself.
@@ -50,6 +54,7 @@ func (h *Handle) Release() error {
 	if h.flags.Write {
 		f.writers--
 	}
+	f.readers = slices.DeleteFunc(f.readers, func(r *Handle) bool { return r == h })
 	last := f.handles == 0
 	f.mu.Unlock()
 	var err error
@@ -77,7 +82,8 @@ func (h *Handle) Release() error {
 func (h *Handle) Sync() error { return h.c.SyncFile(h.f.ino) }
 
 // ReadAt reads up to len(p) bytes from off; fewer only at the end of the file.
-func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	defer func() { h.read.Add(int64(n)) }()
 	f := h.f
 	f.mu.Lock()
 	if f.have.Whole && !f.fed {

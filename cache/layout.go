@@ -116,3 +116,30 @@ func (c *Cache) readPart(ctx context.Context, p Part) ([]byte, error) {
 	}
 	return buf, nil
 }
+
+// unit is where the unit of its blob begins that an offset of the part lies in, and
+// unitEnd where the one before an offset ends: see fetchUnit.
+func (p Part) unit(off int64) int64 {
+	begin, b := p.blobAt(off)
+	return max(begin, off-(off-begin+b.Off)%fetchUnit)
+}
+
+func (p Part) unitEnd(to int64) int64 {
+	begin, b := p.blobAt(to - 1)
+	over := (to - begin + b.Off) % fetchUnit
+	if over == 0 || b.Size == 0 {
+		return to
+	}
+	return min(to-over+fetchUnit, begin+b.Size)
+}
+
+// blobAt finds the blob behind an offset of the part, and where it begins.
+func (p Part) blobAt(off int64) (begin int64, b Blob) {
+	for _, b := range p.Blobs {
+		if off < begin+b.Size {
+			return begin, b
+		}
+		begin += b.Size
+	}
+	return off, Blob{}
+}

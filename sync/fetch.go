@@ -11,20 +11,29 @@ import (
 )
 
 // Fetcher reads parts from the bucket for package cache.
-type Fetcher struct{ r *repo.Reader }
+type Fetcher struct {
+	r     *repo.Reader
+	turns *turns
+}
 
 var _ cache.Fetcher = (*Fetcher)(nil)
 
-// NewFetcher makes the cache's way to the bucket.
-func NewFetcher(r *repo.Reader) *Fetcher { return &Fetcher{r} }
+// NewFetcher makes the cache's way to the bucket. What goes by one Fetcher shares the
+// line in turns: somebody who waits goes before what [cache.Unhurried] tells of.
+func NewFetcher(r *repo.Reader) *Fetcher { return &Fetcher{r, newTurns()} }
 
 // Open implements [cache.Fetcher].
 func (f *Fetcher) Open(ctx context.Context, p cache.Part, offset, length int64) (io.ReadCloser, error) {
 	if len(p.Blobs) == 0 && length > 0 {
 		return nil, cache.ErrOwed
 	}
-	s := &partStream{ctx: ctx, r: f.r, blobs: p.Blobs, skip: offset, left: length}
-	if err := s.next(); err != nil && err != io.EOF {
+	s := &partStream{ctx: ctx, r: f.r, blobs: p.Blobs, skip: offset, left: length, turn: f.turns.of(ctx)}
+	err := s.turn.begin()
+	if err == nil {
+		err = s.next()
+	}
+	if err != nil && err != io.EOF {
+		s.turn.end()
 		return nil, err
 	}
 	return s, nil
@@ -52,6 +61,7 @@ type partStream struct {
 	skip  int64 // bytes before the range, from the first of blobs on
 	left  int64 // bytes of the range not yet opened
 	cur   io.ReadCloser
+	turn  *turn
 }
 
 // next opens the blob that holds the next byte of the range; io.EOF at its end.
@@ -81,7 +91,11 @@ func (s *partStream) Read(p []byte) (int, error) {
 		if s.cur == nil {
 			return 0, io.EOF
 		}
+		if err := s.turn.begin(); err != nil {
+			return 0, err
+		}
 		n, err := s.cur.Read(p)
+		s.turn.took(n)
 		if err == nil || n > 0 && err == io.EOF {
 			return n, nil
 		}
@@ -97,6 +111,7 @@ func (s *partStream) Read(p []byte) (int, error) {
 }
 
 func (s *partStream) Close() error {
+	s.turn.end()
 	if s.cur == nil {
 		return nil
 	}

@@ -68,7 +68,7 @@ func (s now) Xattrs(ino cache.Ino) (map[string][]byte, error) {
 }
 
 func (s now) OpenToRestore(ino cache.Ino) (RestoreFile, error) {
-	h, err := s.OpenFile(ino, cache.OpenFlags{Read: true})
+	h, err := s.OpenFile(ino, cache.OpenFlags{Read: true, Quiet: true})
 	if err != nil {
 		return nil, err
 	}

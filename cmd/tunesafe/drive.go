@@ -58,6 +58,7 @@ type drive struct {
 	device  *repo.Device
 	index   *repo.Index
 	reader  *repo.Reader
+	fetcher *tsync.Fetcher
 	cache   *cache.Cache
 	past    *past.Past
 	music   *browse.Library
@@ -164,6 +165,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 	d.onClose(d.closeHealth)
 	d.onClose(d.locked.close)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{Verified: d.fetched.note})
+	d.fetcher = tsync.NewFetcher(d.reader)
 	options, err := d.cacheOptions(o)
 	if err != nil {
 		return err
@@ -173,7 +175,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 	}
 	d.onClose(d.cache.Close)
 	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index,
-		Fetcher: tsync.NewFetcher(d.reader), Cache: d.cache, Log: d.log})
+		Fetcher: d.fetcher, Cache: d.cache, Log: d.log})
 	d.onClose(d.past.Close)
 	d.music = browse.New(browse.Options{Cache: d.cache, Log: d.log})
 	d.onClose(d.music.Close)
@@ -215,7 +217,7 @@ func (d *drive) cacheOptions(o driveOptions) (cache.Options, error) {
 		return cache.Options{}, err
 	}
 	return cache.Options{
-		Fetcher: tsync.NewFetcher(d.reader), ContentDir: d.home.ContentDir(), CacheSize: limit,
+		Fetcher: d.fetcher, ContentDir: d.home.ContentDir(), CacheSize: limit,
 		InoBase: base, MustExist: d.home.Opened(), Passthrough: !o.plain, Log: d.log,
 	}, nil
 }
