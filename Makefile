@@ -14,12 +14,14 @@ fishd  = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 GO      ?= go
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
-# Of "make bench": rounds of each row, a regular expression of the rows, a folder with a program bench_peers.py that compares Tunesafe
-# with others, and which of them.
+# Of "make bench": rounds of what a busy machine disturbs, a regular expression of the scenes and works, programs to compare (with
+# commas; all that are here), size of the library in megabytes, tracks of the library of tiny ones, and other flags of tests/cmd/bench.
 BENCH_ROUNDS ?= 3
-BENCH_ONLY  ?=
-BENCH_TOOLS ?=
-PEERS       ?= tunesafe
+BENCH_ONLY   ?=
+BENCH_PEERS  ?=
+BENCH_MB     ?= 1060
+BENCH_TINY   ?= 20000
+BENCH_FLAGS  ?=
 
 # Of "make conformance": a built checkout of https://github.com/pjd/pjdfstest.
 PJDFSTEST_DIR ?=
@@ -56,17 +58,13 @@ soak: ## run all tests with their full counts: hours
 conformance: ## run the public suite of POSIX's rules (PJDFSTEST_DIR=DIR, a built checkout of it; as root)
 	@PJDFSTEST_DIR='$(PJDFSTEST_DIR)' bash scripts/conformance.sh
 
-bench: build ## measure the drive beside the disk and go-fuse's loopback, and the backup beside restic and rclone (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP; BENCH_TOOLS=DIR to compare with other programs)
+bench: build ## compare with restic, rclone and others, and with the disk, and write docs/BENCHMARKS.md (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP, BENCH_PEERS=NAMES)
 	@sh scripts/deps.sh bench
 	@sh scripts/gotools.sh versitygw
-	$(GO) run ./tests/cmd/bench -program bin/tunesafe -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)'
-	$(GO) run ./tests/cmd/peers -program bin/tunesafe
-	$(GO) test -run '^$$' -bench . -benchmem ./...
-ifneq ($(BENCH_TOOLS),)
-	mkdir -p build/bench
-	PEERS_BIN='$(CURDIR)/bin' BENCH_WORK='$(CURDIR)/build/bench' BENCH_RESULTS='$(CURDIR)/build/bench/results.json' \
-		python3 '$(BENCH_TOOLS)/bench_peers.py' run --peers '$(PEERS)'
-endif
+	@sh scripts/gotools.sh s5cmd kopia || echo "without them, then"
+	$(GO) build -o build/bench/bench ./tests/cmd/bench
+	build/bench/bench -program bin/tunesafe -to docs/BENCHMARKS.md -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)' \
+		-peers '$(BENCH_PEERS)' -mb $(BENCH_MB) -tiny $(BENCH_TINY) $(BENCH_FLAGS)
 
 build: bin/tunesafe ## build bin/tunesafe
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs servers to test against into .bin, unless the right version is there:
+# Installs servers to test against, and programs to compare with, into .bin, unless
+# the right version is there:
 #
-#   scripts/gotools.sh versitygw minio
+#   scripts/gotools.sh versitygw minio s5cmd kopia
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,6 +21,8 @@ for tool; do
 		want github.com/letsencrypt/pebble/v2/cmd/pebble github.com/letsencrypt/pebble/v2 v2.10.1
 		want github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv github.com/letsencrypt/pebble/v2 v2.10.1
 		;;
-	*) echo "usage: scripts/gotools.sh versitygw|minio|pebble…" >&2; exit 2 ;;
+	s5cmd) want github.com/peak/s5cmd/v2 github.com/peak/s5cmd/v2 v2.3.0 ;;
+	kopia) want github.com/kopia/kopia github.com/kopia/kopia v0.23.1 ;;
+	*) echo "usage: scripts/gotools.sh versitygw|minio|pebble|s5cmd|kopia…" >&2; exit 2 ;;
 	esac
 done

@@ -182,14 +182,7 @@ func oggPages(t *testing.T, root string) map[string]int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for len(b) > 27 && string(b[:4]) == "OggS" {
-			n := 27 + int(b[26])
-			for _, lace := range b[27:min(n, len(b))] {
-				n += int(lace)
-			}
-			pages[name]++
-			b = b[min(n, len(b)):]
-		}
+		pages[name] = tools.OggPages(b)
 	}
 	return pages
 }

@@ -63,6 +63,7 @@ type Options struct {
 	ArtBytes       [2]int // smallest and largest cover, met within some per cent; {0, 0} for none
 	Seed           uint64 // another one costs the encoding of FLAC, Ogg and Opus anew
 	Plain          bool   // MP3 only
+	Only           Kind   // this kind only; empty for the mixture
 	Xattrs         bool   // give some files and folders user.* attributes
 	CacheDir       string // encoded streams; empty for a directory under os.TempDir
 }

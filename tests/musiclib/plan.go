@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -46,6 +47,9 @@ func newPlan(o Options) *plan {
 	p := &plan{o: o}
 	total := o.Albums * o.TracksPerAlbum
 	kinds := kindsOf(total, o.Plain)
+	if o.Only != "" {
+		kinds = slices.Repeat([]Kind{o.Only}, total)
+	}
 	for a := range o.Albums {
 		al := newAlbum(o, a)
 		for n := range o.TracksPerAlbum {

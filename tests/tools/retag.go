@@ -128,3 +128,17 @@ func command(t testing.TB, name string, args ...string) {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
 }
+
+// OggPages counts the pages of an Ogg file (RFC 3533 §6): all those behind one that is
+// new have another number and checksum.
+func OggPages(file []byte) (n int) {
+	for len(file) > 27 && string(file[:4]) == "OggS" {
+		size := 27 + int(file[26])
+		for _, lace := range file[27:min(size, len(file))] {
+			size += int(lace)
+		}
+		n++
+		file = file[min(size, len(file)):]
+	}
+	return n
+}

@@ -1,11 +1,11 @@
 """Read and edit tags with mutagen, one process for many files.
 
-    tags.py scan  < {"root": ..., "files": [...]}
+    tags.py scan  < {"root": ..., "files": [...], "seconds": N}
     tags.py retag < {"root": ..., "files": [...], "from": ..., "to": ..., "limit": N, "copy": bool}
     tags.py each  < {"root": ..., "to": {file: artist}}
 
 scan prints {file: {title, artist, album, art}}, art being the SHA-256 of the
-first picture. retag sets artist and album artist and prints the list of files
+first picture; after that many seconds, if they are given, it leaves the rest. retag sets artist and album artist and prints the list of files
 it edited; with "copy" it edits a copy and renames that over the file. each gives every
 file an artist of its own. A file that fails ends the program.
 """
@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+import time
 
 import mutagen
 from mutagen import apev2, asf, flac, id3, mp4
@@ -73,7 +74,10 @@ def load(path):
 
 def scan(job):
     out = {}
+    end = time.monotonic() + job.get("seconds", float("inf"))
     for f in job["files"]:
+        if time.monotonic() > end:
+            break
         m = load(os.path.join(job["root"], f))
         out[f] = {"title": get(m, "title"), "artist": get(m, "artist"), "album": get(m, "album"), "art": art(m)}
     return out

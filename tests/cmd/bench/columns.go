@@ -27,7 +27,7 @@ const (
 	longSettle = time.Hour
 )
 
-var columnNames = []string{native, loopPlain, loopPass, ownPlain, ownPass}
+var columnNames = []string{ownPass, ownPlain, native, loopPass, loopPlain}
 
 // limits says which loopback a column cannot be expected to outrun.
 var limits = map[string]string{ownPlain: loopPlain, ownPass: loopPass}
@@ -56,17 +56,8 @@ type bench struct {
 	undo    []func() error
 }
 
-func newBench(ctx context.Context, o options) (b *bench, err error) {
-	if o.program, err = filepath.Abs(o.program); err != nil {
-		return nil, err
-	}
-	b = &bench{options: o}
-	if b.dir == "" {
-		if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
-			return nil, err
-		}
-		b.undo = append(b.undo, func() error { return os.RemoveAll(b.dir) })
-	}
+func newBench(ctx context.Context, o options) (*bench, error) {
+	b := &bench{options: o}
 	for _, make := range []func(context.Context) error{b.addNative, b.addLoopbacks, b.addOwn} {
 		if err := make(ctx); err != nil {
 			return nil, errors.Join(err, b.close())

@@ -14,17 +14,17 @@ import (
 	"github.com/tunesafe/tunesafe/internal/control"
 )
 
-// figure is a group of rows about trees of many files, of which the homes are
+// figureOf is a group of rows about trees of many files, of which the homes are
 // made by the cache itself.
-type figure struct {
+type figureOf struct {
 	name string
-	run  func(ctx context.Context, b *bench, t *table) error
+	run  func(ctx context.Context, b *bench, t table) error
 }
 
-func figures() []figure {
-	return []figure{
-		{"large tree", func(ctx context.Context, b *bench, t *table) error { return b.largeTree(ctx, t) }},
-		{"largest tree", func(ctx context.Context, b *bench, t *table) error { return b.largestTree(ctx, t) }},
+func figures() []figureOf {
+	return []figureOf{
+		{"large tree", func(ctx context.Context, b *bench, t table) error { return b.largeTree(ctx, t) }},
+		{"largest tree", func(ctx context.Context, b *bench, t table) error { return b.largestTree(ctx, t) }},
 	}
 }
 
@@ -40,7 +40,7 @@ var listings = []struct {
 
 // largeTree lists a tree whose files are all here, on the disk, by go-fuse's
 // loopback and on a drive that knows it.
-func (b *bench) largeTree(ctx context.Context, t *table) error {
+func (b *bench) largeTree(ctx context.Context, t table) error {
 	w := work{name: "large tree"}
 	for _, c := range b.columns[:3] {
 		if err := makeTree(c.dir(w), b.names); err != nil {
@@ -92,7 +92,7 @@ func (b *bench) largeTree(ctx context.Context, t *table) error {
 }
 
 // largestTree lists a drive of files that are known and not here.
-func (b *bench) largestTree(ctx context.Context, t *table) error {
+func (b *bench) largestTree(ctx context.Context, t table) error {
 	d, err := b.newDrive(ctx, "largest tree")
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (b *bench) largestTree(ctx context.Context, t *table) error {
 
 // coldStart mounts again, with nothing of the home in the kernel's caches, and
 // says what that cost the process.
-func (b *bench) coldStart(ctx context.Context, d *drive, files int, t *table) error {
+func (b *bench) coldStart(ctx context.Context, d *drive, files int, t table) error {
 	if err := unmount(d.at); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (b *bench) coldStart(ctx context.Context, d *drive, files int, t *table) er
 }
 
 // memory prints the process's resident memory, now and at its highest.
-func (b *bench) memory(ctx context.Context, d *drive, name string, limit float64, t *table) error {
+func (b *bench) memory(ctx context.Context, d *drive, name string, limit float64, t table) error {
 	pid, err := d.pid(ctx)
 	if err != nil {
 		return err
@@ -173,8 +173,7 @@ func memoryOf(pid int, field string) (float64, error) {
 	return 0, fmt.Errorf("no %s in the status of %d", field, pid)
 }
 
-// cpuTime is what the process that serves the drive has used; the kernel counts
-// in hundredths of seconds (proc(5)).
+// cpuTime is what the process that serves the drive has used.
 func (d *drive) cpuTime() (time.Duration, error) {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -185,18 +184,11 @@ func (d *drive) cpuTime() (time.Duration, error) {
 		if err != nil || !strings.HasSuffix(string(args), "\x00"+d.at+"\x00") {
 			continue
 		}
-		stat, err := os.ReadFile(filepath.Join(filepath.Dir(line), "stat"))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
 		if err != nil {
 			return 0, err
 		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		f := strings.Fields(rest)
-		user, err := strconv.Atoi(f[11])
-		if err != nil {
-			return 0, err
-		}
-		system, err := strconv.Atoi(f[12])
-		return time.Duration(user+system) * 10 * time.Millisecond, err
+		return cpuOf(pid)
 	}
 	return 0, fmt.Errorf("no process serves %s", d.at)
 }

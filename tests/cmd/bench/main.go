@@ -1,13 +1,17 @@
-// Bench measures the drive beside the disk under it and go-fuse's own loopback,
-// in one run, and prints a table:
+// Bench compares Tunesafe with other programs and with the limits of the machine, in
+// one run, and writes the tables of docs/BENCHMARKS.md:
 //
-//	go run ./tests/cmd/bench -program bin/tunesafe
+//	go run ./tests/cmd/bench -program bin/tunesafe -to docs/BENCHMARKS.md
 //
-// The columns take turns in every round, and the figure is the median of the
-// rounds: on a machine that does other work too, only the ratios within a row
-// mean something. Tunesafe is the program itself with a store on this machine,
-// mounted with a settle time of an hour: its worker sees every change, and
-// uploads nothing while the clock runs.
+// There are two kinds of rows. In the scenes every program backs the same library
+// up to the same S3 server behind the counting proxy, retags it, scans it cold, plays
+// from it and restores it. In the works the drive stands beside the disk under it and
+// go-fuse's own loopback; its worker sees every change there, and uploads nothing
+// while the clock runs.
+//
+// The programs take turns, and the figure is the median of the rounds: on a machine that
+// does other work too, only the ratios within a row mean something. Programs that are
+// not here are said to be missing.
 package main
 
 import (
@@ -17,27 +21,46 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tunesafe/tunesafe/tests/musiclib"
 )
 
 // options are the flags.
 type options struct {
 	program string
+	gateway string // the S3 server
 	dir     string
+	to      string // the file that gets the tables
 	rounds  int
 	only    *regexp.Regexp
-	mega    int  // bytes of the large file, in MiB
-	names   int  // files of the large tree
-	most    int  // files of the largest tree
-	keep    bool // leave everything mounted, for a profiler
+	peers   map[string]bool // none for all
+	mega    int             // bytes of the large file, in MiB
+	names   int             // files of the large tree
+	most    int             // files of the largest tree
+	keep    bool            // leave everything mounted, for a profiler
+	quick   bool            // the figures mean nothing
+
+	main, small musiclib.Options // the libraries
+	lineBytes   int64            // of the library that goes over a line
+	lineRate    int64            // bytes a second
+	kindNames   []string         // containers
+	perKind     int              // tracks of each
+
+	here []maker
 }
 
 func main() {
 	if len(os.Args) == 4 && os.Args[1] == serveLoopback {
 		os.Exit(loopback(os.Args[2], os.Args[3], os.Getenv("PASSTHROUGH") == "1"))
+	}
+	if len(os.Args) > 1 && os.Args[1] == copyRaw {
+		os.Exit(copyRawMain(os.Args[2:]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
@@ -48,29 +71,114 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
-	var o options
+func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.program, "program", "bin/tunesafe", "the program to measure")
+	f.StringVar(&o.gateway, "server", ".bin/versitygw", "the S3 server, a versitygw")
 	f.StringVar(&o.dir, "dir", "", "where to work; default a new folder below the temporary one")
-	f.IntVar(&o.rounds, "rounds", 3, "rounds of every work")
-	only := f.String("only", "", "a regular expression of the rows to measure; default all")
+	f.StringVar(&o.to, "to", "", "the file to write the tables into; default only the terminal")
+	f.IntVar(&o.rounds, "rounds", 3, "rounds of every work that a busy machine disturbs")
+	only := f.String("only", "", "a regular expression of the scenes and works to measure; default all but \"largest tree\"")
+	peers := f.String("peers", "", "the programs to compare, with commas; default all that are here")
 	f.IntVar(&o.mega, "mib", 1024, "size of the large file, in MiB")
 	f.IntVar(&o.names, "names", 100_000, "files of the large tree")
 	f.IntVar(&o.most, "most", 1_000_000, "files of the largest tree")
+	mb := f.Int64("mb", 1060, "size of the library, in megabytes")
+	tiny := f.Int("tiny", 20_000, "tracks of the library of tiny ones")
 	f.BoolVar(&o.keep, "keep", false, "wait for an interrupt before taking everything down")
+	f.BoolVar(&o.quick, "quick", false, "do a little of all, to see that it works: the figures mean nothing")
 	if err := f.Parse(args); err != nil {
-		return err
+		return o, err
+	}
+	if *only == "" {
+		*only = "^(backup|drive|line|tiny|kinds|large tree)$|[a-z] file|thread|random|retag 1,000"
 	}
 	if o.only, err = regexp.Compile(*only); err != nil {
+		return o, err
+	}
+	if *peers != "" {
+		o.peers = map[string]bool{}
+		for _, name := range strings.Split(*peers, ",") {
+			o.peers[name] = true
+		}
+	}
+	o.lineBytes, o.lineRate = 160e6, 8e6
+	o.perKind, o.kindNames = 100, []string{"mp3", "m4a-front", "m4a-back", alac, "flac", "ogg", "opus", "wav"}
+	o.main = musiclib.Options{Albums: 20, TracksPerAlbum: 10, TotalBytes: *mb * 1e6, ArtBytes: [2]int{100e3, 300e3}, Seed: 1}
+	o.small = musiclib.Options{Albums: *tiny / 10, TracksPerAlbum: 10, TotalBytes: int64(*tiny) * 25e3, ArtBytes: [2]int{2e3, 4e3}, Seed: 1, Plain: true}
+	if o.quick {
+		o.rounds, o.mega, o.names, o.most = 1, 8, 200, 400
+		o.main = musiclib.Options{Albums: 4, TracksPerAlbum: 6, TotalBytes: 24e6, ArtBytes: [2]int{20e3, 60e3}, Seed: 1}
+		o.small.Albums, o.small.TotalBytes = 10, 3e6
+		o.lineBytes, o.lineRate, o.perKind, o.kindNames = 4e6, 20e6, 2, []string{"mp3", "ogg"}
+	}
+	o.program, err = filepath.Abs(o.program)
+	return o, err
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+	o, err := parse(args)
+	if err != nil {
 		return err
 	}
-	b, err := newBench(ctx, o)
+	if o.dir == "" {
+		if o.dir, err = os.MkdirTemp("", "tunesafe-bench-"); err != nil {
+			return err
+		}
+		defer func() {
+			if e := os.RemoveAll(o.dir); err == nil {
+				err = e
+			}
+		}()
+	}
+	l := &lab{options: o, log: os.Stderr, sheet: &sheet{began: time.Now()}}
+	l.here, l.sheet.missing = l.cast(ctx)
+	l.sheet.scale = fmt.Sprintf("The library: %d tracks of seven kinds, %d MB, a picture in each; %d rounds of what a busy machine disturbs, one of the rest.",
+		o.main.Albums*o.main.TracksPerAlbum, o.main.TotalBytes/1e6, o.rounds)
+	if err := l.scenes(ctx); err != nil {
+		return err
+	}
+	if err := l.works(ctx); err != nil {
+		return err
+	}
+	text := l.sheet.markdown()
+	fmt.Fprint(stdout, text)
+	if o.to != "" {
+		return splice(o.to, text)
+	}
+	return nil
+}
+
+// scenes runs what needs a server.
+func (l *lab) scenes(ctx context.Context) (err error) {
+	list := slices.DeleteFunc(scenes(), func(s scene) bool { return !l.only.MatchString(s.name) })
+	if len(list) == 0 {
+		return nil
+	}
+	if l.server, err = startServer(ctx, l.gateway, filepath.Join(l.dir, "server")); err != nil {
+		return err
+	}
+	defer l.server.stop()
+	for _, s := range list {
+		if err := s.run(ctx, l); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// works runs what stands beside the disk.
+func (l *lab) works(ctx context.Context) (err error) {
+	wanted := func(name string) bool { return l.only.MatchString(name) }
+	if !slices.ContainsFunc(works(nil), func(w work) bool { return wanted(w.name) }) && !slices.ContainsFunc(figures(), func(f figureOf) bool { return wanted(f.name) }) {
+		return nil
+	}
+	b, err := newBench(ctx, l.options)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if o.keep {
+		if l.keep {
 			fmt.Fprintf(os.Stderr, "everything is left in %s until an interrupt\n", b.dir)
 			<-ctx.Done()
 		}
@@ -78,25 +186,22 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 			err = e
 		}
 	}()
-	t := table{w: stdout}
-	t.head()
+	t := table{l.sheet.section("The drive beside the disk", "In milliseconds. \"disk\" is ext4 or whatever is under all of them, \"loopback\" go-fuse's own example, which "+
+		"does nothing but pass on; \"/pt\" is with the kernel's passthrough.", columnNames, native, loopPlain, loopPass, ownPlain)}
 	for _, w := range works(b) {
-		if !o.only.MatchString(w.name) {
-			continue
-		}
-		if err := b.measure(ctx, w, &t); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
-		}
-	}
-	for _, w := range figures() {
-		if !o.only.MatchString(w.name) {
-			continue
-		}
-		if err := w.run(ctx, b, &t); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		if wanted(w.name) {
+			if err := b.measure(ctx, w, t); err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
 		}
 	}
-	fmt.Fprintf(stdout, "%d bars not met\n", t.below)
+	for _, f := range figures() {
+		if wanted(f.name) {
+			if err := f.run(ctx, b, t); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+	}
 	return nil
 }
 
@@ -117,7 +222,7 @@ type bar struct {
 }
 
 // measure runs a work in all columns, and prints its row.
-func (b *bench) measure(ctx context.Context, w work, t *table) error {
+func (b *bench) measure(ctx context.Context, w work, t table) error {
 	for _, c := range b.columns {
 		if w.prepare != nil {
 			if err := w.prepare(ctx, c.dir(w)); err != nil {
@@ -142,66 +247,40 @@ func (b *bench) measure(ctx context.Context, w work, t *table) error {
 			}
 		}
 	}
-	mid := map[string]time.Duration{}
-	for name, d := range took {
-		slices.Sort(d)
-		mid[name] = d[len(d)/2]
-	}
-	t.row(w, mid)
+	t.row(w, took)
 	return nil
 }
 
-// table prints rows as they come, and below each how it stands to its bars.
-type table struct {
-	w     io.Writer
-	below int // bars not met
-}
+// table is the section of these rows.
+type table struct{ *section }
 
-const (
-	nameWidth  = 56
-	valueWidth = 13
-)
-
-func (t *table) head() {
-	fmt.Fprintf(t.w, "%-*s", nameWidth, "work, medians in ms")
-	for _, n := range columnNames {
-		fmt.Fprintf(t.w, "%*s", valueWidth, n)
-	}
-	fmt.Fprintln(t.w)
-}
-
-func (t *table) row(w work, mid map[string]time.Duration) {
-	fmt.Fprintf(t.w, "%-*s", nameWidth, w.name)
-	for _, n := range columnNames {
-		if d, ok := mid[n]; ok {
-			fmt.Fprintf(t.w, "%*.1f", valueWidth, float64(d)/1e6)
-		} else {
-			fmt.Fprintf(t.w, "%*s", valueWidth, "-")
+func (t table) row(w work, took map[string][]time.Duration) {
+	r := t.section.row(w.name, "", 1, "")
+	mid := map[string]float64{}
+	for column, list := range took {
+		for _, d := range list {
+			r.add(column, float64(d)/1e6)
 		}
+		mid[column] = median(r.samples[column])
 	}
-	fmt.Fprintln(t.w)
+	var notes []string
 	for _, b := range w.bars {
-		speed := func(of string) float64 { return float64(mid[of]) / float64(mid[b.column]) }
-		ok := speed(b.of) >= b.least
-		fmt.Fprintf(t.w, "    %s: %.2f of the speed of %s, bar %.2f", b.column, speed(b.of), b.of, b.least)
-		if loop := limits[b.column]; loop != b.of {
+		speed := mid[b.of] / mid[b.column]
+		note := fmt.Sprintf("%s: %.2f of the speed of %s, aim %.2f", b.column, speed, b.of, b.least)
+		if loop := limits[b.column]; loop != b.of && speed < b.least {
 			// Where go-fuse's own loopback is the limit, most of it will do.
-			fmt.Fprintf(t.w, "; %.2f of %s, bar %.2f", speed(loop), loop, ofLoopback)
-			ok = ok || speed(loop) >= ofLoopback
+			note += fmt.Sprintf("; %.2f of %s, aim %.2f", mid[loop]/mid[b.column], loop, ofLoopback)
 		}
-		fmt.Fprintf(t.w, ": %s\n", t.verdict(ok))
+		notes = append(notes, note)
 	}
+	r.note = strings.Join(notes, "; ")
 }
 
-// figure prints a row that only Tunesafe has.
-func (t *table) figure(name, value string, ok bool) {
-	fmt.Fprintf(t.w, "%-*s%s: %s\n", nameWidth, name, value, t.verdict(ok))
-}
-
-func (t *table) verdict(ok bool) string {
-	if ok {
-		return "ok"
+// figure adds a row that only Tunesafe has.
+func (t table) figure(name, value string, ok bool) {
+	r := t.section.row(name, "", 0, "")
+	r.words[ownPass] = value
+	if !ok {
+		r.note = "below its aim"
 	}
-	t.below++
-	return "BELOW"
 }
