@@ -27,7 +27,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +34,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/tunesafe/tunesafe/internal/mapped"
-	"github.com/tunesafe/tunesafe/internal/pages"
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
 
@@ -106,30 +104,11 @@ var (
 // Open opens the database at path, or makes it. A damaged one is made anew: what
 // it held is found out again.
 func Open(path string) (*DB, error) {
-	options := &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true}
-	db, err := pages.Open(path, false, options)
-	if errors.Is(err, pages.ErrDamaged) {
-		if err := os.Rename(path, path+".damaged"); err != nil {
-			return nil, err
-		}
-		db, err = pages.Open(path, false, options)
-	}
+	db, err := mapped.OpenDisposable(path, objectsBucket, badBucket, runsBucket, filesBucket)
 	if err != nil {
 		return nil, fmt.Errorf("health %s: %w", path, err)
 	}
-	d := &DB{db: mapped.New(db)}
-	err = d.db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{objectsBucket, badBucket, runsBucket, filesBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("health %s: %w", path, err), d.Close())
-	}
-	return d, nil
+	return &DB{db: db}, nil
 }
 
 // Close ends the database.

@@ -25,15 +25,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/tunesafe/tunesafe/internal/mapped"
-	"github.com/tunesafe/tunesafe/internal/pages"
 )
 
 // DB remembers until when objects are locked. Safe to use at once from many goroutines.
@@ -56,30 +53,11 @@ var (
 
 // Open opens the database at path, or makes it; a damaged one anew.
 func Open(path string) (*DB, error) {
-	options := &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true}
-	db, err := pages.Open(path, false, options)
-	if errors.Is(err, pages.ErrDamaged) {
-		if err := os.Rename(path, path+".damaged"); err != nil {
-			return nil, err
-		}
-		db, err = pages.Open(path, false, options)
-	}
+	db, err := mapped.OpenDisposable(path, datesBucket, sweepBucket)
 	if err != nil {
 		return nil, fmt.Errorf("dates %s: %w", path, err)
 	}
-	d := &DB{db: mapped.New(db)}
-	err = d.db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{datesBucket, sweepBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("dates %s: %w", path, err), d.Close())
-	}
-	return d, nil
+	return &DB{db: db}, nil
 }
 
 // Close ends the database.
