@@ -162,7 +162,7 @@ func (h *harvest) layout(ctx context.Context, recipe *cache.Recipe) (l split.Lay
 		}
 	}
 	for _, r := range runs {
-		l.Runs = append(l.Runs, split.Run{Part: r.Part, Length: r.Length})
+		l.Runs = append(l.Runs, split.Run(r))
 	}
 	return l, nil
 }
@@ -296,22 +296,13 @@ func (h *harvest) contents(ctx context.Context) error {
 		if err != nil {
 			continue // removed meanwhile
 		}
-		err = h.byRecipe(ctx, handleReader{ctx, f}, recipe)
+		err = h.byRecipe(ctx, cache.ReaderAt{Ctx: ctx, File: f}, recipe)
 		if err := errors.Join(err, f.Release()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// handleReader reads an open file of the drive.
-type handleReader struct {
-	ctx context.Context //nolint:containedctx // of one call
-	h   *cache.Handle
-}
-
-// ReadAt implements [io.ReaderAt].
-func (r handleReader) ReadAt(p []byte, off int64) (int, error) { return r.h.ReadAt(r.ctx, p, off) }
 
 // outside takes what lies in the files that feed the places: first in those that
 // the lost blobs came from.

@@ -70,7 +70,7 @@ func onlyZeros(r io.Reader) (bool, error) {
 func runsOf(r *cache.Recipe) (l split.Layout, ok bool) {
 	var sum int64
 	for _, run := range r.Runs {
-		l.Runs = append(l.Runs, split.Run{Part: run.Part, Length: run.Length})
+		l.Runs = append(l.Runs, split.Run(run))
 		sum += run.Length
 	}
 	if len(r.Runs) == 0 && len(r.Parts) == 1 && r.Size > 0 {

@@ -123,7 +123,7 @@ type owedFile struct {
 
 func (f *owedFile) layout() (l split.Layout) {
 	for _, r := range f.recipe.Runs {
-		l.Runs = append(l.Runs, split.Run{Part: r.Part, Length: r.Length})
+		l.Runs = append(l.Runs, split.Run(r))
 	}
 	return l
 }

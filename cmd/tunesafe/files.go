@@ -51,27 +51,22 @@ func (f filesOf) Open(ctx context.Context, name string, then *time.Time) (*api.F
 	if err != nil {
 		return nil, err
 	}
-	r := reading{ctx, open}
+	r := readingOf(ctx, open)
 	return &api.File{ReadSeeker: io.NewSectionReader(r, 0, a.Size), Closer: r, Name: path.Base(name), Size: a.Size, Modified: a.Mtime}, nil
 }
 
-// reading is an open file of a [tsync.RestoreSource] for as long as a request takes.
+// reading is an open file for as long as a request takes.
 type reading struct {
-	ctx  context.Context //nolint:containedctx // of the request
-	file tsync.RestoreFile
+	io.ReaderAt
+	release func() error
 }
 
-// ReadAt implements [io.ReaderAt].
-func (r reading) ReadAt(p []byte, off int64) (int, error) {
-	n, err := r.file.ReadAt(r.ctx, p, off)
-	if err == nil && n < len(p) {
-		err = io.EOF
-	}
-	return n, err
+func readingOf(ctx context.Context, f tsync.RestoreFile) reading {
+	return reading{cache.ReaderAt{Ctx: ctx, File: f}, f.Release}
 }
 
 // Close implements [io.Closer].
-func (r reading) Close() error { return r.file.Release() }
+func (r reading) Close() error { return r.release() }
 
 // Put implements [api.Files]. The bytes go into a file without a name, which is on the
 // disk before it gets one: so there is the old file or the new, and of an upload

@@ -110,7 +110,7 @@ func (m moment) Open(ctx context.Context, n web.Node) (web.Bytes, error) {
 	if err != nil {
 		return nil, errors.Join(notThere(err), f.Release())
 	}
-	return reading{ctx, f}, nil
+	return readingOf(ctx, f), nil
 }
 
 // Label implements [web.Moment].

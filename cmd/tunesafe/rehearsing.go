@@ -296,26 +296,12 @@ func (d *drive) original(ctx context.Context, path string, info os.FileInfo) (io
 	if h.Partial() {
 		return nil, "", h.Release()
 	}
-	return &driveFile{ctx: ctx, h: h}, "the drive's", nil
+	r := readingOf(ctx, h)
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(r, 0, a.Size), r}, "the drive's", nil
 }
-
-// driveFile reads an open file of the drive from its beginning.
-type driveFile struct {
-	ctx context.Context //nolint:containedctx // io.Reader has none
-	h   *cache.Handle
-	off int64
-}
-
-func (f *driveFile) Read(p []byte) (int, error) {
-	n, err := f.h.ReadAt(f.ctx, p, f.off)
-	f.off += int64(n)
-	if n == 0 && err == nil && len(p) > 0 {
-		err = io.EOF
-	}
-	return n, err
-}
-
-func (f *driveFile) Close() error { return f.h.Release() }
 
 func sameBytes(x, y io.Reader) (bool, error) {
 	a, b := make([]byte, 256<<10), make([]byte, 256<<10)

@@ -115,6 +115,16 @@ func TestKindString(t *testing.T) {
 			t.Errorf("Kind(%d) is %q, want %q", k, got, want)
 		}
 	}
+	for k := split.Tags; k <= split.Data; k++ {
+		if got := split.KindOf(k.String()); got != k {
+			t.Errorf("%v is read as %v", k, got)
+		}
+	}
+	for _, name := range []string{"", "lyrics", "kind(0)"} {
+		if got := split.KindOf(name); got != split.Audio {
+			t.Errorf("%q is read as %v, want audio", name, got)
+		}
+	}
 }
 
 func TestExtents(t *testing.T) {

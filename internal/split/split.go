@@ -32,6 +32,17 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
 
+// KindOf is the inverse of [Kind.String]. What a later version may cut counts as
+// sound, which is left alone by who looks for labour.
+func KindOf(name string) Kind {
+	for k := Tags; k <= Data; k++ {
+		if kindNames[k] == name {
+			return k
+		}
+	}
+	return Audio
+}
+
 // Run is a stretch of the file that belongs to one part.
 type Run struct {
 	Part   int   // index into Layout.Parts

@@ -16,7 +16,8 @@ import (
 // File is an open file of the drive, to be read and sought in. What is read is
 // fetched where it is not here, and somewhat ahead of a reader that goes on.
 type File struct {
-	handleReader
+	io.ReaderAt
+	h     *cache.Handle
 	Size  int64
 	Mtime time.Time
 	Tag   string // another for other bytes
@@ -33,8 +34,11 @@ func (l *Library) Open(ctx context.Context, ino cache.Ino) (*File, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.Release())
 	}
-	return &File{handleReader: handleReader{ctx, h}, Size: a.Size, Mtime: a.Mtime,
-		Tag: fmt.Sprintf("%x-%x-%x", ino, a.Size, a.Mtime.UnixNano())}, nil
+	return &File{ReaderAt: cache.ReaderAt{Ctx: ctx, File: h}, h: h, Size: a.Size, Mtime: a.Mtime, Tag: tagOf(ino, a)}, nil
+}
+
+func tagOf(ino cache.Ino, a cache.Attr) string {
+	return fmt.Sprintf("%x-%x-%x", ino, a.Size, a.Mtime.UnixNano())
 }
 
 // Read implements [io.Reader].
@@ -119,14 +123,11 @@ func (l *Library) wholePicture(ctx context.Context, ino cache.Ino) (Picture, err
 	if t.Size == 0 || t.Size > MaxPicture {
 		return Picture{}, ErrNoPicture
 	}
-	f, err := l.Open(ctx, ino)
+	a, err := l.o.Cache.Attr(ino)
 	if err != nil {
 		return Picture{}, err
 	}
-	if err := f.Close(); err != nil {
-		return Picture{}, err
-	}
-	return Picture{Tag: f.Tag, Bytes: func() ([]byte, error) {
+	return Picture{Tag: tagOf(ino, a), Bytes: func() ([]byte, error) {
 		f, err := l.Open(ctx, ino)
 		if err != nil {
 			return nil, err

@@ -1,9 +1,7 @@
 package browse
 
 import (
-	"context"
 	"errors"
-	"io"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -86,7 +84,7 @@ func (l *Library) readLabel(ino cache.Ino, r *cache.Recipe) (says label.Label, o
 		return says, r, err
 	}
 	defer h.Release()
-	in := handleReader{l.life, h}
+	in := cache.ReaderAt{Ctx: l.life, File: h}
 	if r.More != nil { // the first read has the cache complete the recipe
 		if _, err := in.ReadAt(make([]byte, 1), 0); err != nil {
 			return says, r, err
@@ -102,35 +100,10 @@ func (l *Library) readLabel(ino cache.Ino, r *cache.Recipe) (says label.Label, o
 // layoutOf is how the file was cut.
 func layoutOf(r *cache.Recipe) (l split.Layout) {
 	for _, p := range r.Parts {
-		l.Parts = append(l.Parts, kindOf(p.Kind))
+		l.Parts = append(l.Parts, split.KindOf(p.Kind))
 	}
 	for _, run := range r.Runs {
-		l.Runs = append(l.Runs, split.Run{Part: run.Part, Length: run.Length})
+		l.Runs = append(l.Runs, split.Run(run))
 	}
 	return l
-}
-
-// kindOf is the inverse of [split.Kind.String]; what a later version may cut counts as
-// sound, which is not read.
-func kindOf(name string) split.Kind {
-	for k := split.Tags; k <= split.Data; k++ {
-		if k.String() == name {
-			return k
-		}
-	}
-	return split.Audio
-}
-
-// handleReader is an open file as [io.ReaderAt].
-type handleReader struct {
-	ctx context.Context //nolint:containedctx // of one reading
-	h   *cache.Handle
-}
-
-func (r handleReader) ReadAt(p []byte, off int64) (int, error) {
-	n, err := r.h.ReadAt(r.ctx, p, off)
-	if err == nil && n < len(p) {
-		err = io.EOF
-	}
-	return n, err
 }

@@ -1,8 +1,6 @@
 package feed
 
 import (
-	"context"
-	"io"
 	"os"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -22,25 +20,11 @@ func (s *scan) lostLabel(f *os.File, l split.Layout, p *pair, was *cache.Recipe)
 		return false
 	}
 	defer h.Release()
-	old := oldFile{s.ctx, h}
+	old := cache.ReaderAt{Ctx: s.ctx, File: h}
 	layout, err := split.Split(old, was.Size)
 	if err != nil {
 		return false
 	}
 	had, err := label.Read(old, was.Size, layout)
 	return err == nil && !had.Empty()
-}
-
-// oldFile reads a file of the drive.
-type oldFile struct {
-	ctx context.Context
-	h   *cache.Handle
-}
-
-func (o oldFile) ReadAt(p []byte, off int64) (int, error) {
-	n, err := o.h.ReadAt(o.ctx, p, off)
-	if err == nil && n < len(p) {
-		err = io.EOF
-	}
-	return n, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/label"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/split"
@@ -88,32 +89,13 @@ func (p *Past) Label(ctx context.Context, r *repo.InodeRow) (label.Label, error)
 	}
 	var l split.Layout
 	for _, part := range r.Parts {
-		l.Parts = append(l.Parts, kindOf(part.Kind))
+		l.Parts = append(l.Parts, split.KindOf(part.Kind))
 	}
 	for _, run := range f.runs {
-		l.Runs = append(l.Runs, split.Run{Part: run.Part, Length: run.Length})
+		l.Runs = append(l.Runs, split.Run(run.Run))
 	}
-	return label.Read(readerAt{ctx, f}, r.Size, l)
+	return label.Read(cache.ReaderAt{Ctx: ctx, File: f}, r.Size, l)
 }
-
-// kindOf is the inverse of [split.Kind.String]; what a later version may cut counts as
-// sound, which is not read.
-func kindOf(name string) split.Kind {
-	for k := split.Tags; k <= split.Data; k++ {
-		if k.String() == name {
-			return k
-		}
-	}
-	return split.Audio
-}
-
-// readerAt is a file as [io.ReaderAt].
-type readerAt struct {
-	ctx context.Context //nolint:containedctx // of one reading
-	f   *File
-}
-
-func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r.f.ReadAt(r.ctx, p, off) }
 
 // labelWords compares what people see.
 func labelWords(a, b *label.Label) (words []string) {
