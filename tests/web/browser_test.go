@@ -39,6 +39,8 @@ type browser struct {
 	ctx context.Context //nolint:containedctx // how chromedp names a tab
 	axe string
 
+	forgive string // what the console may say
+
 	mu       sync.Mutex
 	problems []string // what its console said
 }
@@ -93,7 +95,7 @@ func (b *browser) listen(ev any) {
 		text = e.Entry.Text + " " + e.Entry.URL
 		door := strings.Contains(text, "401 (Unauthorized)") || strings.Contains(text, "422 (Unprocessable Entity)") // of a page that one must come in by, or of a form with a mistake
 		ended := strings.Contains(text, "net::ERR_") && !strings.Contains(text, "ERR_BLOCKED")                       // with the server
-		if e.Entry.Level != "error" || door || ended {
+		if e.Entry.Level != "error" || door || ended || b.forgive != "" && strings.Contains(text, b.forgive) {
 			return
 		}
 	default:
@@ -129,7 +131,7 @@ func value[T any](b *browser, expression string) T {
 // await waits until an expression is true.
 func (b *browser) await(expression string) {
 	b.t.Helper()
-	for end := time.Now().Add(patience); !value[bool](b, "Boolean("+expression+")"); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !value[bool](b, "Promise.resolve("+expression+").then(Boolean)"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("never: %s; the page says:\n%s", expression, value[string](b, "document.body.innerText"))
 		}
