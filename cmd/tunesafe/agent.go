@@ -16,6 +16,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/internal/machine"
 	"github.com/tunesafe/tunesafe/internal/schedule"
+	"github.com/tunesafe/tunesafe/internal/web"
 )
 
 // agentText is what agent and install have in common.
@@ -49,6 +50,10 @@ tunesafe mount would start.
 Each night, once everything is safe, it reads a part of the store, what was read the
 longest ago, to see whether it is still whole: one thirtieth, or what --check says; and one
 ninetieth of the folders, to see whether this disk still has what it had. Once a month it rehearses a restore: see tunesafe help rehearse.
+
+Its page in the browser is at http://127.0.0.1:8863/, at each login again, or at another port
+if that was taken (tunesafe status says where); tunesafe web prints a link that lets a browser
+in. --web names another address, or never.
 
 It tells a person, by the desktop or else by its log, only what needs one, once: that
 nothing was backed up for a week, that something looks like a disaster and is held,
@@ -95,6 +100,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 	f.StringArrayVar(&a.Windows, "window", nil, "work between two `TIMES`, such as 22:00-06:00; may be given again")
 	f.StringVar(&a.LimitUpload, "limit-upload", "", "send at most so many bytes a second, a `RATE` or \"RATE,outside RATE\"")
 	f.StringVar(&a.LimitDownload, "limit-download", "", "receive at most so many bytes a second, a `RATE` or \"RATE,outside RATE\"")
+	f.StringVar(&a.Web, "web", "", fmt.Sprintf("show the page at the `ADDRESS`, or never (default as tunesafe web --keep was told, else 127.0.0.1:%d)", web.DefaultPort))
 	f.BoolVar(&a.WhenIdle, "when-idle", false, "only while nobody uses the machine")
 	f.BoolVar(&a.OnMains, "on-mains", false, "not on battery")
 	f.StringVar(&a.ScanEvery, "scan-every", "", "scan all folders so often, such as 12h (default 24h)")
@@ -110,6 +116,7 @@ func agentFlags(f *pflag.FlagSet) (over func(home.Agent) home.Agent) {
 			"window":          func() { old.Windows = a.Windows },
 			"limit-upload":    func() { old.LimitUpload = a.LimitUpload },
 			"limit-download":  func() { old.LimitDownload = a.LimitDownload },
+			"web":             func() { old.Web = a.Web },
 			"when-idle":       func() { old.WhenIdle = a.WhenIdle },
 			"on-mains":        func() { old.OnMains = a.OnMains },
 			"scan-every":      func() { old.ScanEvery = a.ScanEvery },

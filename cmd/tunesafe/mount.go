@@ -192,6 +192,7 @@ func serveHome(ctx context.Context, e *env, l life, s *starter, logTo io.Writer)
 		return err
 	}
 	own := &owner{drive: d, serves: true, phase: "starting"}
+	own.page.life, own.page.leave = context.WithCancel(context.Background())
 	if err := own.employ(l.agent); err != nil {
 		return errors.Join(err, d.Close())
 	}
@@ -267,6 +268,9 @@ func (o *owner) live(ctx context.Context, l life, s *starter) error {
 	stopAgent := o.startAgent(ctx)
 	defer stopAgent()
 	defer o.takeUp(ctx)()
+	if l.page == nil {
+		defer o.startPage(ctx)()
+	}
 	s.end(nil)
 	o.begun()
 	defer o.endPage()

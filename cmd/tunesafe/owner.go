@@ -93,6 +93,10 @@ func (o *owner) Status(context.Context) (control.Status, error) {
 	if o.phase != "" {
 		s.Phase = o.phase
 	}
+	if at := o.page.at.Load(); at != nil {
+		s.Page = *at
+	}
+	s.PageFault = o.page.fault.Load()
 	s.Agent = o.agentStatus()
 	overdue, late := o.overdue()
 	s.Needs = needsOf(s, overdue, late)

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
@@ -16,13 +17,18 @@ import (
 
 // page is the page in the browser, while a process serves it.
 type page struct {
-	mu     sync.Mutex
-	asked  control.WebRequest // how it was asked for
-	hash   string             // of the password it was begun with
-	server *web.Server        // nil: it is not served
-	served chan error
-	alone  func() // ends the process, which is for the page alone; nil in others
-	ended  bool   // for ever
+	mu      sync.Mutex
+	asked   control.WebRequest // how it was asked for
+	hash    string             // of the password it was begun with
+	life    context.Context    //nolint:containedctx // ends with the process
+	leave   context.CancelFunc // ends it
+	server  *web.Server        // nil: it is not served
+	served  chan error
+	at      atomic.Pointer[string]        // its address, for the status; nil: it is not served
+	fault   atomic.Pointer[control.Fault] // why it is not, though it should be
+	alone   func()                        // ends the process, which is for the page alone; nil in others
+	ended   bool                          // for ever
+	stopped bool                          // somebody told it to
 }
 
 // Web implements [control.Owner].
@@ -30,45 +36,62 @@ func (o *owner) Web(ctx context.Context, r control.WebRequest) (control.WebRepor
 	o.page.mu.Lock()
 	defer o.page.mu.Unlock()
 	if r.Stop {
+		o.page.stopped = true
 		if o.page.server == nil {
 			return control.WebReport{}, errNoPage
 		}
 		if o.page.alone != nil {
 			o.page.alone()
 		}
+		o.page.server.SignOutAll()
 		return control.WebReport{Stopped: true}, o.page.close()
 	}
-	if o.page.ended || !o.serves {
-		return control.WebReport{}, control.ErrEnded
-	}
-	w, err := whereOf(o.home, r)
-	if err != nil {
+	if err := o.havePage(ctx, r); err != nil {
 		return control.WebReport{}, err
-	}
-	hash, err := o.home.PasswordHash()
-	if err != nil {
-		return control.WebReport{}, err
-	}
-	if o.page.server == nil || hash != o.page.hash || !r.Plain() && !reflect.DeepEqual(r, o.page.asked) {
-		if err := w.Check(); err != nil {
-			return control.WebReport{}, err
-		}
-		if err := o.page.close(); err != nil {
-			o.log.Warn("the page did not end well", "err", err)
-		}
-		if err := o.openPage(ctx, w, r, hash); err != nil {
-			return control.WebReport{}, err
-		}
 	}
 	link, until := o.page.server.Link()
 	return control.WebReport{URL: o.page.server.URL(), Link: link, Until: until}, nil
+}
+
+// havePage serves the page as it is asked for, unless it is served so already; the
+// lock is held.
+func (o *owner) havePage(ctx context.Context, r control.WebRequest) error {
+	if o.page.ended || !o.serves {
+		return control.ErrEnded
+	}
+	hash, err := o.home.PasswordHash()
+	if err != nil {
+		return err
+	}
+	plain := r.Plain()
+	if o.page.server != nil && hash == o.page.hash && (plain || reflect.DeepEqual(r, o.page.asked)) {
+		return nil
+	}
+	if plain && o.page.server != nil { // it has another password
+		r = o.page.asked
+	} else if plain && o.plan != nil {
+		if r, _, err = o.plan.page(o.home); err != nil {
+			return err
+		}
+	}
+	w, err := whereOf(o.home, r)
+	if err != nil {
+		return err
+	}
+	if err := w.Check(); err != nil {
+		return err
+	}
+	if err := o.page.close(); err != nil {
+		o.log.Warn("the page did not end well", "err", err)
+	}
+	return o.openPage(ctx, w, r, hash)
 }
 
 // pageOptions say what the page shows.
 func (o *owner) pageOptions(r control.WebRequest, hash string) web.Options {
 	return web.Options{
 		Owner: o, Drawer: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
-		API: o.apiOptions(r.ReadOnly),
+		Memory: o.home, Usual: r.Listen == "", API: o.apiOptions(r.ReadOnly),
 	}
 }
 
@@ -85,11 +108,15 @@ func (o *owner) adopt(b *begunPage, r control.WebRequest) {
 	options.Hosts = r.Hosts
 	o.page.asked, o.page.server, o.page.served = r, b.server, b.served
 	b.server.Become(options)
+	o.page.tell()
 	b.taken()
 }
 
 // openPage begins to serve.
 func (o *owner) openPage(ctx context.Context, w web.Where, r control.WebRequest, hash string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.page.life, cancel)() // a certificate may be waited for
 	l, err := web.Listen(context.WithoutCancel(ctx), w)
 	if err != nil {
 		return err
@@ -107,6 +134,7 @@ func (o *owner) openPage(ctx context.Context, w web.Where, r control.WebRequest,
 	}
 	o.log.Info("the page is served", "at", server.URL(), "read-only", r.ReadOnly)
 	o.page.asked, o.page.hash, o.page.server, o.page.served = r, hash, server, served
+	o.page.tell()
 	return nil
 }
 
@@ -115,13 +143,22 @@ func (p *page) close() error {
 	if p.server == nil {
 		return nil
 	}
+	p.at.Store(nil)
 	err := errors.Join(p.server.Close(), <-p.served)
 	p.server = nil
 	return err
 }
 
+// tell has the status say where it is.
+func (p *page) tell() {
+	at := p.server.URL()
+	p.at.Store(&at)
+	p.fault.Store(nil)
+}
+
 // endPage ends it for ever, with the process.
 func (o *owner) endPage() {
+	o.page.leave()
 	o.page.mu.Lock()
 	defer o.page.mu.Unlock()
 	o.page.ended = true
@@ -155,7 +192,7 @@ func (o *owner) showAlone(ctx context.Context, l life) error {
 // showSetUp is the page of whoever has no home yet. Once the home is made, this
 // process owns it, and the page shows it.
 func showSetUp(ctx context.Context, e *env, r control.WebRequest) error {
-	l, err := web.Listen(ctx, web.Where{Addr: r.Listen})
+	l, err := web.Listen(ctx, web.Where{Addr: r.Listen}) // its port is remembered once there is a home
 	if err != nil {
 		return err
 	}

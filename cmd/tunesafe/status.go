@@ -136,6 +136,11 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	if text := scanText(s.Agent, now); text != "" {
 		row("last scan", "%s", text)
 	}
+	if s.Page != "" {
+		row("page", "%s (tunesafe web lets a browser in)", s.Page)
+	} else if s.PageFault != nil {
+		row("page", "not served: %s", s.PageFault.Text)
+	}
 	if s.Lock != nil {
 		row("locked", "%s", lockedText(*s.Lock))
 	}

@@ -22,7 +22,8 @@ var webCommand = &command{
 	text: `Serves a page for a browser on this computer, and prints a link to it. The link lets
 one browser in, once, within ten minutes; give the command again for another. Where the drive is mounted, or
 an agent works, that process serves the page, and the command returns; --stop ends the
-page. Else the command opens the home itself, uploads what waits, and stays until Ctrl-C.
+page, and signs out everybody. An agent serves it from its beginning (tunesafe agent --web),
+at the same address each time, and who was in stays in. Else the command opens the home itself, uploads what waits, and stays until Ctrl-C.
 Where there is no home yet, the page sets one up: folders, store, keys, recovery kit.
 
 The page is for this computer alone, at 127.0.0.1 and port 8863, or another if that is
@@ -35,6 +36,8 @@ taken. With --listen ADDRESS it is for other machines, too, and then it needs tw
     may pass that port on to another). An ACME server of one's own, such as step-ca, is
     named by --acme-server URL, and trusted by --acme-ca FILE. The certificate is kept in
     the home and renewed by itself.
+
+--keep has an agent show the page as it is asked for here whenever it begins.
 
 --read-only is for a tablet that all the family uses: nothing can be changed from
 such a page, and it shows no keys.
@@ -51,6 +54,7 @@ type webOptions struct {
 	cert, key    string
 	acmeCA       string
 	passwordFile string
+	keep         bool
 }
 
 func bindWeb(f *pflag.FlagSet) action {
@@ -64,7 +68,8 @@ func bindWeb(f *pflag.FlagSet) action {
 	f.StringVar(&o.ACMEFrom, "acme-server", "", "ask the ACME server with this `URL` of its directory, such as one's own step-ca (default Let's Encrypt)")
 	f.StringVar(&o.acmeCA, "acme-ca", "", "trust that server by the root certificates in `FILE`, too")
 	f.StringVar(&o.passwordFile, "password-file", "", "set the page's password to the first line of `FILE`")
-	f.BoolVar(&o.Stop, "stop", false, "serve the page no more")
+	f.BoolVar(&o.keep, "keep", false, "show it so from now on, whenever an agent begins; alone: for this computer, as at first")
+	f.BoolVar(&o.Stop, "stop", false, "serve the page no more, and sign out everybody")
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 3, ""); err != nil {
 			return err
@@ -109,6 +114,11 @@ func showPage(ctx context.Context, e *env, o *webOptions) error {
 	}
 	if errors.Is(e.home.Check(), home.ErrNone) && !o.Stop {
 		return showSetUp(ctx, e, o.WebRequest)
+	}
+	if o.keep {
+		if err := keepPage(e.home, o.WebRequest); err != nil {
+			return err
+		}
 	}
 	client, err := control.Dial(ctx, e.home.RunDir())
 	switch {
@@ -173,7 +183,7 @@ func readyForOthers(e *env, o *webOptions) error {
 func whereOf(h home.Home, r control.WebRequest) (web.Where, error) {
 	hash, err := h.PasswordHash()
 	return web.Where{
-		Addr: r.Listen, Cert: string(r.Cert), Key: string(r.Key), Password: hash != "",
+		Addr: r.Listen, Port: web.LastPort(h), Cert: string(r.Cert), Key: string(r.Key), Password: hash != "",
 		ACME: web.ACME{Domain: r.ACME, Server: r.ACMEFrom, CA: string(r.ACMECA), Dir: h.ACMEDir()},
 	}, err
 }

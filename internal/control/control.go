@@ -125,6 +125,8 @@ type Status struct {
 	Places      []PlaceStatus `json:"places,omitempty"`
 	Agent       *AgentStatus  `json:"agent,omitempty"`
 	Needs       []Fault       `json:"needs_person"`         // what will not pass by itself
+	Page        string        `json:"page,omitempty"`       // the address of the page in the browser, while it is served
+	PageFault   *Fault        `json:"page_fault,omitempty"` // why it is not, though it should be
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
 	Lock        *Lock         `json:"lock,omitempty"`       // none: the store locks nothing
 	Health      *Health       `json:"health,omitempty"`     // none: nothing was read yet to see whether it is whole

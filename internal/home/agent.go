@@ -10,6 +10,7 @@ type Agent struct {
 	Windows       []string `toml:"windows,omitempty"`
 	LimitUpload   string   `toml:"limit_upload,omitempty"`
 	LimitDownload string   `toml:"limit_download,omitempty"`
+	Web           string   `toml:"web,omitempty"` // the address of the page; empty is as [web] says, or loopback; or never
 	WhenIdle      bool     `toml:"when_idle,omitempty"`
 	OnMains       bool     `toml:"on_mains,omitempty"`
 	ScanEvery     string   `toml:"scan_every,omitempty"`

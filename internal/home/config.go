@@ -35,6 +35,7 @@ type Config struct {
 	Keep             Keep      `toml:"keep,omitempty"`
 	Store            Store     `toml:"store"`
 	Agent            *Agent    `toml:"agent,omitempty"`
+	Web              *Web      `toml:"web,omitempty"`
 }
 
 // Keep is what a prune keeps of the past. Without rules that is every version of all

@@ -9,6 +9,7 @@
 //	device.json        who this home is in the repository
 //	web.password       what is kept of the page's password; only if one was set
 //	web.tokens         what is kept of the tokens for the page's API
+//	web.sessions       what tells who is in on the page, hashed, and its port
 //	web.acme/          certificates for the page, and their keys
 //	setup.json         what was chosen in the page, until the folders are backed up; no secrets
 //	state/             namespace, journal, index: cannot be rebuilt while something waits;
@@ -90,6 +91,7 @@ func (h Home) DeviceFile() string      { return h.in("device.json") }
 func (h Home) PasswordFile() string    { return h.in("web.password") }
 func (h Home) TokensFile() string      { return h.in("web.tokens") }
 func (h Home) SetupFile() string       { return h.in("setup.json") }
+func (h Home) SessionsFile() string    { return h.in("web.sessions") }
 func (h Home) ACMEDir() string         { return h.in("web.acme") }
 func (h Home) StateDir() string        { return h.in("state") }
 func (h Home) IndexFile() string       { return h.in("state", "index.db") }
@@ -161,7 +163,7 @@ func (h Home) SetAside() []string {
 // own lists what a home may hold at its top.
 var own = map[string]bool{
 	"config.toml": true, "credentials.toml": true, "repository.key": true, "recovery.key": true,
-	"device.json": true, "web.password": true, "web.tokens": true, "web.acme": true, "setup.json": true, "state": true, "cache": true, "run": true, "log": true,
+	"device.json": true, "web.password": true, "web.tokens": true, "web.sessions": true, "web.acme": true, "setup.json": true, "state": true, "cache": true, "run": true, "log": true,
 }
 
 // Check tells whether this is a finished home: nil or [ErrNone].

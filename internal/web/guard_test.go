@@ -346,3 +346,61 @@ func TestWeight(t *testing.T) {
 		t.Errorf("the first page weighs %d bytes", sum)
 	}
 }
+
+// fileMemory is a Memory.
+type fileMemory struct{ text []byte }
+
+func (m *fileMemory) Sessions() ([]byte, error)     { return m.text, nil }
+func (m *fileMemory) SetSessions(text []byte) error { m.text = text; return nil }
+
+// TestSessionsOutlive: the same kind of page, and no other, takes up who was in. What is
+// kept lets nobody in.
+func TestSessionsOutlive(t *testing.T) {
+	m := &fileMemory{}
+	begin := func(o Options) *Server {
+		o.Memory, o.Usual = m, true
+		s, _ := serve(t, o)
+		return s
+	}
+	s := begin(Options{})
+	now := time.Now()
+	e, out := s.sessions.begin(now), s.sessions.begin(now)
+	old := s.sessions.begin(now.Add(-sessionIdle + time.Hour))
+	s.sessions.finish(out)
+	if strings.Contains(string(m.text), e.id) || strings.Contains(string(m.text), e.csrf) || !strings.Contains(string(m.text), sumOf(e.id)) {
+		t.Errorf("kept is %s", m.text)
+	}
+	if LastPort(m) != s.addr.Port {
+		t.Errorf("the page is looked for at %d", LastPort(m))
+	}
+	again := begin(Options{}).sessions
+	if got := again.find(e.id, now); got == nil || got.csrf != e.csrf {
+		t.Error("who was in is out")
+	}
+	for what, id := range map[string]string{"signed out": out.id, "too old": old.id, "what is kept": sumOf(e.id), "nothing": ""} {
+		if again.find(id, now.Add(2*time.Hour)) != nil {
+			t.Errorf("%s: is in", what)
+		}
+	}
+	kept := m.text
+	for what, o := range map[string]Options{"looking only": {ReadOnly: true}, "another password": {Password: "x"}, "TLS": {Secure: true}} {
+		m.text = kept
+		if begin(o).sessions.find(e.id, now) != nil {
+			t.Errorf("%s: is in where it was not let in", what)
+		}
+		if begin(Options{}).sessions.find(e.id, now) != nil {
+			t.Errorf("%s: is in again", what)
+		}
+	}
+	m.text = kept
+	begin(Options{}).SignOutAll()
+	if begin(Options{}).sessions.find(e.id, now) != nil {
+		t.Error("in after all were signed out")
+	}
+	for _, text := range []string{"{", "[]", `{"port":-1,"sessions":[{}]}`, `{"port":99999}`} {
+		m.text = []byte(text)
+		if s := begin(Options{}).sessions; LastPort(m) < 0 || s.find("", now) != nil {
+			t.Errorf("%s lets somebody in", text)
+		}
+	}
+}

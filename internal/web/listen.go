@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -18,9 +20,13 @@ import (
 // any that is free is taken.
 const DefaultPort = 8863
 
+// nearPorts is how many are tried before any that is free is taken.
+const nearPorts = 10
+
 // Where says at which address the page listens.
 type Where struct {
-	Addr      string // HOST:PORT; empty is loopback at DefaultPort
+	Addr      string // HOST:PORT; empty is loopback at DefaultPort, or one near it
+	Port      int    // instead of DefaultPort, if not 0: where it was the last time
 	Cert, Key string // files of a certificate of one's own, and its key
 	ACME      ACME   // or how to get one
 	Password  bool   // one is set
@@ -78,7 +84,7 @@ func (w Where) names() ([]string, error) {
 // resolve looks the address up before anything listens: a name may be anybody's.
 func (w Where) resolve() (*net.TCPAddr, error) {
 	if w.Addr == "" {
-		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: DefaultPort}, nil
+		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: cmp.Or(w.Port, DefaultPort)}, nil
 	}
 	addr, err := net.ResolveTCPAddr("tcp", w.Addr)
 	if err != nil {
@@ -124,8 +130,14 @@ func Listen(ctx context.Context, w Where) (*Listening, error) {
 	}
 	var c net.ListenConfig
 	l, err := c.Listen(ctx, "tcp", addr.String())
-	if w.Addr == "" && errors.Is(err, syscall.EADDRINUSE) {
-		l, err = c.Listen(ctx, "tcp", net.JoinHostPort(addr.IP.String(), "0"))
+	for port := DefaultPort; w.Addr == "" && errors.Is(err, syscall.EADDRINUSE); port++ {
+		if port == DefaultPort+nearPorts {
+			port = 0
+		}
+		l, err = c.Listen(ctx, "tcp", net.JoinHostPort(addr.IP.String(), strconv.Itoa(port)))
+		if port == 0 {
+			break
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: %w", addr, err)

@@ -2,7 +2,9 @@ package web
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"net/http"
 	"sync"
 	"time"
@@ -19,23 +21,37 @@ const (
 
 // session is a browser that was let in.
 type session struct {
-	id    string
+	id    string // empty, until the browser of one from before comes back
 	csrf  string // must be in each form
 	began time.Time
 	used  time.Time
+	kept  time.Time     // used, as it was written down
 	ended chan struct{} // closed when it is no more
 }
 
-// sessions are kept in memory: a process that ends takes them with it. Ids are
-// random, of 128 bits and more, and looked up in a map.
+// sessions are looked up by the hashes of their ids, which are random, of 128 bits
+// and more. Where there is a Memory they outlive the process (remember.go).
 type sessions struct {
 	mu      sync.Mutex
-	byID    map[string]*session
+	byID    map[string]*session  // sum of the id
 	invites map[string]time.Time // token → until
+	memory  memory
 }
 
 func newSessions() *sessions {
 	return &sessions{byID: map[string]*session{}, invites: map[string]time.Time{}}
+}
+
+// sumOf is what is kept of an id: nobody who reads it can make the id of it.
+func sumOf(id string) string { return hashOf("session", id) }
+
+// is has a session be that of an id. The token of its forms is made of it, so that
+// forms on a screen outlive the process, too.
+func (e *session) is(id string) { e.id, e.csrf = id, hashOf("form", id) }
+
+func hashOf(of, text string) string {
+	sum := sha256.Sum256([]byte(of + " " + text))
+	return hex.EncodeToString(sum[:])
 }
 
 // invite makes a token for a link.
@@ -71,17 +87,21 @@ func (s *sessions) redeem(token string, now time.Time) bool {
 func (s *sessions) begin(now time.Time) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var oldest *session
-	for _, e := range s.byID {
-		if oldest == nil || e.used.Before(oldest.used) {
-			oldest = e
+	var oldest string
+	for sum, e := range s.byID {
+		if e.over(now) {
+			s.remove(sum)
+		} else if oldest == "" || e.used.Before(s.byID[oldest].used) {
+			oldest = sum
 		}
 	}
 	if len(s.byID) >= maxSessions {
 		s.remove(oldest)
 	}
-	e := &session{id: rand.Text(), csrf: rand.Text(), began: now, used: now, ended: make(chan struct{})}
-	s.byID[e.id] = e
+	e := &session{began: now, used: now, kept: now, ended: make(chan struct{})}
+	e.is(rand.Text())
+	s.byID[sumOf(e.id)] = e
+	s.keep()
 	return e
 }
 
@@ -89,30 +109,54 @@ func (s *sessions) begin(now time.Time) *session {
 func (s *sessions) find(id string, now time.Time) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.byID[id]
+	sum := sumOf(id)
+	e := s.byID[sum]
 	if e == nil {
 		return nil
 	}
-	if now.Sub(e.used) > sessionIdle || now.Sub(e.began) > sessionLife {
-		s.remove(e)
+	if e.over(now) {
+		s.remove(sum)
+		s.keep()
 		return nil
 	}
-	e.used = now
+	if e.id == "" {
+		e.is(id)
+	}
+	if e.used = now; e.used.Sub(e.kept) > keepEvery {
+		s.keep()
+	}
 	return e
 }
 
-// finish ends a session.
+func (e *session) over(now time.Time) bool {
+	return now.Sub(e.used) > sessionIdle || now.Sub(e.began) > sessionLife
+}
+
+// finish ends a session, for good: it is forgotten before anybody is told.
 func (s *sessions) finish(e *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byID[e.id] == e {
-		s.remove(e)
+	if sum := sumOf(e.id); s.byID[sum] == e {
+		s.remove(sum)
+		s.keep()
 	}
 }
 
+// finishAll ends all of them, and what links would begin.
+func (s *sessions) finishAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sum := range s.byID {
+		s.remove(sum)
+	}
+	clear(s.invites)
+	s.keep()
+}
+
 // remove is called with the lock held.
-func (s *sessions) remove(e *session) {
-	delete(s.byID, e.id)
+func (s *sessions) remove(sum string) {
+	e := s.byID[sum]
+	delete(s.byID, sum)
 	close(e.ended)
 }
 

@@ -14,7 +14,8 @@
 //     says of its origin, and by a token of the session in the form.
 //  4. All but the way in needs a session: a cookie that scripts cannot read and
 //     other sites cannot send. It is had by a link that works once (session.go),
-//     or by a password (password.go); attempts are few (limit.go).
+//     or by a password (password.go); attempts are few (limit.go). It outlives the
+//     process (remember.go), as people have a bookmark and no wish for another link.
 //  5. A page for reading (Options.ReadOnly) refuses every change, and has no keys.
 //
 // Elsewhere than on loopback it listens only with a password and TLS (listen.go).
@@ -57,6 +58,8 @@ type Options struct {
 	Explain  func(error) *control.Fault
 	Log      *slog.Logger
 	Version  string
+	Memory   Memory   // nil: sessions end with the process
+	Usual    bool     // at the usual address, where it is to be found again
 	Hosts    []string // names by which the page is asked for, beside those of the address it listens at
 	Password string   // as by [HashPassword]; empty: nobody gets in by one
 	ReadOnly bool
@@ -123,6 +126,13 @@ func (s *Server) take(o Options) {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
 	s.names = hostsOf(s.addr, o.Hosts)
+	if o.Memory != nil {
+		m := memory{Memory: o.Memory, For: o.kindOf(), log: s.Log}
+		if o.Usual {
+			m.port = s.addr.Port
+		}
+		s.sessions.remember(m)
+	}
 	s.tasks = task.New(s.closing, s.running.Go, s.Log)
 	s.zips = make(chan struct{}, zipsAtOnce)
 }
@@ -158,6 +168,9 @@ func (s *Server) Close() error {
 	}
 	return nil
 }
+
+// SignOutAll lets nobody in any more who was in before.
+func (s *Server) SignOutAll() { s.sessions.finishAll() }
 
 // URL is where the page is.
 func (s *Server) URL() string {
