@@ -198,32 +198,28 @@ func (g *gather) gone() error {
 // EachRecipe yields what every file here is made of as last cut, also of files that
 // changed since, and of those without a name that are in use. Files made meanwhile may
 // be left out.
-func (c *Cache) EachRecipe(fn func(*Recipe) error) error {
-	inos, err := c.keys(bRecipe)
-	for _, ino := range inos {
-		var r *Recipe
-		if r, err = c.recipe(ino); err == nil {
-			err = fn(r)
-		}
-		if err != nil {
-			break
-		}
-	}
-	return err
-}
+func (c *Cache) EachRecipe(fn func(*Recipe) error) error { return c.eachRecipe(bRecipe, fn) }
 
 // EachWaiting yields what every file that waits for the bucket is made of as last cut.
 func (c *Cache) EachWaiting(fn func(*Recipe) error) error {
 	for _, mark := range []kv.Bucket{bPRow, bUncut} {
-		inos, err := c.keys(mark)
-		for _, ino := range inos {
-			var r *Recipe
-			if r, err = c.recipe(ino); err == nil {
-				err = fn(r)
-			}
-			if err != nil {
-				break
-			}
+		if err := c.eachRecipe(mark, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachRecipe yields the recipes of the files that have a row there.
+func (c *Cache) eachRecipe(there kv.Bucket, fn func(*Recipe) error) error {
+	inos, err := c.keys(there)
+	if err != nil {
+		return err
+	}
+	for _, ino := range inos {
+		r, err := c.recipe(ino)
+		if err == nil {
+			err = fn(r)
 		}
 		if err != nil {
 			return err

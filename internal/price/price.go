@@ -66,12 +66,8 @@ func parse(text string) ([]Class, error) {
 	var t struct {
 		Class []Class `toml:"class"`
 	}
-	meta, err := toml.Decode(text, &t)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTable, err)
-	}
-	if odd := meta.Undecoded(); len(odd) > 0 {
-		return nil, fmt.Errorf("%w: %s is not known", ErrTable, odd[0])
+	if err := decode(text, &t); err != nil {
+		return nil, err
 	}
 	for i, c := range t.Class {
 		if c.Supplier == "" || c.Currency == "" || c.Date.IsZero() {
@@ -79,6 +75,18 @@ func parse(text string) ([]Class, error) {
 		}
 	}
 	return t.Class, nil
+}
+
+// decode reads a table that has nothing but what the fields of t are for.
+func decode(text string, t any) error {
+	meta, err := toml.Decode(text, t)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTable, err)
+	}
+	if odd := meta.Undecoded(); len(odd) > 0 {
+		return fmt.Errorf("%w: %s is not known", ErrTable, odd[0])
+	}
+	return nil
 }
 
 // Use is what a repository asks of a store.

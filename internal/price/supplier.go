@@ -2,11 +2,8 @@ package price
 
 import (
 	_ "embed"
-	"fmt"
 	"strings"
 	"time"
-
-	"github.com/BurntSushi/toml"
 )
 
 //go:embed suppliers.toml
@@ -32,14 +29,8 @@ func Places() ([]Place, error) {
 	var t struct {
 		Supplier []Place `toml:"supplier"`
 	}
-	meta, err := toml.Decode(supplierTable, &t)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTable, err)
-	}
-	if odd := meta.Undecoded(); len(odd) > 0 {
-		return nil, fmt.Errorf("%w: %s is not known", ErrTable, odd[0])
-	}
-	return t.Supplier, nil
+	err := decode(supplierTable, &t)
+	return t.Supplier, err
 }
 
 // At fills in where the store of a region and an account is; empty is Amazon's.
