@@ -55,6 +55,18 @@ func (n *pruning) saved(t *testing.T) {
 	}
 }
 
+// removes takes files off the drive, and backs that up, with another file.
+func (n *pruning) removes(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := n.cache.Unlink(cache.Root, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.write("last", tagged(n.rng, 1000))
+	n.saved(t)
+}
+
 // coldDrive reads files on a device that has nothing.
 func coldDrive(t *testing.T, w *world, want map[string][]byte) {
 	t.Helper()
@@ -193,13 +205,7 @@ func TestPruneOfWhatACutOffDeviceUses(t *testing.T) {
 	copy(song[len(song)-8:], "retagged")
 	two.patch("song", song[len(song)-8:], int64(len(song)-8))
 	two.copyCold("other", "copy")
-	for _, name := range []string{"song", "other"} {
-		if err := one.cache.Unlink(cache.Root, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	one.write("last", tagged(one.rng, 1000))
-	one.saved(t)
+	one.removes(t, "song", "other")
 	if p := one.pruned(t, keepLast(1)); p.Condemned < 2 || p.Deleted > 0 {
 		t.Fatalf("%+v", p)
 	}

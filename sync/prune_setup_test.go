@@ -102,6 +102,24 @@ func (n *pruning) history(t *testing.T) *history.DB {
 	return db
 }
 
+// moments gives the history with all that the log says.
+func (n *pruning) moments(t *testing.T) (*history.DB, []history.Moment) {
+	t.Helper()
+	db := n.history(t)
+	certs, _, err := repo.Devices(t.Context(), n.w.o.Store, n.keys)
+	if err == nil {
+		err = db.CatchUp(t.Context(), n.w.o.Store, n.keys, certs, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := db.Moments()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db, all
+}
+
 // prune runs one and closes its history.
 func (n *pruning) prune(t *testing.T, keep Keep) (Pruned, error) {
 	t.Helper()
@@ -130,18 +148,10 @@ func (n *pruning) remember(t *testing.T) {
 	for name, p := range n.files {
 		files[name] = p
 	}
-	db := n.history(t)
+	db, moments := n.moments(t)
 	defer db.Close()
-	certs, _, err := repo.Devices(t.Context(), n.w.o.Store, n.keys)
-	if err == nil {
-		err = db.CatchUp(t.Context(), n.w.o.Store, n.keys, certs, nil)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	moments, err := db.Moments()
-	if err != nil || len(moments) == 0 || own.Seq == 0 {
-		t.Fatal(err, len(moments))
+	if len(moments) == 0 || own.Seq == 0 {
+		t.Fatal(len(moments), own)
 	}
 	n.past[moments[len(moments)-1].Rev] = files
 }

@@ -15,19 +15,8 @@ import (
 // onlyOnce is the version of a file that is on the drive no more: the row of it in the history.
 func (n *pruning) onlyOnce(t *testing.T, name string) cache.Row {
 	t.Helper()
-	db := n.history(t)
+	db, moments := n.moments(t)
 	defer db.Close()
-	certs, _, err := repo.Devices(t.Context(), n.w.o.Store, n.keys)
-	if err == nil {
-		err = db.CatchUp(t.Context(), n.w.o.Store, n.keys, certs, nil)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	moments, err := db.Moments()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, m := range moments {
 		v := db.At(m.Rev)
 		list, err := v.List(history.Root)
@@ -60,13 +49,7 @@ func TestPruneOfWhatWasPutBack(t *testing.T) {
 	one.write("song", song)
 	one.write("gone", tagged(one.rng, 400_000))
 	one.saved(t)
-	for _, name := range []string{"song", "gone"} {
-		if err := one.cache.Unlink(cache.Root, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	one.write("last", tagged(one.rng, 1000))
-	one.saved(t)
+	one.removes(t, "song", "gone")
 	two.again(t, w)
 	if _, err := two.cache.Edit().PutBack(cache.Root, "song", two.onlyOnce(t, "song")); err != nil {
 		t.Fatal(err)
@@ -107,11 +90,7 @@ func TestPruneBesideWhatIsCutAlready(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	two.cache.SettleNow(false)
-	if err := one.cache.Unlink(cache.Root, "song"); err != nil {
-		t.Fatal(err)
-	}
-	one.write("last", tagged(one.rng, 1000))
-	one.saved(t)
+	one.removes(t, "song")
 	if p := one.pruned(t, keepLast(1)); p.Condemned < 1 || p.Deleted > 0 {
 		t.Fatalf("%+v", p)
 	}
@@ -155,13 +134,7 @@ func TestPruneAsAnotherIsRetired(t *testing.T) {
 	one.saved(t)
 	two.again(t, w)
 	two.saved(t)
-	for _, name := range []string{"song", "gone"} {
-		if err := one.cache.Unlink(cache.Root, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	one.write("last", tagged(one.rng, 1000))
-	one.saved(t)
+	one.removes(t, "song", "gone")
 	if p := one.pruned(t, keepLast(1)); p.Condemned < 2 || p.Deleted > 0 || len(p.WaitsFor) != 1 {
 		t.Fatalf("%+v", p)
 	}
@@ -245,13 +218,7 @@ func TestPruneOfWhatIsInTheMaking(t *testing.T) {
 	one.write("old", old)
 	one.write("gone", tagged(one.rng, 400_000))
 	one.saved(t)
-	for _, name := range []string{"old", "gone"} {
-		if err := one.cache.Unlink(cache.Root, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	one.write("last", tagged(one.rng, 1000))
-	one.saved(t)
+	one.removes(t, "old", "gone")
 	cut := &faulty{Store: w.mem, before: func(key string) error {
 		if strings.HasPrefix(key, "log/") {
 			return errCut

@@ -241,6 +241,12 @@ func link(h *drive.Home, flags ...string) string {
 func start(t testing.TB, h *drive.Home, flags ...string) (string, *exec.Cmd) {
 	t.Helper()
 	cmd := h.Command(append([]string{"web"}, flags...)...)
+	return runs(t, cmd), cmd
+}
+
+// runs starts tunesafe web, which goes on until the test ends, and gives its link.
+func runs(t testing.TB, cmd *exec.Cmd) string {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -254,5 +260,5 @@ func start(t testing.TB, h *drive.Home, flags ...string) (string, *exec.Cmd) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return linkPattern.FindString(string(text[:n])), cmd
+	return linkPattern.FindString(string(text[:n]))
 }

@@ -22,19 +22,7 @@ func TestSetUp(t *testing.T) {
 	library(t, music)
 	cmd := exec.Command(drive.Program(t), "web", "--listen", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "HOME="+user, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TUNESAFE_HOME=")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	text := make([]byte, 1000)
-	n, err := out.Read(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	link := runs(t, cmd)
 
 	choose := func(selector string) {
 		t.Helper()
@@ -45,7 +33,7 @@ func TestSetUp(t *testing.T) {
 		t.Helper()
 		value[bool](b, "void (document.getElementById('"+id+"').value = '"+text+"') || true")
 	}
-	b.visit(linkPattern.FindString(string(text[:n])))
+	b.visit(link)
 	b.says("Which music do you want to keep safe?")
 	b.await("document.querySelector('.count').innerText.includes('6 tracks')")
 	b.look("setup-music")
