@@ -201,7 +201,7 @@ func (u *setUp) make(ctx context.Context, c web.Choices) error {
 	}
 	u.made = true
 	if c.Key == "" {
-		return noteKit(u.home)
+		return keepSaved(u.home)
 	}
 	if in.root == nil {
 		return errReadOnlyHome
@@ -212,16 +212,6 @@ func (u *setUp) make(ctx context.Context, c web.Choices) error {
 // chosen writes what was chosen into the home that is being made, before it is one:
 // from then on whoever serves it takes the folders up.
 func (u *setUp) chosen(c web.Choices) func() error { return func() error { return u.keep(c) } }
-
-// noteKit notes that somebody has the key.
-func noteKit(h home.Home) error {
-	c, err := h.Config()
-	if err != nil {
-		return err
-	}
-	c.RecoveryKeySaved = true
-	return h.SetConfig(c)
-}
 
 // atLogin has the agent begin at each login from the next one on. Until then this
 // process does what it would.
