@@ -26,7 +26,7 @@ BENCH_FLAGS  ?=
 # Of "make conformance": a built checkout of https://github.com/pjd/pjdfstest.
 PJDFSTEST_DIR ?=
 
-.PHONY: help run stop screenshots test e2e soak conformance bench build man completions install uninstall vet lint clean
+.PHONY: help run stop screenshots test e2e soak conformance bench budget build man completions install uninstall vet lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
@@ -61,10 +61,16 @@ conformance: ## run the public suite of POSIX's rules (PJDFSTEST_DIR=DIR, a buil
 bench: build ## compare with restic, rclone and others, and with the disk, and write docs/BENCHMARKS.md (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP, BENCH_PEERS=NAMES)
 	@sh scripts/deps.sh bench
 	@sh scripts/gotools.sh versitygw
-	@sh scripts/gotools.sh s5cmd kopia || echo "without them, then"
+	@for tool in s5cmd kopia; do sh scripts/gotools.sh $$tool >build/$$tool.log 2>&1 || echo "without $$tool, which cannot be installed: build/$$tool.log"; done
 	$(GO) build -o build/bench/bench ./tests/cmd/bench
 	build/bench/bench -program bin/tunesafe -to docs/BENCHMARKS.md -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)' \
 		-peers '$(BENCH_PEERS)' -mb $(BENCH_MB) -tiny $(BENCH_TINY) $(BENCH_FLAGS)
+
+budget: ## write tests/budget/budget.json anew: what requests, bytes and allocations may cost; tests fail where one doubles
+	@sh scripts/deps.sh test
+	@sh scripts/gotools.sh versitygw
+	rm -f tests/budget/budget.json
+	TUNESAFE_BUDGET=write $(GO) test -count=1 ./tests/budget ./tests/cmd/bench
 
 build: bin/tunesafe ## build bin/tunesafe
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
+	"github.com/tunesafe/tunesafe/tests/budget"
 	program "github.com/tunesafe/tunesafe/tests/drive"
 	"github.com/tunesafe/tunesafe/tests/musiclib"
 	"github.com/tunesafe/tunesafe/tests/tools"
@@ -34,7 +35,7 @@ func TestQuick(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"-quick", "-program", program.Program(t), "-server", gateway, "-dir", dir, "-to", file,
+	l, err := run(t.Context(), []string{"-quick", "-program", program.Program(t), "-server", gateway, "-dir", dir, "-to", file,
 		"-peers", own + "," + rawName, "-only", "^(backup|drive|line|tiny|kinds)$|read a cached file"}, &out)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -46,7 +47,7 @@ func TestQuick(t *testing.T) {
 	tables := string(text)
 	for _, want := range []string{"# Kept above", "kept below", "| first backup, wall, s | **", "| unchanged run, requests | **0** | ", "whole restore, memory at most",
 		"| cold scan, requests for objects of sound | **0** |", "play, cold", "retagged on a cold drive, MB down", "over what its bytes need",
-		"100 tiny tracks, mounted and ls -lR, requests", "| mp3, bytes a track | **", "| ogg, bytes a track | **", "| read a cached file again | **"} {
+		"100 tiny tracks, mounted and ls -lR, requests", "| mp3, bytes a track | **", "| ogg, bytes a track | **", "| read a cached file again, ms | **"} {
 		if !strings.Contains(tables, want) {
 			t.Errorf("the tables lack %q", want)
 		}
@@ -57,8 +58,21 @@ func TestQuick(t *testing.T) {
 	if t.Failed() {
 		t.Log(tables)
 	}
+	held(t, l.sheet)
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), dir) {
 		t.Errorf("left mounted: %v\n%s", err, mounts)
+	}
+}
+
+// held holds Tunesafe's requests and bytes to their budgets: all rows but those of
+// time and memory, and of what is fetched while a player plays.
+func held(t *testing.T, s *sheet) {
+	for _, sec := range s.sections {
+		for _, r := range sec.rows {
+			if v := r.samples[own]; len(v) > 0 && (r.unit == "" || r.unit == "bytes a track") && !strings.HasPrefix(r.name, "…") {
+				budget.Check(t, "quick: "+r.name, median(v))
+			}
+		}
 	}
 }
 

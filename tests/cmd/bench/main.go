@@ -63,7 +63,7 @@ func main() {
 		os.Exit(copyRawMain(os.Args[2:]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	_, err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -116,14 +116,14 @@ func parse(args []string) (o options, err error) {
 	return o, err
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+func run(ctx context.Context, args []string, stdout io.Writer) (l *lab, err error) {
 	o, err := parse(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.dir == "" {
 		if o.dir, err = os.MkdirTemp("", "tunesafe-bench-"); err != nil {
-			return err
+			return nil, err
 		}
 		defer func() {
 			if e := os.RemoveAll(o.dir); err == nil {
@@ -131,22 +131,22 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 			}
 		}()
 	}
-	l := &lab{options: o, log: os.Stderr, sheet: &sheet{began: time.Now()}}
+	l = &lab{options: o, log: os.Stderr, sheet: &sheet{began: time.Now()}}
 	l.here, l.sheet.missing = l.cast(ctx)
 	l.sheet.scale = fmt.Sprintf("The library: %d tracks of seven kinds, %d MB, a picture in each; %d rounds of what a busy machine disturbs, one of the rest.",
 		o.main.Albums*o.main.TracksPerAlbum, o.main.TotalBytes/1e6, o.rounds)
 	if err := l.scenes(ctx); err != nil {
-		return err
+		return l, err
 	}
 	if err := l.works(ctx); err != nil {
-		return err
+		return l, err
 	}
 	text := l.sheet.markdown()
 	fmt.Fprint(stdout, text)
 	if o.to != "" {
-		return splice(o.to, text)
+		return l, splice(o.to, text)
 	}
-	return nil
+	return l, nil
 }
 
 // scenes runs what needs a server.
@@ -186,7 +186,7 @@ func (l *lab) works(ctx context.Context) (err error) {
 			err = e
 		}
 	}()
-	t := table{l.sheet.section("The drive beside the disk", "In milliseconds. \"disk\" is ext4 or whatever is under all of them, \"loopback\" go-fuse's own example, which "+
+	t := table{l.sheet.section("The drive beside the disk", "Medians. \"disk\" is ext4 or whatever is under all of them, \"loopback\" go-fuse's own example, which "+
 		"does nothing but pass on; \"/pt\" is with the kernel's passthrough.", columnNames, native, loopPlain, loopPass, ownPlain)}
 	for _, w := range works(b) {
 		if wanted(w.name) {
@@ -255,7 +255,7 @@ func (b *bench) measure(ctx context.Context, w work, t table) error {
 type table struct{ *section }
 
 func (t table) row(w work, took map[string][]time.Duration) {
-	r := t.section.row(w.name, "", 1, "")
+	r := t.section.row(w.name, "ms", 1, "")
 	mid := map[string]float64{}
 	for column, list := range took {
 		for _, d := range list {
