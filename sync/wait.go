@@ -12,14 +12,12 @@ func (w *Worker) Wait(ctx context.Context) error {
 	w.mu.Lock()
 	w.waiters++
 	seen := w.rounds
-	w.mu.Unlock()
 	w.cache.SettleNow(true)
+	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
-		w.waiters--
-		last := w.waiters == 0
-		w.mu.Unlock()
-		if last {
+		defer w.mu.Unlock()
+		if w.waiters--; w.waiters == 0 {
 			w.cache.SettleNow(false)
 		}
 	}()

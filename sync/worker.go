@@ -303,8 +303,12 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	defer func() { next = sooner(next, open) }()
+	var urgent bool
 	for {
-		ready, later, err := w.ready()
+		// Asked before what waits is listed: who begins to wait in the midst of a pass
+		// has the next one commit all at once, not this one what it knows of.
+		urgent = w.urgent()
+		ready, later, err := w.ready(urgent)
 		if err != nil {
 			return next, err
 		}
@@ -337,7 +341,7 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 		w.turn.Unlock() // nothing is on its way here: a prune that waits has its turn
 		w.turn.Lock()
 	}
-	if !next.IsZero() && !w.urgent() && !w.overdue() {
+	if !next.IsZero() && !urgent && !w.overdue() {
 		return next, nil
 	}
 	return next, w.commitAll(ctx)
@@ -370,14 +374,14 @@ func sooner(a, b time.Time) time.Time {
 // ready lists the files to cut now, and when to ask again. What settles one
 // after another, as the files of a copy or a retag under way do, is waited for
 // together, up to longestSettle.
-func (w *Worker) ready() ([]cache.Ino, time.Time, error) {
+func (w *Worker) ready(urgent bool) ([]cache.Ino, time.Time, error) {
 	now := time.Now()
 	defer func() { w.looked = time.Since(now) }()
 	if v := w.cache.Version(); v != w.version {
 		w.version, w.changed = v, now
 	}
 	inos, next, err := w.cache.Uncut(w.o.Settle)
-	if err != nil || w.urgent() {
+	if err != nil || urgent {
 		return inos, next, err
 	}
 	if quiet := w.changed.Add(w.o.Settle); quiet.After(now) {

@@ -76,7 +76,7 @@ func TestInUse(t *testing.T) {
 	pid = h.Pid()
 	must(t, os.WriteFile(filepath.Join(music, titles[2]), text(titles[2]), 0o644))
 	for begun := time.Now(); h.Status().SafeFiles < 3; time.Sleep(50 * time.Millisecond) {
-		if time.Since(begun) > 30*time.Second {
+		if time.Since(begun) > 2*time.Minute {
 			t.Fatal("the agent backs up nothing")
 		}
 	}
@@ -392,27 +392,31 @@ func (w *watcher) look() {
 		}
 		what := strings.ReplaceAll(strings.TrimRight(string(args), "\x00"), "\x00", " ")
 		noSecret(w.t, w.all(), "the arguments of "+what, string(args))
-		env, err := os.ReadFile(filepath.Join(dir, "environ"))
-		if err != nil || parent(stat) == os.Getpid() {
+		parent, runs := origin(stat) // before the environment is read: it may end at any time
+		if !runs || parent == os.Getpid() {
 			continue
 		}
-		if len(env) > 0 && !w.seen[dir] {
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err == nil && len(env) > 0 && !w.seen[dir] {
 			w.seen[dir] = true
 			noSecret(w.t, w.all(), "the environment of "+what, string(env))
 		}
 	}
 }
 
-// parent reads a process's parent from its stat, proc_pid_stat(5).
-func parent(stat string) int {
-	text, _ := os.ReadFile(stat)
+// origin reads a process's parent from its stat, proc_pid_stat(5), and whether it runs a
+// program of its own: between fork and exec it still shows what is its parent's.
+func origin(stat string) (parent int, runs bool) {
+	const forkNoExec = 0x40 // PF_FORKNOEXEC of the kernel
+	text, err := os.ReadFile(stat)
 	_, rest, _ := strings.Cut(string(text), ") ")
 	f := strings.Fields(rest)
-	if len(f) < 2 {
-		return 0
+	if err != nil || len(f) < 7 {
+		return 0, false
 	}
-	pid, _ := strconv.Atoi(f[1])
-	return pid
+	parent, _ = strconv.Atoi(f[1])
+	flags, err := strconv.ParseUint(f[6], 10, 64)
+	return parent, err == nil && flags&forkNoExec == 0
 }
 
 // wrapFusermount puts a program before fusermount3 that writes down what it was

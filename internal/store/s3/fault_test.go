@@ -146,7 +146,7 @@ func expectGivesUp(t *testing.T, call call, s *s3.Store, p *proxy) {
 	begun := time.Now()
 	expectOnly(t, call.do(t.Context(), s), store.ErrUnavailable)
 	took := time.Since(begun)
-	if took > 10*time.Second {
+	if took > time.Minute {
 		t.Errorf("%s: gave up after %v", call.name, took)
 	}
 	// On a machine so busy that one attempt takes all the patience there is no second.
@@ -247,7 +247,7 @@ func TestNoServer(t *testing.T) {
 			})
 			begun := time.Now()
 			expectOnly(t, s.Put(t.Context(), "object", []byte("x")), store.ErrUnavailable)
-			if took := time.Since(begun); took > 8*time.Second {
+			if took := time.Since(begun); took > 30*time.Second {
 				t.Errorf("took %v", took)
 			}
 		})

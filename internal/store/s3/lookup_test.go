@@ -8,10 +8,8 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store"
-	"github.com/tunesafe/tunesafe/internal/store/s3"
 )
 
 // redirect sends the client to a page for people.
@@ -107,42 +105,5 @@ func TestAbsence(t *testing.T) {
 		if call.name == "get" || call.name == "range" || call.name == "stat" {
 			expectOnly(t, call.do(t.Context(), s), store.ErrNotExist)
 		}
-	}
-}
-
-// TestDrip: a body that comes so slowly that it never ends is given up by lack
-// of progress; one that is only slow is read to its end, however long that takes.
-func TestDrip(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		slice int // bytes every 20 ms
-		total int
-		slow  bool
-		stall time.Duration
-	}{{"drip", 3, 1000, true, time.Second}, {"slow", 800, 100_000, false, 2 * time.Second}} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("ETag", `"x"`)
-				w.Header().Set("Content-Length", strconv.Itoa(test.total))
-				for sent := 0; sent < test.total && r.Context().Err() == nil; sent += test.slice {
-					w.Write(make([]byte, min(test.slice, test.total-sent)))
-					http.NewResponseController(w).Flush()
-					time.Sleep(20 * time.Millisecond)
-				}
-			}))
-			defer server.Close()
-			s := open(t, s3.Config{Bucket: "bucket", Endpoint: server.URL, Region: "us-east-1",
-				Credentials: s3.Credentials{AccessKey: "a", SecretKey: "s"}, Stall: test.stall, Patience: time.Second})
-			begun := time.Now()
-			err := read(t.Context(), s, 0, -1)
-			took := time.Since(begun)
-			if test.slow && (!errors.Is(err, store.ErrUnavailable) || took > 4*time.Second) {
-				t.Errorf("after %v: %v", took, err)
-			}
-			if !test.slow && (err != nil || took < 2*time.Second) {
-				t.Errorf("after %v: %v", took, err)
-			}
-		})
 	}
 }

@@ -20,8 +20,15 @@ import (
 // lineOf opens a store whose connections the test makes, on a clock of its own.
 func lineOf(t *testing.T, dial func() (net.Conn, error)) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Config{Bucket: "bucket", Endpoint: "http://10.0.0.1", Region: "us-east-1",
-		Credentials: Credentials{AccessKey: "a", SecretKey: "s"}})
+	return lineWith(t, Config{}, dial)
+}
+
+// lineWith is [lineOf] with a configuration for what else it should be.
+func lineWith(t *testing.T, c Config, dial func() (net.Conn, error)) *Store {
+	t.Helper()
+	c.Bucket, c.Endpoint, c.Region = "bucket", "http://10.0.0.1", "us-east-1"
+	c.Credentials = Credentials{AccessKey: "a", SecretKey: "s"}
+	s, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

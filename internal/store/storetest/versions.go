@@ -22,7 +22,7 @@ type Bucket struct {
 
 // LockedFor is how long what is written is locked in a bucket of [RunVersions] that
 // locks. It must be long enough for some requests, and somebody may have to wait.
-const LockedFor = 3 * time.Second
+const LockedFor = 8 * time.Second
 
 // RunVersions holds stores to [store.Versioned]. Each call of open gives an empty one;
 // one that locks does so for LockedFor.
