@@ -175,7 +175,7 @@ func TestColdReadIsTheFile(t *testing.T) {
 
 func waitWhole(t testing.TB, c *Cache, ino Ino) {
 	t.Helper()
-	for range 500 {
+	for range 6000 {
 		if err := c.Sync(); err != nil {
 			t.Fatal(err)
 		}
@@ -389,7 +389,7 @@ func TestContentModel(t *testing.T) {
 func cutAsData(rt *rapid.T, c *Cache, b *bucket, want []byte) {
 	var s *Snapshot
 	var err error
-	for range 500 { // a fetch that goes on keeps the descriptor a little longer
+	for range 20_000 { // a fetch that goes on keeps the descriptor a little longer
 		if s, err = c.Snapshot(100); err != ErrBusy {
 			break
 		}

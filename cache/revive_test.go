@@ -72,7 +72,7 @@ func TestChangedHereAndRemovedElsewhere(t *testing.T) {
 				return // nothing more to tell the bucket than its bytes
 			}
 			s, err := d.Snapshot(file)
-			for end := time.Now().Add(10 * time.Second); err == ErrBusy && time.Now().Before(end); { // a fetch ends
+			for end := time.Now().Add(time.Minute); err == ErrBusy && time.Now().Before(end); { // a fetch ends
 				time.Sleep(time.Millisecond)
 				s, err = d.Snapshot(file)
 			}

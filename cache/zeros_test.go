@@ -94,7 +94,7 @@ func TestManyZeros(t *testing.T) {
 		off += int64(n)
 	}
 	for began := time.Now(); h.Partial(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("the file did not become whole")
 		}
 	}

@@ -263,7 +263,7 @@ func TestRemovedTakesNoRoom(t *testing.T) {
 			check(t, f.Close(), os.Remove(path))
 			fd, err := unix.Open(c.Dir, unix.O_TMPFILE|unix.O_RDWR, 0o644)
 			check(t, err, unix.Close(fd))
-			for deadline := time.Now().Add(20 * time.Second); contents() > 0; time.Sleep(10 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); contents() > 0; time.Sleep(10 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d contents of removed files are left", contents())
 				}

@@ -97,7 +97,7 @@ func serve(spec string) int {
 		}
 	}
 	err = m.Unmount()
-	for range 100 { // programs that still end
+	for range 1200 { // programs that still end
 		if !errors.Is(err, ErrBusy) {
 			break
 		}

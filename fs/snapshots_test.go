@@ -102,13 +102,13 @@ func TestSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, os.WriteFile(filepath.Join(folders[want[1]], "late"), nil, 0o644))
-	time.Sleep(brief)
+	time.Sleep(brief + 50*time.Millisecond)
 	if _, err := os.Lstat(at(want[1], "late")); err != nil {
 		t.Errorf("what came late: %v", err)
 	}
 	// One that goes is gone, once the kernel asks again.
 	check(t, os.Rename(dir, filepath.Join(t.TempDir(), "away")))
-	time.Sleep(brief)
+	time.Sleep(brief + 50*time.Millisecond)
 	if _, err := os.Lstat(at(second.Add(time.Minute).Format(SnapshotName))); !os.IsNotExist(err) {
 		t.Errorf("a snapshot that went: %v", err)
 	}
@@ -461,7 +461,7 @@ func TestSnapshotsForgotten(t *testing.T) {
 	defer inside.Close()
 	c.tell(t, "past-most 1000")
 	for begun := time.Now(); nodes() > 1000; time.Sleep(50 * time.Millisecond) {
-		if time.Since(begun) > 20*time.Second {
+		if time.Since(begun) > 2*time.Minute {
 			t.Fatalf("the kernel still knows %d", nodes())
 		}
 		many := filepath.Join(c.Dir, SnapshotsDir, first.Format(SnapshotName), "many")

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/tunesafe/tunesafe/tests/musiclib"
 	"github.com/tunesafe/tunesafe/tests/tools"
@@ -28,6 +29,9 @@ func TestRetagOfEachContainer(t *testing.T) {
 	command(t, "ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "anoisesrc=d=4:a=0.3:seed=1", "-ac", "2", "-bitexact", "-f", "wav", src)
 	w := newWorld(t)
 	d := w.device("one")
+	d.close()
+	d.settle = time.Minute // what is written together is one commit: to wait ends it
+	d.open(w.st)
 	files := map[string][]byte{}
 	write := func(name string) {
 		b, err := os.ReadFile(filepath.Join(dir, name))

@@ -419,7 +419,7 @@ func fedModel(t *testing.T, seed int64) {
 		case 1: // the folder changes while the worker reads it
 			time.Sleep(time.Duration(m.rnd.IntN(20)) * time.Millisecond)
 			m.step(sound)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 			if err := d.w.Wait(ctx); err != nil {
 				t.Errorf("seed %d: waiting with files that changed: %v", seed, err)
 			}

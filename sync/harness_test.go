@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -215,11 +216,26 @@ func (d *device) read(name string) []byte {
 // wait returns once all is safe.
 func (d *device) wait() {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if err := d.w.Wait(ctx); err != nil {
 		d.t.Fatalf("wait: %v; status %+v", err, d.w.Status())
 	}
+}
+
+// failsWith waits until it is told that nothing becomes safe because of want.
+func (d *device) failsWith(want error) {
+	d.t.Helper()
+	var err error
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		err = d.w.Wait(ctx)
+		cancel()
+		if errors.Is(err, want) {
+			return
+		}
+	}
+	d.t.Fatalf("waiting ends with %v, want %v", err, want)
 }
 
 // committed is the size by which the bucket knows an inode, -1 if it does not.

@@ -49,7 +49,7 @@ func TestLabourGetsOnThroughInterruptions(t *testing.T) {
 	d.close()
 	s := &cutLine{Store: w.mem, dead: make(chan struct{}, 1)}
 	d.transfers = 1
-	d.settle = time.Second // so that all are one round
+	d.settle = time.Minute // so that all are one round
 	d.open(s)
 	for i := range files {
 		p := make([]byte, size)
@@ -59,7 +59,7 @@ func TestLabourGetsOnThroughInterruptions(t *testing.T) {
 		d.write(fmt.Sprint("notes ", i), p)
 	}
 	for lives := 1; ; lives++ {
-		ctx, end := context.WithTimeout(t.Context(), time.Minute)
+		ctx, end := context.WithTimeout(t.Context(), 3*time.Minute)
 		ended := make(chan error, 1)
 		go func() { ended <- d.w.Wait(ctx) }()
 		select {

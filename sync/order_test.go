@@ -27,7 +27,7 @@ func holdSound(t *testing.T, w *world) (d *device, f *faulty, release func()) {
 	}
 	d = w.device("one")
 	d.close()
-	d.settle = 3 * time.Second // so that all are seen together
+	d.settle = 5 * time.Second // so that all are seen together
 	d.open(f)
 	done := false
 	release = func() {
@@ -42,7 +42,7 @@ func holdSound(t *testing.T, w *world) (d *device, f *faulty, release func()) {
 
 func (f *faulty) await(t *testing.T, prefix string, n int) {
 	t.Helper()
-	for until := time.Now().Add(30 * time.Second); f.count(prefix) < n; time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); f.count(prefix) < n; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("%d uploads below %s, want %d", f.count(prefix), prefix, n)
 		}
@@ -108,7 +108,7 @@ func TestKnownSoundIsOneCommit(t *testing.T) {
 	f := &faulty{Store: w.mem}
 	d := w.device("one")
 	d.close()
-	d.settle = 500 * time.Millisecond
+	d.settle = time.Minute // so that all are seen together: to wait ends it
 	d.open(f)
 	rnd := rand.New(rand.NewPCG(22, 22))
 	files := map[string][]byte{}
@@ -162,7 +162,7 @@ func TestBoughtGoesFirst(t *testing.T) {
 	f := &faulty{Store: w.mem}
 	d := w.device("one")
 	d.close()
-	d.settle, d.transfers = time.Second, 1
+	d.settle, d.transfers = time.Minute, 1
 	d.open(f)
 	rnd := rand.New(rand.NewPCG(23, 23))
 	want := []int{5, 1, 3, 2} // MB of sound, in the order they go

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -63,21 +64,21 @@ func (d *device) tree() map[string]string {
 // that never read it, as steps of one commit each made it.
 func commitLost(t *testing.T, steps ...func(a *device)) (w *world, b *device, commits []string) {
 	t.Helper()
-	for range 5 { // on a busy machine the name of a file may be in a commit before its bytes
-		w = newWorld(t)
-		a, b := w.device("a"), w.device("b")
-		b.close()
-		for _, step := range steps {
-			step(a)
-			a.wait()
-		}
-		a.close()
-		if commits = commitsOf(t, w, a.dev.ID); len(commits) == len(steps) {
-			return w, b, commits
-		}
+	w = newWorld(t)
+	a, b := w.device("a"), w.device("b")
+	b.close()
+	a.close()
+	a.settle = time.Minute // so that nothing of a step is committed before it is waited for
+	a.open(w.st)
+	for _, step := range steps {
+		step(a)
+		a.wait()
 	}
-	t.Fatalf("%d commits of %d steps", len(commits), len(steps))
-	return nil, nil, nil
+	a.close()
+	if commits = commitsOf(t, w, a.dev.ID); len(commits) != len(steps) {
+		t.Fatalf("%d commits of %d steps", len(commits), len(steps))
+	}
+	return w, b, commits
 }
 
 func (d *device) move(from, dir, to string) {

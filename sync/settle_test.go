@@ -3,12 +3,15 @@ package sync
 import (
 	"bytes"
 	"context"
+	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -24,21 +27,53 @@ func (w *world) copyOf(d *device) *device {
 	return c
 }
 
-// copyHome copies a folder with the times of its files, as a backup does.
+// copyHome copies a folder with the times of its files, as a backup does, at an instant
+// at which none of them changes: a home may be open yet.
 func copyHome(t testing.TB, from, to string) {
 	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
+	for range 100 {
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		before := filesOf(t, from)
+		err := os.CopyFS(to, os.DirFS(from))
+		if !maps.Equal(before, filesOf(t, from)) {
+			continue
+		}
+		for name, f := range before {
+			err = errors.Join(err, os.Chtimes(filepath.Join(to, name), f.time, f.time))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
 	}
-	err := filepath.Walk(from, func(p string, info os.FileInfo, err error) error {
+	t.Fatal("the home changes all the time")
+}
+
+type fileOf struct {
+	size int64
+	time time.Time
+}
+
+// filesOf gives what there is below a folder, by its path in it.
+func filesOf(t testing.TB, dir string) map[string]fileOf {
+	t.Helper()
+	all := map[string]fileOf{}
+	err := filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Chtimes(filepath.Join(to, strings.TrimPrefix(p, from)), info.ModTime(), info.ModTime())
+		info, err := e.Info()
+		if err == nil {
+			all[strings.TrimPrefix(p, dir)] = fileOf{info.Size(), info.ModTime()}
+		}
+		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // or it went meanwhile
 		t.Fatal(err)
 	}
+	return all
 }
 
 // names lists the top directory.

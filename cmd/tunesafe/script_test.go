@@ -205,7 +205,7 @@ func putObject(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	bucket, prefix, err := s3.ParseURL(args[0])
 	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	st, err := s3.Open(ctx, s3.Config{
 		Bucket: bucket, Prefix: prefix, Endpoint: ts.Getenv("S3"), Region: "us-east-1",
@@ -225,7 +225,7 @@ func killOwner(ts *testscript.TestScript, neg bool, args []string) {
 	owner, err := os.FindProcess(pid)
 	ts.Check(err)
 	ts.Check(owner.Kill())
-	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(10 * time.Millisecond) {
 		if err := owner.Signal(syscall.Signal(0)); errors.Is(err, os.ErrProcessDone) || zombie(pid) {
 			return
 		}

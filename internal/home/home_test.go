@@ -212,7 +212,7 @@ func TestLockOfKilledOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout.Read(make([]byte, 16))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	busy, ok := errors.AsType[*BusyError](func() error { _, err := h.LockWithin(ctx, 2*lockPause); return err }())
 	if !ok || busy.PID != owner.Process.Pid {
@@ -220,7 +220,7 @@ func TestLockOfKilledOwner(t *testing.T) {
 	}
 	owner.Process.Kill()
 	owner.Wait()
-	l, err := h.LockWithin(ctx, time.Second)
+	l, err := h.LockWithin(ctx, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

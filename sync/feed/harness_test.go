@@ -128,7 +128,7 @@ func (r *rig) backup() Report {
 
 func (r *rig) wait() {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if err := r.w.Wait(ctx); err != nil {
 		r.t.Fatalf("wait: %v; status %+v", err, r.w.Status())

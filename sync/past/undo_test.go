@@ -82,7 +82,7 @@ func newUndoing(t *testing.T, seed uint64) *undoing {
 // safe waits until all is, and gives the newest moment.
 func (u *undoing) safe() *history.View {
 	u.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if err := u.w.Wait(ctx); err != nil {
 		u.t.Fatal(err, u.w.Status())

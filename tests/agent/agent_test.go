@@ -91,7 +91,7 @@ func (h *house) look() control.Status {
 
 func (h *house) await(what string, f func(control.Status) bool) {
 	h.t.Helper()
-	const patience = 30 * time.Second
+	const patience = 2 * time.Minute
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		s := h.look()
 		if f(s) {
@@ -279,7 +279,7 @@ func TestService(t *testing.T) {
 	}
 	told := func(what string) {
 		t.Helper()
-		_ = manager.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = manager.SetReadDeadline(time.Now().Add(2 * time.Minute))
 		for buf := make([]byte, 1000); ; {
 			n, err := manager.Read(buf)
 			if err != nil {

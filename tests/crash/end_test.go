@@ -70,7 +70,7 @@ func TestEndInTheForeground(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the drive is mounted", 30*time.Second, r.Mounted)
+	eventually(t, "the drive is mounted", 2*time.Minute, r.Mounted)
 	r.copyAll()
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

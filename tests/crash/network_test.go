@@ -73,7 +73,7 @@ func TestLongOutage(t *testing.T) {
 	r.proxy.Set(s3proxy.Faults{Offline: true})
 	r.proxy.Reset()
 	r.copyAll()
-	eventually(t, "the program sees that the store is away", 30*time.Second, func() bool {
+	eventually(t, "the program sees that the store is away", 2*time.Minute, func() bool {
 		return r.proxy.Stats().Requests > 0
 	})
 	time.Sleep(length / 2)
@@ -87,7 +87,7 @@ func TestLongOutage(t *testing.T) {
 	if length >= time.Minute && second >= first { // so long the retries of single requests last
 		t.Errorf("%d requests in the first half, %d in the second", first, second)
 	}
-	eventually(t, "status tells that the store is away", time.Minute, func() bool {
+	eventually(t, "status tells that the store is away", 2*time.Minute, func() bool {
 		s := r.Status()
 		return !s.Safe() && len(s.Errors) > 0
 	})

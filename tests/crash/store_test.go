@@ -101,7 +101,7 @@ func (r *rig) suffer(t *testing.T, f storeFault, begun time.Time) {
 		return n
 	}
 	if f.heals {
-		eventually(t, "the fault is met", time.Minute, func() bool { return failed() > 0 })
+		eventually(t, "the fault is met", 3*time.Minute, func() bool { return failed() > 0 })
 		return
 	}
 	// What passes is tried again for some time before anybody is told.
@@ -157,7 +157,7 @@ func TestCredentialsExpire(t *testing.T) {
 	i.Only = "NEWKEY"
 	r.proxy.As(i)
 	r.copyAll()
-	eventually(t, "status says what is wrong", time.Minute, func() bool {
+	eventually(t, "status says what is wrong", 3*time.Minute, func() bool {
 		s := r.Status()
 		return s.Trouble != nil && strings.Contains(s.Trouble.Text, "access denied") && strings.Contains(s.Trouble.Hint, "credentials.toml")
 	})

@@ -235,7 +235,7 @@ func (h *Home) Signal(pid int, s syscall.Signal) {
 // AwaitEnd returns when a process has ended.
 func (h *Home) AwaitEnd(pid int) {
 	h.t.Helper()
-	const patience = 30 * time.Second
+	const patience = 2 * time.Minute
 	for begun := time.Now(); Alive(pid); time.Sleep(2 * time.Millisecond) {
 		if time.Since(begun) > patience {
 			h.t.Fatalf("process %d did not end within %v", pid, patience)

@@ -45,7 +45,7 @@ func (s *shop) start() {
 	s.server = exec.Command(drive.Program(s.t), "serve", "--dir", s.dir, "--listen", s.address)
 	s.server.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=shop", "AWS_SECRET_ACCESS_KEY=shop-secret", "HOME="+s.t.TempDir())
 	must(s.t, s.server.Start())
-	eventually(s.t, "the server listens", 20*time.Second, func() bool {
+	eventually(s.t, "the server listens", 2*time.Minute, func() bool {
 		c, err := net.Dial("tcp", s.address)
 		if err == nil {
 			c.Close()

@@ -162,7 +162,7 @@ func (l *load) mustSayFull(h *drive.Home, refused int) {
 	if refused == 0 {
 		l.t.Error("nothing was refused on a full disk")
 	}
-	eventually(l.t, "status says that the disk is full", 10*time.Second, func() bool { return h.Status().DiskFull })
+	eventually(l.t, "status says that the disk is full", 2*time.Minute, func() bool { return h.Status().DiskFull })
 	if out := h.Run("status"); !strings.Contains(out, "full: nothing new is accepted until there is room") {
 		l.t.Errorf("status on a full disk:\n%s", out)
 	}
@@ -248,7 +248,7 @@ func TestFullDisk(t *testing.T) {
 				}
 				h.Run("wait", "--timeout", "2m") // all that waits is uploaded and marked, without a byte of room
 				undo()
-				eventually(t, "the drive accepts again", 10*time.Second, func() bool { return !h.Status().DiskFull })
+				eventually(t, "the drive accepts again", 2*time.Minute, func() bool { return !h.Status().DiskFull })
 				before = l.refused
 				l.make()
 				if l.refused != before {

@@ -143,11 +143,11 @@ func turnReadOnly(t *testing.T, h *drive.Home, disk *tools.Disk, flags []string)
 			}
 		})
 	}
-	eventually(t, "the load runs", 20*time.Second, func() bool { return accepted.Load() > 40+int64(seed%40) })
+	eventually(t, "the load runs", 2*time.Minute, func() bool { return accepted.Load() > 40+int64(seed%40) })
 	disk.Abort()
 	over.Store(true)
 	before := refused.Load()
-	eventually(t, "changes are refused", 20*time.Second, func() bool { return refused.Load() > before+100 })
+	eventually(t, "changes are refused", 2*time.Minute, func() bool { return refused.Load() > before+100 })
 	for what, change := range map[string]func() error{
 		"mkdir":  func() error { return os.Mkdir(filepath.Join(h.At, "folder"), 0o755) },
 		"chmod":  func() error { return os.Chmod(takers[0].name, 0o600) },
@@ -163,14 +163,14 @@ func turnReadOnly(t *testing.T, h *drive.Home, disk *tools.Disk, flags []string)
 	for _, k := range takers {
 		k.mustHave()
 	}
-	eventually(t, "status tells", 10*time.Second, func() bool {
+	eventually(t, "status tells", 2*time.Minute, func() bool {
 		out := h.Run("status")
 		return strings.Contains(out, "read-only") && strings.Contains(out, "hint: ")
 	})
 	if _, stderr, code := h.Try("wait", "--timeout", "3s"); code == 0 {
 		t.Errorf("wait: exit code 0, %s", stderr)
 	}
-	eventually(t, "the log tells", 20*time.Second, func() bool { return strings.Contains(h.Log(), "read-only file system") })
+	eventually(t, "the log tells", 2*time.Minute, func() bool { return strings.Contains(h.Log(), "read-only file system") })
 	pid := h.Pid()
 	h.Run("unmount", h.At)
 	h.AwaitEnd(pid)

@@ -23,7 +23,7 @@ const renewal = 20
 
 // patience is how long a sequence's little may take to become safe, and then to
 // be evicted.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // reporter is a testing.TB for [drive.Home] that outlives a sequence.
 type reporter struct {

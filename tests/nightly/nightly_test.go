@@ -165,10 +165,10 @@ func (n *night) disturbed(mounted bool) {
 	}
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(backupTimeout):
 		_ = cmd.Process.Kill()
 		<-done
-		n.t.Fatalf("backup (%s) did not end in a minute:\n%s", how, out.Bytes())
+		n.t.Fatalf("backup (%s) did not end:\n%s", how, out.Bytes())
 	}
 	code := cmd.ProcessState.ExitCode()
 	n.how[fmt.Sprint(how, " ", code)]++

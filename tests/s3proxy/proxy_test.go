@@ -268,7 +268,7 @@ func TestExpectContinue(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintf(conn, "PUT /b/%s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", key)
 		r := bufio.NewReader(conn)
 		line, err := r.ReadString('\n')

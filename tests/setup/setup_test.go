@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // person is somebody at a computer that has no home of tunesafe yet.
 type person struct {
