@@ -223,6 +223,15 @@ func (d *device) wait() {
 	}
 }
 
+// together makes changes that are one commit, if the device settles for a minute: none is
+// made meanwhile, nor before somebody waits.
+func (d *device) together(change func()) {
+	d.t.Helper()
+	if err := d.w.Apart(context.Background(), func() error { change(); return nil }); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // failsWith waits until it is told that nothing becomes safe because of want.
 func (d *device) failsWith(want error) {
 	d.t.Helper()

@@ -122,7 +122,7 @@ func TestKnownSoundIsOneCommit(t *testing.T) {
 	puts := func(change func()) (logs, packs, sound int) {
 		logs, sound = f.count("log/"), f.count("audio/")
 		all := f.count("")
-		change()
+		d.together(change)
 		d.wait()
 		logs, sound = f.count("log/")-logs, f.count("audio/")-sound
 		return logs, f.count("") - all - logs - sound, sound
@@ -166,10 +166,16 @@ func TestBoughtGoesFirst(t *testing.T) {
 	d.open(f)
 	rnd := rand.New(rand.NewPCG(23, 23))
 	want := []int{5, 1, 3, 2} // MB of sound, in the order they go
+	tracks := map[string][]byte{}
 	for i, comment := range map[int]string{0: "purchased at beatport.com", 3: "exact audio copy", 1: "", 2: ""} {
 		sound := wav(rnd, want[i]*1_000_000)[44:]
-		d.write(fmt.Sprintf("%d.wav", 9-i), commented(sound, comment))
+		tracks[fmt.Sprintf("%d.wav", 9-i)] = commented(sound, comment)
 	}
+	d.together(func() {
+		for name, p := range tracks {
+			d.write(name, p)
+		}
+	})
 	d.wait()
 	var got []int
 	for _, key := range f.puts {

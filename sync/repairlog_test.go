@@ -71,7 +71,7 @@ func commitLost(t *testing.T, steps ...func(a *device)) (w *world, b *device, co
 	a.settle = time.Minute // so that nothing of a step is committed before it is waited for
 	a.open(w.st)
 	for _, step := range steps {
-		step(a)
+		a.together(func() { step(a) })
 		a.wait()
 	}
 	a.close()

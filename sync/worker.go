@@ -305,9 +305,7 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 	defer func() { next = sooner(next, open) }()
 	var urgent bool
 	for {
-		// Asked before what waits is listed: who begins to wait in the midst of a pass
-		// has the next one commit all at once, not this one what it knows of.
-		urgent = w.urgent()
+		urgent = w.urgent() // before what waits is listed
 		ready, later, err := w.ready(urgent)
 		if err != nil {
 			return next, err
@@ -341,7 +339,9 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 		w.turn.Unlock() // nothing is on its way here: a prune that waits has its turn
 		w.turn.Lock()
 	}
-	if !next.IsZero() && !urgent && !w.overdue() {
+	// Who began to wait since has the next pass commit all at once, not this one a part;
+	// and who ceased to wait has it settle.
+	if !next.IsZero() && !(urgent && w.urgent()) && !w.overdue() {
 		return next, nil
 	}
 	return next, w.commitAll(ctx)
