@@ -28,6 +28,8 @@ soak) sh scripts/gotools.sh versitygw minio pebble; limit=72h ;;
 *) echo "usage: scripts/test.sh ci|e2e|soak" >&2; exit 2 ;;
 esac
 go build -o "$out/summary" ./tests/cmd/summary
+go build -o "$out/tunesafe" ./cmd/tunesafe
+export TUNESAFE_PROGRAM=$out/tunesafe # or each show would link its own
 
 # fail: remembers that a run failed, from whatever process of this script.
 fail() { : >"$out/failed"; }
@@ -49,7 +51,7 @@ pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
 mapfile -t units < <(pick '\./sync'; pick "$raced" | grep -vx '\./sync') # the longest first
 mapfile -t shows < <(pick "$shown")
 mapfile -t others < <(pick -v "$raced|$shown")
-step_by_step() { grep -h -B1 'tools\.StepByStep(t)' sync/*_test.go | sed -n 's/^func \(Test[A-Za-z0-9]*\).*/\1/p' | paste -sd'|'; }
+step_by_step() { grep -h -B1 'tools\.StepByStep(t)' sync/*_test.go internal/store/s3/*_test.go | sed -n 's/^func \(Test[A-Za-z0-9]*\).*/\1/p' | paste -sd'|'; }
 race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
 
 # another_user: the user to test as beside this one, root or not root.
@@ -73,7 +75,7 @@ other_user() {
 	cp .bin/versitygw "$dir/bin/"
 	cp tests/restore.py "$dir/tests/"
 	cp FORMAT.md "$dir/" # its recipe is carried out
-	go build -o "$dir/bin/tunesafe" ./cmd/tunesafe
+	cp "$TUNESAFE_PROGRAM" "$dir/bin/"
 	[ "$another" = root ] || chown "$another" "$dir/tmp"
 	in_package cmd/tunesafe .
 	if [ "$another" = root ]; then in_package fs .; fi # as a plain user it tests by itself
@@ -103,26 +105,32 @@ if [ "$tier" != e2e ]; then
 	say "tests, as $(id -un)"
 	if race; then
 		suite "race detector" -race "${units[@]}"
-		suite "$(id -un)" -run "^($(step_by_step))\$" ./sync # what it left out
 	else
 		suite "$(id -un)" "${units[@]}"
 	fi
+	# Much of this waits for disks and servers, so that it goes side by side.
+	say "the rest of them, and part of it again, as $another"
+	(other_user) &
+	others_pid=$!
+	if race; then
+		suite "$(id -un)" -run "^($(step_by_step))\$" ./sync ./internal/store/s3 & # what it left out
+	fi
 	suite "$(id -un)" "${others[@]}"
+	wait "$others_pid" || fail
+	wait
 fi
 say "shows: the program mounted, killed, cut off and played from"
 # One at a time, as they look at how long things take; but what waits for a network
-# that is away leaves room for those that only mount and compare.
+# that is away, or for a browser, leaves room for those that only mount and compare.
 mapfile -t waiting < <(printf '%s\n' "${shows[@]}" | grep -x './tests/crash')
+mapfile -t pages < <(printf '%s\n' "${shows[@]}" | grep -x './tests/web')
 mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(agent|feed|format|home|model|nightly|nights|power)')
-mapfile -t alone < <(printf '%s\n' "${shows[@]}" | grep -Fvx -e "$(printf '%s\n' "${waiting[@]}" "${beside[@]}")")
-suite "$(id -un)" -p 1 "${waiting[@]}" &
+mapfile -t alone < <(printf '%s\n' "${shows[@]}" | grep -Fvx -e "$(printf '%s\n' "${waiting[@]}" "${pages[@]}" "${beside[@]}")")
+suite "$(id -un)" "${waiting[@]}" &
+suite "$(id -un)" "${pages[@]}" &
 suite "$(id -un)" -p 1 "${beside[@]}"
 wait
 suite "$(id -un)" -p 1 "${alone[@]}"
-if [ "$tier" != e2e ]; then
-	say "part of it again, as $another"
-	other_user
-fi
 
 say "done"
 "$out/summary" -total "$results" >"$out/verdict" || fail

@@ -23,6 +23,7 @@ const (
 // container that libraries seldom have. To name another costs a few bytes, and
 // never any of the sound.
 func TestRetagOfEachContainer(t *testing.T) {
+	tools.StepByStep(t)
 	tools.Need(t, "ffmpeg", "wavpack", "mpcenc", "mkvmerge", "mkvpropedit", tools.Mutagen)
 	dir := t.TempDir()
 	src := filepath.Join(dir, "source.pcm")

@@ -82,6 +82,7 @@ func (m *image) sameCold(w *world) {
 // TestLargeFileCostsWhatChanged: blocks that change in a large file cost little
 // more than their bytes, generation after generation, and a cold home reads it.
 func TestLargeFileCostsWhatChanged(t *testing.T) {
+	tools.StepByStep(t)
 	smallLarge(t)
 	r := rand.New(rand.NewPCG(1, 1))
 	w := newWorld(t)
@@ -109,6 +110,7 @@ func TestLargeFileCostsWhatChanged(t *testing.T) {
 // TestLargeFileThatMoves: when bytes are put in before most of a file, what has
 // moved is found by its content.
 func TestLargeFileThatMoves(t *testing.T) {
+	tools.StepByStep(t)
 	smallLarge(t)
 	r := rand.New(rand.NewPCG(2, 1))
 	w := newWorld(t)
@@ -124,6 +126,7 @@ func TestLargeFileThatMoves(t *testing.T) {
 // TestLargeFileWithoutSums: sums that are lost, damaged or of another version of
 // the file are not believed.
 func TestLargeFileWithoutSums(t *testing.T) {
+	tools.StepByStep(t)
 	smallLarge(t)
 	r := rand.New(rand.NewPCG(3, 1))
 	w := newWorld(t)

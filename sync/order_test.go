@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // holdSound is a device whose uploads of sound wait until release.
@@ -104,6 +105,7 @@ func TestLibraryGoesBeforeSound(t *testing.T) {
 // owed, however much it is: a retag by a tagger that writes a new file and renames
 // it over the old, and a copy of an album.
 func TestKnownSoundIsOneCommit(t *testing.T) {
+	tools.StepByStep(t)
 	w := newWorld(t)
 	f := &faulty{Store: w.mem}
 	d := w.device("one")

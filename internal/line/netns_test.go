@@ -37,13 +37,18 @@ func TestBesideOthers(t *testing.T) {
 		}
 		stop("needs a kernel that makes a slow line: %v: %s", err, out)
 	}
-	child := exec.Command("unshare", "-rn", "sh", "-c", slowLine, os.Args[0], "-test.run=^TestBesideOthers$", "-test.v")
-	child.Env = append(os.Environ(), inNamespace+"=1")
-	out, err := child.CombinedOutput()
-	t.Logf("in the namespace:\n%s", out)
-	if err != nil {
-		t.Error(err)
+	var err error
+	for range 3 { // a machine that is busy itself lets packets wait, too
+		child := exec.Command("unshare", "-rn", "sh", "-c", slowLine, os.Args[0], "-test.run=^TestBesideOthers$", "-test.v")
+		child.Env = append(os.Environ(), inNamespace+"=1")
+		var out []byte
+		out, err = child.CombinedOutput()
+		t.Logf("in the namespace:\n%s", out)
+		if err == nil {
+			return
+		}
 	}
+	t.Error(err)
 }
 
 func besideOthers(t *testing.T) {

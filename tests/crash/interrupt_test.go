@@ -23,7 +23,7 @@ const (
 	interruptedPause = 2 * time.Second
 	answerUnderWay   = 150 * time.Millisecond
 	longSleep        = 80 * time.Second // longer than any exchange may stand still
-	wakes            = 30 * time.Second // until uploading goes on after an interruption
+	wakes            = 60 * time.Second // until uploading goes on after an interruption
 )
 
 // interruption is one, and when it was.
@@ -37,6 +37,7 @@ type interruption struct {
 // sent again, each interruption costs no more than what was in flight, and in the
 // end the bucket has the tree.
 func TestInterruptions(t *testing.T) {
+	t.Parallel() // it mostly waits
 	count := tools.Count(t, 4, 50, 300)
 	seed := tools.Seed(t)
 	rng := rand.New(rand.NewPCG(uint64(seed), 50))
@@ -55,7 +56,13 @@ func TestInterruptions(t *testing.T) {
 		if rng.IntN(4) == 0 { // time for a pack of tags, too
 			pause *= 5
 		}
+		sent := r.proxy.Stats().Count.Up
 		time.Sleep(time.Duration(rng.Int64N(int64(pause))))
+		if len(all)%4 != 0 { // on a busy machine the program may not have begun yet
+			eventually(t, "an upload goes on", 2*time.Minute, func() bool {
+				return r.proxy.Stats().Count.Up > sent || !drive.Alive(r.backup.Process.Pid)
+			})
+		}
 		i := ways[len(all)%len(ways)](r, rng)
 		how[i.what]++
 		all = append(all, i)

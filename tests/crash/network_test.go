@@ -23,6 +23,7 @@ const (
 
 // TestNetworkComesAndGoes cuts the line again and again during an upload.
 func TestNetworkComesAndGoes(t *testing.T) {
+	t.Parallel() // it mostly waits
 	outages := tools.Count(t, 3, 10, 40)
 	rng := rand.New(rand.NewPCG(uint64(tools.Seed(t)), 2))
 	r := newRig(t, networkAlbums, networkMegabytes)
@@ -67,6 +68,7 @@ func TestNetworkComesAndGoes(t *testing.T) {
 
 // TestLongOutage looks at a store that is away for long: asking it becomes rarer.
 func TestLongOutage(t *testing.T) {
+	t.Parallel() // it mostly waits
 	length := time.Duration(tools.Count(t, 12, 120, 600)) * time.Second
 	r := newRig(t, 1, 6)
 	r.Mount(settle)
@@ -111,6 +113,7 @@ func TestBadServer(t *testing.T) {
 		{"Broken", s3proxy.Faults{Internal: 0.1, TooMany: 0.1, Drop: 0.1, CutUp: 0.1, CutDown: 0.1, Lose: 0.1, Max: 60}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			rounds := tools.Count(t, 1, 3, 20)
 			c.faults.Seed = tools.Seed(t)
 			r := newRig(t, 2, 12)

@@ -151,6 +151,7 @@ func sameFiles(t *testing.T, want, got string) {
 // say so and what to do, and new credentials in the home's file are taken up
 // without a command.
 func TestCredentialsExpire(t *testing.T) {
+	t.Parallel() // it mostly waits
 	r := newRig(t, 1, 3)
 	r.Mount(settle)
 	i := r.identity()

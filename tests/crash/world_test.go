@@ -53,8 +53,8 @@ const (
 	worldMB       = 1.2
 	loadBegun     = 20 // steps, from which on something must be staged
 	quickSettle   = "--settle=50ms"
-	deathPatience = 60 * time.Second // until a point is passed
-	endPatience   = 15 * time.Second // for an orderly end: programs that do not let go lose the drive after two seconds
+	deathPatience = 3 * time.Minute // until a point is passed
+	endPatience   = time.Minute     // for an orderly end: programs that do not let go lose the drive after two seconds
 )
 
 // newWorld makes a drive with some tracks, all safe, and mounts it.

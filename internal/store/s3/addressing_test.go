@@ -15,6 +15,7 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 	"github.com/tunesafe/tunesafe/internal/store/storetest"
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // domain is below example.com, so that no rule for localhost applies to it.
@@ -22,6 +23,7 @@ const domain = "s3.tunesafe.example"
 
 // TestVirtualAddressing passes the whole suite with buckets that are hosts.
 func TestVirtualAddressing(t *testing.T) {
+	tools.StepByStep(t)
 	resolveToLoopback(t)
 	t.Run("Versity", func(t *testing.T) { conformVirtual(t, realserver.StartVersity(t, "--virtual-domain", domain)) })
 	if realserver.WithMinIO() {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // call is one operation on "object".
@@ -69,6 +70,7 @@ func expectOnly(t *testing.T, err, want error) {
 
 // TestRefused is about answers that no retry would change.
 func TestRefused(t *testing.T) {
+	tools.StepByStep(t)
 	c := serverWithObject(t, []byte("old"))
 	for _, test := range []struct {
 		name  string

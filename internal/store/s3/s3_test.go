@@ -9,10 +9,13 @@ import (
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 	"github.com/tunesafe/tunesafe/internal/store/storetest"
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
-func TestConformance(t *testing.T) {
-	t.Run("Embedded", func(t *testing.T) { conform(t, realserver.StartEmbedded(t)) })
+func TestConformance(t *testing.T) { conform(t, realserver.StartEmbedded(t)) }
+
+func TestConformanceOfOthers(t *testing.T) {
+	tools.StepByStep(t)
 	t.Run("Versity", func(t *testing.T) { conform(t, realserver.StartVersity(t)) })
 	if realserver.WithMinIO() {
 		t.Run("MinIO", func(t *testing.T) { conform(t, realserver.StartMinIO(t)) })

@@ -5,7 +5,9 @@
 //
 // The first prints the result of each package, the output of tests that failed,
 // and the lines that tests mark with "figure:" and "seed:"; it adds all results
-// to a file. The second counts them, every test once, and prints a last line
+// to a file. The second counts them, every test once, names those that failed with
+// what of their output tells why, few enough lines to be seen at the end of a long
+// log, and prints a last line
 //
 //	123 passed, 0 failed
 //
@@ -22,6 +24,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -74,7 +77,7 @@ type result struct {
 	Package string `json:"package"`
 	Test    string `json:"test,omitempty"` // empty: the package itself
 	Action  string `json:"action"`         // pass, fail, skip
-	Why     string `json:"why,omitempty"`  // of a skip
+	Why     string `json:"why,omitempty"`  // of a skip, on a line; of a failure, what it printed
 }
 
 // reader reads the events of one run.
@@ -118,6 +121,8 @@ func (r *reader) take(e event) {
 		}
 	case "build-output":
 		fmt.Fprint(r.out, e.Output)
+		of, _, _ := strings.Cut(e.ImportPath, " ")
+		r.outputs[of+" "] = append(r.outputs[of+" "], e.Output)
 	case "pass", "skip", "fail":
 		r.end(e, r.outputs[key])
 		delete(r.outputs, key)
@@ -133,7 +138,8 @@ func (r *reader) end(e event, output []string) {
 	res := result{As: r.as, Package: e.Package, Test: e.Test, Action: e.Action}
 	if e.Action == "fail" {
 		r.failed = true
-		fmt.Fprint(r.out, strings.Join(output, ""))
+		res.Why = strings.Join(output, "")
+		fmt.Fprint(r.out, res.Why)
 	}
 	if e.Action == "skip" {
 		res.Why = strings.Join(strings.Fields(strings.Join(output, " ")), " ")
@@ -178,24 +184,40 @@ func count(file string, stdout, stderr io.Writer) int {
 
 func verdict(worst map[string]result, stdout io.Writer) int {
 	passed, failed := 0, 0
-	broken := map[string]bool{} // packages with a test that failed
+	broken := map[string]bool{} // packages, and tests, within which a test failed
 	for _, r := range worst {
-		if r.Test != "" && r.Action == "fail" {
-			broken[r.Package] = true
+		if r.Test == "" || r.Action != "fail" {
+			continue
+		}
+		broken[r.Package+" "] = true
+		for i, c := range r.Test {
+			if c == '/' {
+				broken[r.Package+" "+r.Test[:i]] = true
+			}
+		}
+	}
+	told := 0 // failures that are told of
+	for key, r := range worst {
+		if r.Action == "fail" && !broken[key] {
+			told++
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(worst)) {
 		r := worst[key]
 		switch {
-		case r.Test == "" && (r.Action == "pass" || broken[r.Package]):
+		case r.Test == "" && (r.Action == "pass" || broken[key]):
 			continue // its tests are counted
 		case r.Action == "pass":
 			passed++
 			continue
 		case r.Action == "skip":
 			fmt.Fprintf(stdout, "skipped everywhere: %s %s: %s\n", r.Package, r.Test, r.Why)
+		case broken[key]: // the tests within it are told of
 		default:
 			fmt.Fprintf(stdout, "failed: %s %s (%s)\n", r.Package, r.Test, r.As)
+			for _, line := range telling(r.Why, max(2, shown/told-1)) {
+				fmt.Fprintf(stdout, "  | %s\n", line)
+			}
 		}
 		failed++
 	}
@@ -204,4 +226,57 @@ func verdict(worst map[string]result, stdout io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// shown is how many lines all failures together take.
+const shown = 24
+
+// noise is what a test's output says of the order in which tests run.
+var noise = regexp.MustCompile(`^\s*(=== \w+|--- \w+:|FAIL$|$)|figure:`)
+
+// reason is a line that says why a test failed, in the words of package testing, of a
+// program that dies, or of a compiler.
+var reason = regexp.MustCompile(`^\s*[\w./-]+\.go:\d+(:\d+)?: |^\s*(panic|fatal error): |DATA RACE|^\s*error: `)
+
+// telling picks the lines of a failed test's output, at most so many, that say why: all;
+// or of a script the last ones up to its end, as it first tells what it saw; or each
+// reason with what stands behind it.
+func telling(output string, most int) (lines []string) {
+	all := slices.DeleteFunc(strings.Split(output, "\n"), noise.MatchString)
+	if len(all) <= most {
+		return clip(all)
+	}
+	script := func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "FAIL: ") }
+	if i := slices.IndexFunc(all, script); i >= 0 {
+		return clip(all[max(0, i+1-most) : i+1])
+	}
+	reasons := 0
+	for _, line := range all {
+		if reason.MatchString(line) {
+			reasons++
+		}
+	}
+	if reasons == 0 {
+		return clip(all[len(all)-most:])
+	}
+	each := max(1, most/reasons)
+	next := 0 // of all
+	for i, line := range all {
+		if i >= next && reason.MatchString(line) {
+			next = min(i+each, len(all))
+			lines = append(lines, all[i:next]...)
+		}
+	}
+	return clip(lines[:min(len(lines), most)])
+}
+
+// clip shortens long lines.
+func clip(lines []string) []string {
+	const wide = 240
+	for i, line := range lines {
+		if len(line) > wide {
+			lines[i] = strings.ToValidUTF8(line[:wide], "") + "…"
+		}
+	}
+	return lines
 }

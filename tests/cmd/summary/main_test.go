@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,6 +50,52 @@ func TestSummary(t *testing.T) {
 			run([]string{"-total", file}, nil, &out, &errs)
 			if out.String() != c.want {
 				t.Errorf("the total is %q, not %q", out.String(), c.want)
+			}
+		})
+	}
+}
+
+// TestFailuresAreTold: what tells why tests failed is among the last lines, whatever else
+// they printed, and however many they are.
+func TestFailuresAreTold(t *testing.T) {
+	log := strings.Repeat("        time=2026 level=INFO msg=committed\n", 100)
+	events := func(test, output string) string {
+		b, err := json.Marshal(event{Action: "output", Package: "p", Test: test, Output: output})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b) + "\n" + `{"Action":"fail","Package":"p","Test":"` + test + `"}` + "\n"
+	}
+	plain := events("TestA/sub", "=== RUN   TestA/sub\n    a_test.go:3: 7 commits, want 5\n    drive.go:9: end of the log:\n"+log) + events("TestA", "--- FAIL: TestA\n")
+	script := events("TestScripts/x", "    script.go:6: WORK=x\n"+log+"        > exec tunesafe check\n        [stderr]\n        error: it is gone\n        FAIL: testdata/x.txtar:9: unexpected failure\n")
+	dead := events("TestB", log+"panic: test timed out\n\ngoroutine 7 [running]:\n"+log)
+	build := `{"ImportPath":"r [r.test]","Action":"build-output","Output":"r/r.go:7:2: undefined: x\n"}` + "\n" + `{"Action":"fail","Package":"r"}` + "\n"
+	many := ""
+	for i := range 9 {
+		many += events(fmt.Sprint("TestMany", i), fmt.Sprintf("    m_test.go:%d: reason %d\n", i, i)+log)
+	}
+	for _, c := range []struct {
+		name, in string
+		want     []string
+	}{
+		{"plain", plain, []string{"failed: p TestA/sub (root)\n", "a_test.go:3: 7 commits, want 5", "\n0 passed, 2 failed\n"}},
+		{"script", script, []string{"> exec tunesafe check", "error: it is gone", "x.txtar:9: unexpected"}},
+		{"dead", dead, []string{"panic: test timed out", "goroutine 7"}},
+		{"not built", build, []string{"r/r.go:7:2: undefined: x"}},
+		{"many", many, []string{"reason 0", "reason 8"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "results")
+			var out bytes.Buffer
+			run([]string{"-as", "root", "-to", file}, strings.NewReader(c.in), io.Discard, io.Discard)
+			run([]string{"-total", file}, nil, &out, io.Discard)
+			for _, w := range c.want {
+				if !strings.Contains(out.String(), w) {
+					t.Errorf("no %q in\n%s", w, &out)
+				}
+			}
+			if n := strings.Count(out.String(), "\n"); n > 28 || strings.Contains(out.String(), "failed: p TestA (") {
+				t.Errorf("%d lines:\n%s", n, &out)
 			}
 		})
 	}
