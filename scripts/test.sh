@@ -22,7 +22,7 @@ say() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
 sh scripts/deps.sh test
 sh scripts/npmtools.sh axe-core
 case $tier in
-ci) sh scripts/gotools.sh versitygw pebble; limit=20m ;;
+ci) sh scripts/gotools.sh versitygw pebble; limit=30m ;;
 e2e) sh scripts/gotools.sh versitygw minio pebble; limit=3h ;;
 soak) sh scripts/gotools.sh versitygw minio pebble; limit=72h ;;
 *) echo "usage: scripts/test.sh ci|e2e|soak" >&2; exit 2 ;;
