@@ -1,0 +1,244 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
+	"github.com/chromedp/cdproto/performance"
+	"github.com/chromedp/chromedp"
+
+	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
+	"github.com/tunesafe/tunesafe/tests/drive"
+	"github.com/tunesafe/tunesafe/tests/tools"
+)
+
+// largeEnv names a folder in which BenchmarkLargeLibrary keeps its home for the next
+// run: to make it takes minutes.
+const largeEnv = "TUNESAFE_LARGE_HOME"
+
+// mostElements bounds what a page of the largest library may have, however far
+// somebody scrolls.
+const mostElements = 8000
+
+// stopwatch tells the time from a doing until what it brings is seen: until the frame
+// that shows it. Times are those of the browser.
+const stopwatch = `(() => {
+	const frame = () => new Promise(done => requestAnimationFrame(done));
+	window.until = async (seen) => {
+		for (let n = 0; !seen(); n++) {
+			if (performance.now() > until.late) throw new Error("never: " + seen);
+			await frame();
+		}
+		await frame();
+	};
+	window.timed = async (begin, seen) => {
+		const at = performance.now();
+		until.late = at + 60000;
+		begin();
+		await until(seen);
+		return performance.now() - at;
+	};
+	addEventListener("keydown", (e) => { window.struck = e.timeStamp; }, true);
+	return true;
+})()`
+
+// toEnd goes through a list as somebody who scrolls, page by page, to its end or as
+// many pages as that. It tells the time of each, and the most elements there were.
+const toEnd = `(async (pages) => {
+	const times = [];
+	let most = 0, seen = 0;
+	for (; times.length < pages; ) {
+		most = Math.max(most, document.getElementsByTagName("*").length);
+		const more = document.querySelector("main .more a");
+		if (!more) break;
+		const far = more.href;
+		times.push(await timed(() => more.hasAttribute("hx-get") ? more.scrollIntoView() : more.click(), () => !more.isConnected || more.href !== far));
+	}
+	return {times, most, last: document.querySelector("main").innerText.trim().split("\n").pop()};
+})`
+
+// walk is what toEnd tells.
+type walk struct {
+	Times []float64
+	Most  int
+	Last  string
+}
+
+// paint is the time from asking for a page until something of it is seen, and until
+// all of its HTML is there, in milliseconds.
+func (b *browser) paint(url string) (seen, there float64) {
+	b.t.Helper()
+	b.visit(url)
+	b.await("performance.getEntriesByName('first-contentful-paint').length")
+	return value[float64](b, "performance.getEntriesByName('first-contentful-paint')[0].startTime"),
+		value[float64](b, "(e => e.responseEnd - e.requestStart)(performance.getEntriesByType('navigation')[0])")
+}
+
+// strike types letters, waits for what each finds, and tells how long each took.
+func (b *browser) strike(text string) (times []float64) {
+	b.t.Helper()
+	value[bool](b, `(() => {
+		window.found = 0;
+		new MutationObserver(() => requestAnimationFrame(() => { window.found = performance.now() - window.struck; })).observe(document.querySelector("#results"), {childList: true});
+		return true;
+	})()`)
+	for _, letter := range text {
+		value[bool](b, "(window.found = 0) === 0")
+		b.key(string(letter))
+		b.await("window.found > 0")
+		times = append(times, value[float64](b, "window.found"))
+	}
+	return times
+}
+
+// heap is the memory of the page's scripts, in MiB, and its nodes, after what is
+// nobody's was taken away.
+func (b *browser) heap() (mib, nodes float64) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, s *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, s, performance.Enable, performance.EnableParams{}); err != nil {
+			return err
+		}
+		if _, err := cdp.Call(ctx, s, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
+			return err
+		}
+		r, err := cdp.Call(ctx, s, performance.GetMetrics, cdp.Empty{})
+		if err != nil {
+			return err
+		}
+		for _, m := range r.Metrics {
+			switch m.Name {
+			case "JSHeapUsedSize":
+				mib = m.Value / (1 << 20)
+			case "Nodes":
+				nodes = m.Value
+			}
+		}
+		return nil
+	}))
+	return mib, nodes
+}
+
+// openShelf backs a library up to a store on this machine, as somebody does who tries
+// it out, and shows it. In a folder where that was done it is only shown.
+func openShelf(t testing.TB, base string, s shelf) (link string) {
+	t.Helper()
+	s.dir = filepath.Join(base, "Music")
+	_, err := os.Stat(s.dir)
+	h := drive.NewIn(t, &realserver.Server{}, drive.Program(t), base)
+	if err != nil {
+		s.make(t)
+		h.Run("init")
+		began := time.Now()
+		h.Run("backup", s.dir)
+		t.Logf("the first backup of %d tracks took %v", s.tracks, time.Since(began).Round(time.Second))
+	}
+	link, _ = start(t, h, "--listen", "127.0.0.1:0")
+	return link
+}
+
+// bare is a page of nothing but a heading, in a server that does nothing else: what
+// the browser and this machine take for themselves.
+func bare(t testing.TB) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, "<!doctype html><html lang=en><title>bare</title><h1>bare</h1>")
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+// BenchmarkLargeLibrary looks at a library of 100,000 tracks in a real browser, from
+// a real backup in a real home, and prints how long people wait, beside a bare page.
+func BenchmarkLargeLibrary(b *testing.B) {
+	base := os.Getenv(largeEnv)
+	if base == "" {
+		base = b.TempDir()
+	}
+	at := openShelf(b, base, shelf{tracks: 100_000, cover: 400, covers: 40, perRoom: 10})
+	w := open(b)
+	nothing := bare(b)
+	for b.Loop() {
+		w.measure(at, nothing)
+	}
+}
+
+// measure prints the table.
+func (b *browser) measure(at, nothing string) {
+	var out strings.Builder
+	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	unit := 0.0
+	row := func(what string, v []float64) {
+		if unit == 0 {
+			unit = median(v)
+		}
+		fmt.Fprintf(table, "%s\t%.0f ms\t%.1f\tmost %.0f ms\n", what, median(v), median(v)/unit, slices.Max(v))
+	}
+	paints := func(what, url string) {
+		var seen, there []float64
+		for range 7 {
+			s, t := b.paint(url)
+			seen, there = append(seen, s), append(there, t)
+		}
+		row(what, seen)
+		fmt.Fprintf(table, "\tof it the server, as the browser sees it\t%.0f ms\n", median(there))
+	}
+	paints("a bare page, first content", nothing)
+	b.visit(at)
+	b.await("document.querySelector('h1')")
+	root := strings.TrimSuffix(value[string](b, "location.origin"), "/")
+	b.visit(root + "/albums")
+	b.await("document.querySelectorAll('.card').length > 50") // the catalog is made
+	for _, p := range []string{"/albums", "/artists", "/tracks", "/search?q=love"} {
+		paints(p+", first content", root+p)
+	}
+	b.visit(root + "/search")
+	value[bool](b, stopwatch)
+	b.do(chromedp.Focus("#q"))
+	row("a keystroke until what it finds is seen, 120 ms of it waiting for the next", b.strike("golden city love"))
+
+	b.visit(root + "/albums")
+	value[bool](b, stopwatch)
+	var album []float64
+	for range 7 {
+		album = append(album, value[float64](b, `timed(() => document.querySelector(".card a").click(), () => document.querySelector(".front"))`))
+		value[float64](b, `timed(() => history.back(), () => document.querySelector(".card a"))`)
+	}
+	row("an album, opened from the wall", album)
+
+	for _, list := range []string{"/albums", "/tracks"} {
+		b.visit(root + list)
+		value[bool](b, stopwatch)
+		before, _ := b.heap()
+		to := value[walk](b, toEnd+"(200)")
+		row(fmt.Sprintf("%s, each of %d pages on the way to the end", list, len(to.Times)), to.Times)
+		after, nodes := b.heap()
+		fmt.Fprintf(table, "\tmost elements %d; memory of scripts %.1f MiB, then %.1f; nodes %.0f\n", to.Most, before, after, nodes)
+	}
+	if err := table.Flush(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Log("\n" + out.String())
+}
+
+var _ = tools.Count
