@@ -12,6 +12,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/thumbnail"
 	"github.com/tunesafe/tunesafe/internal/web"
 )
 
@@ -92,6 +93,7 @@ func (o *owner) pageOptions(r control.WebRequest, hash string) web.Options {
 	return web.Options{
 		Owner: o, Drawer: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
 		Memory: o.home, Usual: r.Listen == "", API: o.apiOptions(r.ReadOnly),
+		Thumbnails: thumbnail.New(o.home.ThumbnailsDir(), thumbnail.Usual),
 	}
 }
 

@@ -118,6 +118,28 @@ func (c *Catalog) Letters(r Role) (list []Letter) {
 	return list
 }
 
+// AlbumLetters tells where each letter begins among the albums. Those by various
+// artists come last where they are sorted by artist.
+func (c *Catalog) AlbumLetters(by Order) (list []Letter) {
+	for i := range c.albums {
+		a := &c.albums[i]
+		if by == ByTitle {
+			a = &c.albums[c.byTitle[i]]
+		}
+		l := "Various"
+		switch {
+		case by == ByTitle:
+			l = c.letter(c.names[a.name].key)
+		case a.artist != 0:
+			l = c.letter(c.names[c.shown[a.artist]].key)
+		}
+		if len(list) == 0 || list[len(list)-1].Letter != l {
+			list = append(list, Letter{l, i})
+		}
+	}
+	return list
+}
+
 // listed is the key that somebody is sorted by.
 func (c *Catalog) listed(p *person, r Role) text {
 	if r == Composer {

@@ -101,6 +101,7 @@ func (h Home) HealthFile() string      { return h.in("state", "health.db") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }
 func (h Home) KeptDir() string         { return h.in("cache", "kept") }
+func (h Home) ThumbnailsDir() string   { return h.in("cache", "thumbnails") }
 func (h Home) RunDir() string          { return h.in("run") }
 func (h Home) LogFile() string         { return h.in("log", "tunesafe.log") }
 

@@ -35,6 +35,9 @@ type Cache struct {
 	size int64 // of all files; -1: not counted yet
 }
 
+// Usual is how many bytes a home keeps: of some 10,000 albums.
+const Usual = 192 << 20
+
 const (
 	// made changes when small pictures are made in another way.
 	made = "1"

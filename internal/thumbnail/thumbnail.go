@@ -1,8 +1,8 @@
 // Package thumbnail makes small pictures of covers, and keeps them in a folder.
 //
 // Pictures in music files are whatever somebody put there. What a picture says of its
-// size is read before it is decoded; one that would take more memory than maxMemory,
-// or has sides longer than maxSide, is not decoded at all, whatever few bytes it has.
+// size is read before it is decoded: one that would take more memory than maxMemory,
+// as a huge one of few bytes does, is not decoded at all.
 // Those that are decoded at once share that memory: others wait for it.
 //
 // A small picture is a square of the middle, as covers are shown, in JPEG, on white
@@ -34,17 +34,18 @@ var Widths = [...]int{160, 320, 640}
 const (
 	maxMemory = 96 << 20 // for what is decoded at once
 	maxSide   = 16 << 10 // pixels
+	maxPixels = 64 << 20
 	quality   = 82
 	// small is how many bytes a picture may have that is left as it is where it has
 	// no more pixels than wanted.
 	small = 24 << 10
 )
 
-// ErrUnknown: it is no picture, or none that can be decoded.
+// ErrUnknown: it is no picture, or none that is decoded here. A browser may know it.
 var ErrUnknown = errors.New("no picture that can be decoded")
 
-// ErrTooLarge: it says to be larger than covers are.
-var ErrTooLarge = errors.New("the picture is too large to be decoded")
+// ErrTooLarge: it says to be larger than any cover is. Nobody should decode it.
+var ErrTooLarge = errors.New("the picture says to be too large")
 
 // codec reads one kind of picture.
 type codec struct {
@@ -132,8 +133,11 @@ func examine(b []byte) (p plan, err error) {
 	const block = 16 // JPEG and WebP are made of blocks
 	side := func(n int) int64 { return (int64(n) + block - 1) / block * block }
 	p.memory = side(p.Width) * side(p.Height) * c.weight(b, p.ColorModel)
-	if p.Width > maxSide || p.Height > maxSide || p.memory > maxMemory {
+	switch {
+	case p.Width > maxSide, p.Height > maxSide, p.Width*p.Height > maxPixels:
 		return p, fmt.Errorf("%w: %d × %d", ErrTooLarge, p.Width, p.Height)
+	case p.memory > maxMemory:
+		return p, fmt.Errorf("%w within memory: %d × %d", ErrUnknown, p.Width, p.Height)
 	}
 	return p, nil
 }

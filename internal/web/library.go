@@ -88,23 +88,6 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, page, piece, title
 	return s.page(w, r, page, title, v)
 }
 
-// from is the place in a list that is asked for.
-func from(r *http.Request) int {
-	n, err := strconv.Atoi(r.FormValue("from"))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
-
-// next is where a list goes on behind a page of it; 0 if it does not.
-func next(at, shown, all int) int {
-	if at+shown >= all || shown == 0 {
-		return 0
-	}
-	return at + shown
-}
-
 func inodeOf(r *http.Request) uint64 {
 	n, err := strconv.ParseUint(r.PathValue("inode"), 10, 64)
 	if err != nil {
@@ -115,11 +98,12 @@ func inodeOf(r *http.Request) uint64 {
 
 // albumsView is a page of albums.
 type albumsView struct {
-	Albums []catalog.Album
-	All    int
-	By     string // artist or title
-	Next   int
-	Unread int
+	Albums  []card
+	Letters letters
+	All     int
+	By      string // artist or title
+	More    more
+	Unread  int
 }
 
 func (s *Server) albums(w http.ResponseWriter, r *http.Request) error {
@@ -127,14 +111,17 @@ func (s *Server) albums(w http.ResponseWriter, r *http.Request) error {
 	if r.FormValue("by") == "title" {
 		v.By, by = "title", catalog.ByTitle
 	}
+	var list []catalog.Album
 	done, err := s.look(w, r, func(c *catalog.Catalog) {
-		v.Albums, v.All = c.Albums(by, at, pageAlbums)
+		list, v.All = c.Albums(by, at, pageAlbums)
+		v.Letters = lettersOf(r, c.AlbumLetters(by))
 		v.Unread = c.Unread()
 	})
 	if !done {
 		return err
 	}
-	v.Next = next(at, len(v.Albums), v.All)
+	v.Albums = s.cards(r.Context(), list)
+	v.More = goesOn(r, "More albums", len(list), v.All, pageAlbums)
 	return s.list(w, r, "albums", "cards", "Albums", v)
 }
 
@@ -142,7 +129,7 @@ func (s *Server) albums(w http.ResponseWriter, r *http.Request) error {
 type tracksView struct {
 	Tracks []trackRow
 	All    int
-	Next   int
+	More   more
 }
 
 func (s *Server) tracks(w http.ResponseWriter, r *http.Request) error {
@@ -155,15 +142,15 @@ func (s *Server) tracks(w http.ResponseWriter, r *http.Request) error {
 	if !done {
 		return err
 	}
-	v.Next = next(at, len(v.Tracks), v.All)
+	v.More = goesOn(r, "More tracks", len(v.Tracks), v.All, pageRows)
 	return s.list(w, r, "tracks", "rows", "Tracks", v)
 }
 
 // albumView is an album.
 type albumView struct {
-	catalog.Album
+	card
 	Rows     []trackRow
-	Next     int
+	More     more
 	Formats  []string
 	Waiting  int    // tracks that are not safe yet
 	SafeWord string // how the others are called
@@ -188,7 +175,8 @@ func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
 	}
 	at = min(at, len(tracks))
 	v.Rows = v.Rows[at:min(at+pageRows, len(tracks))]
-	v.Next = next(at, len(v.Rows), len(tracks))
+	v.More = goesOn(r, "More tracks", len(v.Rows), len(tracks), pageRows)
+	v.Cover = s.coverOf(r.Context(), v.Art)
 	for i := range v.Rows {
 		f, err := s.Library.Facts(r.Context(), v.Rows[i].Inode)
 		switch {

@@ -54,41 +54,15 @@ func (s *Server) media(w http.ResponseWriter, r *http.Request) error {
 // pictureTypes are the kinds of picture that a browser shows without running anything.
 var pictureTypes = map[string]bool{"image/jpeg": true, "image/png": true, "image/gif": true, "image/webp": true}
 
-// art answers with a picture, if its bytes are those of one.
-func (s *Server) art(w http.ResponseWriter, r *http.Request) error {
-	if s.Library == nil {
-		return s.notFound(w, r)
-	}
-	p, err := s.Library.Picture(r.Context(), inodeOf(r))
-	if err != nil {
-		return noArt(w, err)
-	}
-	tag := `"` + p.Tag + `"`
-	if r.Header.Get("If-None-Match") == tag {
-		w.Header().Set("Cache-Control", "private, no-cache")
-		w.Header().Set("Etag", tag)
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	b, err := p.Bytes()
-	if err != nil {
-		return noArt(w, err)
-	}
-	if !showPicture(w, r, tag, b) {
-		return noArt(w, ErrNotThere)
-	}
-	return nil
-}
-
 // showPicture answers with bytes, if they are those of a picture.
-func showPicture(w http.ResponseWriter, r *http.Request, tag string, b []byte) bool {
+func showPicture(w http.ResponseWriter, r *http.Request, tag, keep string, b []byte) bool {
 	kind := http.DetectContentType(b)
 	if !pictureTypes[kind] {
 		return false
 	}
 	h := w.Header()
 	h.Set("Content-Type", kind)
-	h.Set("Cache-Control", "private, no-cache")
+	h.Set("Cache-Control", keep)
 	h.Set("Etag", tag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b))
 	return true

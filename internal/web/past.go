@@ -357,7 +357,7 @@ func (s *Server) pastArt(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		b, err = p.Picture(r.Context(), p.Node)
 	}
-	if err != nil || !showPicture(w, r, etag(b), b) {
+	if err != nil || !showPicture(w, r, etag(b), "private, no-cache", b) {
 		http.Error(w, "no picture", http.StatusNotFound) // no page: it stands in the place of one
 	}
 	return nil //nolint:nilerr // a picture that cannot be had is not shown

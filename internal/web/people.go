@@ -9,10 +9,9 @@ import (
 // peopleView is a page of artists or composers.
 type peopleView struct {
 	People  []catalog.Person
-	Letters []catalog.Letter
+	Letters letters
 	All     int
-	From    int
-	Next    int
+	More    more
 	Role    string // artists or composers: the path of the page
 	Works   string // what is counted of them
 }
@@ -26,44 +25,65 @@ func (s *Server) composers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) people(w http.ResponseWriter, r *http.Request, role catalog.Role, v peopleView, title string) error {
-	v.From = from(r)
 	done, err := s.look(w, r, func(c *catalog.Catalog) {
-		v.People, v.All = c.People(role, v.From, pageRows)
-		v.Letters = c.Letters(role)
+		v.People, v.All = c.People(role, from(r), pageRows)
+		v.Letters = lettersOf(r, c.Letters(role))
 	})
 	if !done {
 		return err
 	}
-	v.Next = next(v.From, len(v.People), v.All)
-	const alphabets = 60 // letters of all the world would be a page of their own
-	v.Letters = v.Letters[:min(len(v.Letters), alphabets)]
+	v.More = goesOn(r, "More "+v.Role, len(v.People), v.All, pageRows)
 	return s.list(w, r, "people", "persons", title, v)
 }
 
 // Heads tells whether a person is the first under a letter on the page.
 func (v peopleView) Heads(i int) bool { return i == 0 || v.People[i-1].Letter != v.People[i].Letter }
 
+// personView is an artist or a composer.
+type personView struct {
+	catalog.Person
+	Works  []works
+	Hidden int // albums that are too many for the page
+}
+
+// works are albums that somebody has to do with in one way.
+type works struct {
+	ID, Title string
+	Albums    []card
+}
+
 func (s *Server) person(w http.ResponseWriter, r *http.Request) error {
-	var v catalog.Works
+	var p catalog.Works
 	var ok bool
-	done, err := s.look(w, r, func(c *catalog.Catalog) { v, ok = c.Person(r.PathValue("id")) })
+	done, err := s.look(w, r, func(c *catalog.Catalog) { p, ok = c.Person(r.PathValue("id")) })
 	if !done {
 		return err
 	}
 	if !ok {
 		return s.notFound(w, r)
 	}
+	v := personView{Person: p.Person}
 	const most = 200 // albums of each kind: those of "Various Artists" may be thousands
-	v.Own, v.On, v.Composed = v.Own[:min(len(v.Own), most)], v.On[:min(len(v.On), most)], v.Composed[:min(len(v.Composed), most)]
+	for _, of := range []struct {
+		id, title string
+		list      []catalog.Album
+	}{{"own", "Albums", p.Own}, {"on", "Also on", p.On}, {"composed", "As composer", p.Composed}} {
+		if len(of.list) > 0 {
+			shown := of.list[:min(len(of.list), most)]
+			v.Works = append(v.Works, works{of.id, of.title, s.cards(r.Context(), shown)})
+			v.Hidden += len(of.list) - len(shown)
+		}
+	}
 	return s.page(w, r, "person", v.Name, v)
 }
 
 // searchView is what a search found.
 type searchView struct {
 	catalog.Found
-	Rows  []trackRow
-	Query string
-	Next  int
+	Albums []card
+	Rows   []trackRow
+	Query  string
+	More   more
 }
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +93,8 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v.Rows, v.Tracks = rows(v.Tracks), nil
-	v.Next = next(at, len(v.Rows), v.AllTracks)
+	v.Albums = s.cards(r.Context(), v.Found.Albums)
+	v.More = goesOn(r, "More tracks", len(v.Rows), v.AllTracks, pageRows)
 	switch {
 	case partial(r) && at > 0:
 		return s.fragment(w, r, "search", "rows", v)

@@ -55,6 +55,7 @@ func mediaType(t catalog.Track) string {
 type trackView struct {
 	trackRow
 	Facts
+	Cover  cover
 	Folder string // above the file
 }
 
@@ -76,6 +77,9 @@ func (s *Server) track(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := trackView{trackRow: rows([]catalog.Track{t})[0]}
+	if t.Art {
+		v.Cover = s.coverOf(r.Context(), t.Inode)
+	}
 	if v.Facts, err = s.Library.Facts(r.Context(), t.Inode); err != nil {
 		return err
 	}

@@ -44,7 +44,11 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/control"
+<<<<<<< HEAD
 	"github.com/tunesafe/tunesafe/internal/task"
+=======
+	"github.com/tunesafe/tunesafe/internal/thumbnail"
+>>>>>>> 4aa69df (wip)
 	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
 
@@ -65,6 +69,8 @@ type Options struct {
 	ReadOnly bool
 	Secure   bool         // behind TLS
 	API      *api.Options // the interface for other programs; may be nil
+
+	Thumbnails *thumbnail.Cache // makes pictures small; nil: they stay as they are
 }
 
 // Server answers browsers.

@@ -103,6 +103,20 @@ func (b *browser) strike(text string) (times []float64) {
 	return times
 }
 
+// toEnd goes on with a list for so many pages, some at a time.
+func (b *browser) toEnd(pages int) (all walk) {
+	b.t.Helper()
+	const some = 5
+	for len(all.Times) < pages {
+		w := value[walk](b, fmt.Sprintf("%s(%d)", toEnd, some))
+		all = walk{append(all.Times, w.Times...), max(all.Most, w.Most), w.Last}
+		if len(w.Times) < some {
+			break
+		}
+	}
+	return all
+}
+
 // heap is the memory of the page's scripts, in MiB, and its nodes, after what is
 // nobody's was taken away.
 func (b *browser) heap() (mib, nodes float64) {
@@ -230,7 +244,7 @@ func (b *browser) measure(at, nothing string) {
 		b.visit(root + list)
 		value[bool](b, stopwatch)
 		before, _ := b.heap()
-		to := value[walk](b, toEnd+"(200)")
+		to := b.toEnd(1000)
 		row(fmt.Sprintf("%s, each of %d pages on the way to the end", list, len(to.Times)), to.Times)
 		after, nodes := b.heap()
 		fmt.Fprintf(table, "\tmost elements %d; memory of scripts %.1f MiB, then %.1f; nodes %.0f\n", to.Most, before, after, nodes)
@@ -241,4 +255,71 @@ func (b *browser) measure(at, nothing string) {
 	b.t.Log("\n" + out.String())
 }
 
-var _ = tools.Count
+// TestLargeLibrary goes through a library in a real browser: the page stays small
+// however far somebody scrolls, lists come to their end, a keystroke finds, an album
+// opens, and a wall of albums is light.
+func TestLargeLibrary(t *testing.T) {
+	b := open(t)
+	const albums = 380 // more than a page grows to
+	at := openShelf(t, t.TempDir(), shelf{tracks: albums*albumTracks - 5, cover: 700, covers: 2, perRoom: 10})
+	b.visit(at)
+	b.await("document.querySelector('h1')")
+	root := value[string](b, "location.origin")
+	b.visit(root + "/albums")
+	b.await("document.querySelectorAll('.card').length >= 60")
+	b.wall()
+	for _, list := range []string{"/albums", "/tracks"} {
+		b.visit(root + list)
+		b.await("document.querySelector('main .more a')")
+		value[bool](b, stopwatch)
+		w := b.toEnd(tools.Count(t, 8, 100, 100))
+		if t.Logf("%s: %d pages, %d elements", list, len(w.Times), w.Most); w.Most > mostElements {
+			t.Errorf("%s has %d elements", list, w.Most)
+		}
+		if list == "/albums" && (len(w.Times) != (albums-1)/60 || w.Last == "More albums") {
+			t.Errorf("the wall ends after %d pages at %q", len(w.Times), w.Last)
+		}
+	}
+	b.visit(root + "/search")
+	b.await("document.activeElement.id === 'q'")
+	if n := len(b.strike("love")); n != 4 {
+		t.Error(n)
+	}
+	b.await("document.querySelectorAll('#results .row').length === 100")
+	b.goes("/albums")
+	b.await("document.querySelector('.card a')")
+	value[bool](b, "document.querySelector('.card a').click() || true")
+	b.await("document.querySelectorAll('.front + .rows .row, .front ~ .rows .row').length === 12")
+}
+
+// mostWall bounds what the pictures of a wall of albums weigh, on a screen of one
+// point a pixel: a second of a slow line.
+const mostWall = 1 << 20
+
+// wall scrolls over the first wall of albums and weighs its pictures, and those that
+// were sent before there were small ones.
+func (b *browser) wall() {
+	b.t.Helper()
+	value[bool](b, `(async () => {
+		for (const img of document.querySelectorAll(".card:nth-child(-n+60) img")) {
+			img.scrollIntoView();
+			while (!img.complete || !img.naturalWidth) await new Promise(done => setTimeout(done, 10));
+		}
+		return true;
+	})()`)
+	weigh := `performance.getEntriesByType("resource").filter(e => e.name.includes("/art/")).map(e => e.encodedBodySize)`
+	sizes := value[[]float64](b, weigh)
+	whole := value[float64](b, `(async () => {
+		let sum = 0;
+		for (const img of document.querySelectorAll(".card:nth-child(-n+60) img")) sum += (await (await fetch(img.src.split("?")[0])).arrayBuffer()).byteLength;
+		return sum;
+	})()`)
+	sum := 0.0
+	for _, n := range sizes {
+		sum += n
+	}
+	b.t.Logf("%d pictures of a wall weigh %.0f kB, as they are stored %.0f kB", len(sizes), sum/1000, whole/1000)
+	if len(sizes) < 60 || sum > mostWall || sum > whole/3 {
+		b.t.Errorf("%d pictures weigh %.0f bytes of %.0f", len(sizes), sum, whole)
+	}
+}
