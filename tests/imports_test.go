@@ -35,14 +35,9 @@ var arrows = map[string][]string{
 	"internal/health":                     {"internal/repo", "internal/store", "internal/mapped"},
 	"internal/renew":                      {"internal/repo", "internal/store", "internal/mapped"},
 	"internal/agent":                      {"internal/schedule", "internal/home"},
-<<<<<<< HEAD
 	"internal/task":                       {"internal/control"},
 	"internal/api":                        {"internal/catalog", "internal/control", "internal/task"},
-	"internal/web":                        {"internal/api", "internal/task", "internal/catalog", "internal/control", "internal/recoverykit", "internal/label", "internal/zipstream"},
-=======
-	"internal/api":                        {"internal/control"},
-	"internal/web":                        {"internal/api", "internal/catalog", "internal/control", "internal/recoverykit", "internal/label", "internal/thumbnail", "internal/zipstream"},
->>>>>>> 4aa69df (wip)
+	"internal/web":                        {"internal/api", "internal/task", "internal/catalog", "internal/control", "internal/recoverykit", "internal/label", "internal/thumbnail", "internal/zipstream"},
 	"internal/store/s3":                   {"internal/store"},
 	"internal/store/mem":                  {"internal/store"},
 	"internal/store/storetest":            {"internal/store"},

@@ -232,12 +232,12 @@ func jpegOf(t testing.TB, w, h uint16) []byte {
 // TestBombs refuses pictures that say to be huge, and takes no memory to do so.
 func TestBombs(t *testing.T) {
 	bombs := map[string][]byte{
-		"png":                  pngOf(50_000, 50_000),
-		"thin png":             pngOf(1<<30, 1),
-		"jpeg":                 jpegOf(t, 65_500, 65_500),
+		"png":      pngOf(50_000, 50_000),
+		"thin png": pngOf(1<<30, 1),
+		"jpeg":     jpegOf(t, 65_500, 65_500),
 		"heavy":    jpegOf(t, 4000, 4000), // whose coefficients are in memory at once
-		"gif":                  []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\xff\xff\xff\xff\x00\x08"),
-		"webp":                 webpOf(false, 1<<14, 1<<14),
+		"gif":      []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\xff\xff\xff\xff\x00\x08"),
+		"webp":     webpOf(false, 1<<14, 1<<14),
 	}
 	for name, b := range bombs {
 		var before, after runtime.MemStats

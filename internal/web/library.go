@@ -71,7 +71,6 @@ func (s *Server) look(w http.ResponseWriter, r *http.Request, fn func(*catalog.C
 	defer cancel()
 	err = s.Library.Read(ctx, fn)
 	if errors.Is(err, ErrNotReady) {
-		w.Header().Set("Refresh", "1") // for who has no scripts
 		return false, s.page(w, r, "preparing", "Your library", r.URL.RequestURI())
 	}
 	return err == nil, err

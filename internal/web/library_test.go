@@ -193,7 +193,7 @@ func TestNotReady(t *testing.T) {
 	l.notReady = true
 	b := in(t, l)
 	resp := b.get("/albums?by=title")
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Refresh") == "" || !strings.Contains(resp.text, `hx-get="/albums?by=title"`) {
+	if resp.StatusCode != http.StatusOK || !strings.Contains(resp.text, `<noscript><meta http-equiv="refresh"`) || !strings.Contains(resp.text, `hx-get="/albums?by=title"`) {
 		t.Error(resp.Status, resp.Header)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/tunesafe/tunesafe/internal/control"
@@ -27,10 +28,24 @@ type view struct {
 	Data     any
 }
 
+// navPlace is a place of the navigation, and whether the page is there.
+type navPlace struct {
+	route
+	Here bool
+}
+
+// Place prepares a place of the navigation for its template.
+func (v view) Place(r route) navPlace { return navPlace{r, v.Here(r)} }
+
 // Here tells whether a place of the navigation is where the page is.
 func (v view) Here(r route) bool {
 	at := r.Path()
 	return v.Path == at || at != "/" && strings.HasPrefix(v.Path, at+"/")
+}
+
+// Deep tells whether the page is one that is behind "More".
+func (v view) Deep() bool {
+	return slices.ContainsFunc(v.Nav, func(r route) bool { return r.rank == behind && v.Here(r) })
 }
 
 // Begins tells whether the page is one of the set-up.
@@ -44,6 +59,14 @@ func (r route) Path() string {
 
 // Title is what the navigation calls it.
 func (r route) Title() string { return r.title }
+
+// Bar tells whether the navigation has it in its bar, and More whether it is behind
+// "More", on a wide screen or a narrow one.
+func (r route) Bar() bool  { return r.rank != behind }
+func (r route) More() bool { return r.rank != always }
+
+// Roomy tells whether that depends on the screen.
+func (r route) Roomy() bool { return r.rank == roomy }
 
 // Icon names its picture.
 func (r route) Icon() string { return r.icon }

@@ -14,12 +14,22 @@ type route struct {
 
 	title string // of a page in the navigation; empty: it is not there
 	icon  string // of it, in templates/icons.html
+	rank  rank   // of it
 
 	open   bool // for those, too, who are not in
 	door   bool // goes in or out, which changes nothing of the library
 	setup  bool // there also where there is no home yet
 	secret bool // shows keys: never on a page for looking only
 }
+
+// rank says where the navigation has a page.
+type rank int
+
+const (
+	always rank = iota // in the bar
+	roomy              // in the bar where a screen is wide, else behind "More"
+	behind             // behind "More"
+)
 
 // routes is the table; the navigation is in its order.
 func (s *Server) routes() []route {
@@ -33,7 +43,7 @@ func (s *Server) routes() []route {
 		{pattern: "GET /albums", do: s.albums, title: "Albums", icon: "albums"},
 		{pattern: "GET /albums/{id}", do: s.album},
 		{pattern: "GET /albums/{id}/zip", do: s.albumZip},
-		{pattern: "GET /artists", do: s.artists, title: "Artists", icon: "artists"},
+		{pattern: "GET /artists", do: s.artists, title: "Artists", icon: "artists", rank: roomy},
 		{pattern: "GET /artists/{id}", do: s.person},
 		{pattern: "GET /composers", do: s.composers},
 		{pattern: "GET /tracks", do: s.tracks},
@@ -68,9 +78,9 @@ func (s *Server) routes() []route {
 		{pattern: "POST /health/foresee", do: s.foreseeRepair},
 		{pattern: "POST /health/repair", do: s.repair},
 		{pattern: "POST /health/verify", do: s.verify},
-		{pattern: "GET /log", do: s.log, title: "Log", icon: "log"},
+		{pattern: "GET /log", do: s.log, title: "Log", icon: "log", rank: behind},
 		{pattern: "GET /log/export", do: s.exportLog},
-		{pattern: "GET /kit", do: s.askKit, title: "Recovery kit", icon: "kit", secret: true},
+		{pattern: "GET /kit", do: s.askKit, title: "Recovery kit", icon: "kit", rank: behind, secret: true},
 		{pattern: "POST /kit", do: s.kit, secret: true},
 		{pattern: "POST /kit/kept", do: s.keptKit, secret: true},
 

@@ -44,11 +44,8 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/control"
-<<<<<<< HEAD
 	"github.com/tunesafe/tunesafe/internal/task"
-=======
 	"github.com/tunesafe/tunesafe/internal/thumbnail"
->>>>>>> 4aa69df (wip)
 	"github.com/tunesafe/tunesafe/internal/zipstream"
 )
 

@@ -29,6 +29,7 @@ var words = template.FuncMap{
 	"text":    func(b []byte) string { return string(b) },
 	"clip":    clip,
 	"brief":   func(s string) string { return clipTo(s, 400) },
+	"glimpse": func(s string) string { return clipTo(s, 40) },
 	"counted": func(n int, thing string) string { return count(int64(n), thing) },
 	"len64":   func(list []string) int64 { return int64(len(list)) },
 	"number":  func(n int) string { return humanize.Comma(int64(n)) },

@@ -184,6 +184,7 @@ func (b *browser) look(name string) {
 				return err
 			}))
 			at := fmt.Sprintf("%s-%d-%s", name, width, scheme)
+			b.await(fmt.Sprintf("innerWidth === %d", width))
 			if over := value[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
 				b.t.Errorf("%s: %d pixels are cut off at the side", at, over)
 			}

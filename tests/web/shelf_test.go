@@ -14,14 +14,12 @@ import (
 	"testing"
 )
 
-// albumTracks is how many tracks an album of a shelf has.
-const albumTracks = 12
-
 // shelf is a library of small tracks without sound, whose tags and covers are like
 // those of people.
 type shelf struct {
 	dir     string
 	tracks  int
+	album   int // tracks of one
 	cover   int // pixels of a side
 	covers  int // that differ in more than some bytes
 	perRoom int // albums of an artist
@@ -47,8 +45,8 @@ func (s shelf) make(t testing.TB) {
 		covers[i] = painted(t, uint64(i), s.cover)
 	}
 	artist := ""
-	for n := 0; n < s.tracks; n += albumTracks {
-		a := n / albumTracks
+	for n := 0; n < s.tracks; n += s.album {
+		a := n / s.album
 		if a%s.perRoom == 0 {
 			artist = fmt.Sprint(text(3), " ", a/s.perRoom)
 		}
@@ -58,7 +56,7 @@ func (s shelf) make(t testing.TB) {
 			t.Fatal(err)
 		}
 		files := map[string][]byte{"cover.jpg": fmt.Appendf(bytes.Clone(covers[a%s.covers]), "%08d", a)}
-		for k := range min(albumTracks, s.tracks-n) {
+		for k := range min(s.album, s.tracks-n) {
 			title := text(7)
 			files[fmt.Sprintf("%02d %.60s.flac", k+1, strings.ToValidUTF8(title, ""))] = quiet(n+k,
 				"TITLE="+title, "ARTIST="+artist, "ALBUM="+album, fmt.Sprint("TRACKNUMBER=", k+1), fmt.Sprint("DATE=", 1950+a%70))
