@@ -282,6 +282,7 @@ func TestLargeLibrary(t *testing.T) {
 	}
 	b.visit(root + "/search")
 	b.await("document.activeElement.id === 'q'")
+	value[bool](b, stopwatch)
 	if n := len(b.strike("love")); n != 4 {
 		t.Error(n)
 	}
