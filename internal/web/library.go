@@ -58,7 +58,7 @@ type Picture struct {
 const (
 	readyPatience = 200 * time.Millisecond // until a page says that the library is being put in order
 	pageAlbums    = 60
-	pageRows      = 100 // tracks or people
+	pageRows      = 75 // tracks or people: with the longest tags still a light page
 )
 
 // look reads the catalog for a page. If that is not ready, the browser is told so, and

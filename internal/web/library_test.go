@@ -178,7 +178,7 @@ func TestPieces(t *testing.T) {
 		_, path, _ = strings.Cut(body, `hx-get="`)
 		path, _, _ = strings.Cut(path, `"`)
 	}
-	if seen != 200 || pages != 2 {
+	if seen != 200 || pages != 3 {
 		t.Errorf("%d tracks in %d pieces", seen, pages)
 	}
 	for _, path := range []string{"/tracks?from=-5", "/tracks?from=1000000", "/albums?from=99999999999999999999", "/artists?from=x"} {
