@@ -68,7 +68,7 @@ func stream(w http.ResponseWriter) *http.ResponseController {
 }
 
 func (s *Server) send(w http.ResponseWriter, c *http.ResponseController, b []byte) error {
-	_ = c.SetWriteDeadline(time.Now().Add(bodyTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(s.times.answer))
 	if _, err := w.Write(b); err != nil {
 		return err
 	}

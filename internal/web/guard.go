@@ -32,7 +32,7 @@ func (s *Server) handler() http.Handler {
 		mux.Handle("/api/", programs)
 		mux.Handle("GET /openapi.json", programs)
 	}
-	return s.recovers(s.ownHeaders(s.known(deadlines(sameOrigin(mux)))))
+	return s.recovers(s.ownHeaders(s.known(s.deadlines(sameOrigin(mux)))))
 }
 
 // recovers keeps what went wrong in one answer from ending the process.
@@ -118,19 +118,6 @@ func hostsOf(addr *net.TCPAddr, more []string) map[string]bool {
 		names[strings.ToLower(n)] = true
 	}
 	return names
-}
-
-// deadlines bound what a request may take; streams set their own.
-func deadlines(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := http.NewResponseController(w)
-		now := time.Now()
-		if r.ContentLength != 0 { // of others nothing more is read, and what waits for nothing would end the request
-			_ = c.SetReadDeadline(now.Add(bodyTimeout))
-		}
-		_ = c.SetWriteDeadline(now.Add(answerTimeout))
-		next.ServeHTTP(w, r)
-	})
 }
 
 // strictTransport has browsers ask for this name by TLS alone, for half a year.

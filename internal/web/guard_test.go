@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -234,6 +235,16 @@ func TestAttempts(t *testing.T) {
 	}
 	if !at("192.0.2.1:1") {
 		t.Error("one address keeps another out")
+	}
+	many := newLimiter()
+	let := 0
+	for i := range 10 * allBurst {
+		if _, ok := many.allow(&http.Request{RemoteAddr: fmt.Sprintf("192.0.2.%d:1", i)}, now); ok {
+			let++
+		}
+	}
+	if let != allBurst {
+		t.Errorf("many addresses together have %d attempts at once", let)
 	}
 	for range attemptBurst {
 		now = now.Add(attemptPause)

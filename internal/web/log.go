@@ -64,7 +64,6 @@ func (s *Server) exportLog(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.Owner.ExportLog(r.Context(), control.ExportRequest{File: []byte(filepath.Join(dir, name))}, func(control.LogReport) {}); err != nil {
 		return err
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // it is as long as the log
 	w.Header().Set("Content-Type", "application/zip")
 	w.Header().Set("Content-Disposition", `attachment; filename="tunesafe-log.zip"`)
 	z := zip.NewWriter(w)

@@ -57,6 +57,10 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) error {
 	if s.Password == "" {
 		return s.notFound(w, r)
 	}
+	if r.ParseForm() != nil { // half of one is no attempt, or who sends many would keep others out
+		s.door(w, r, http.StatusBadRequest, loginView{Problem: "The form did not arrive whole."})
+		return nil
+	}
 	if !s.attempt(w, r) {
 		return nil
 	}

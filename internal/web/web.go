@@ -32,6 +32,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"html/template"
@@ -65,6 +66,7 @@ type Options struct {
 	Password string   // as by [HashPassword]; empty: nobody gets in by one
 	ReadOnly bool
 	Secure   bool         // behind TLS
+	times    times        // usualTimes, but in tests
 	API      *api.Options // the interface for other programs; may be nil
 
 	Thumbnails *thumbnail.Cache // makes pictures small; nil: they stay as they are
@@ -94,15 +96,12 @@ type Server struct {
 	counts  counts
 }
 
-// Timeouts and limits of a request that is no stream.
+// Timeouts and limits; more are in [times].
 const (
-	headerTimeout = 10 * time.Second
-	bodyTimeout   = 30 * time.Second
-	answerTimeout = 60 * time.Second
-	idleTimeout   = 2 * time.Minute
-	closeTimeout  = 5 * time.Second // for answers under way
-	maxHeader     = 32 << 10
-	maxForm       = 256 << 10
+	idleTimeout  = 2 * time.Minute
+	closeTimeout = 5 * time.Second // for answers under way
+	maxHeader    = 32 << 10
+	maxForm      = 256 << 10
 )
 
 // New makes the page that is asked for at addr.
@@ -117,7 +116,7 @@ func New(o Options, addr *net.TCPAddr) (*Server, error) {
 	s.answer(s.handler())
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.answers.Load()).ServeHTTP(w, r) }),
-		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: s.times.header, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return s.closing },
 	}
@@ -128,6 +127,7 @@ func (s *Server) take(o Options) {
 	if s.Options = o; s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
+	s.times = cmp.Or(s.times, usualTimes)
 	s.names = hostsOf(s.addr, o.Hosts)
 	if o.Memory != nil {
 		m := memory{Memory: o.Memory, For: o.kindOf(), log: s.Log}

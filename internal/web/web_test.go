@@ -49,6 +49,11 @@ type browser struct {
 func serve(t *testing.T, o Options) (*Server, *testOwner) {
 	t.Helper()
 	owner := &testOwner{}
+	return serveOwner(t, owner, o), owner
+}
+
+func serveOwner(t *testing.T, owner control.Owner, o Options) *Server {
+	t.Helper()
 	o.Owner = owner
 	l, err := Listen(t.Context(), Where{Addr: "127.0.0.1:0"})
 	if err != nil {
@@ -68,7 +73,7 @@ func serve(t *testing.T, o Options) (*Server, *testOwner) {
 			t.Error(err)
 		}
 	})
-	return s, owner
+	return s
 }
 
 func open(t *testing.T, s *Server) *browser {
