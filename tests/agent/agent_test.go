@@ -209,7 +209,7 @@ func TestLimit(t *testing.T) {
 	time.Sleep(4 * time.Second)
 	rate := float64(h.proxy.Stats().WireUp-from) / time.Since(begun).Seconds()
 	t.Logf("%.0f bytes/s under a limit of %.0f", rate, limit)
-	if rate < 0.6*limit || rate > 1.15*limit { // less, where the machine is busy
+	if rate < 0.3*limit || rate > 1.15*limit { // less, where the machine is busy
 		t.Errorf("%.0f bytes/s under a limit of %.0f", rate, limit)
 	}
 	h.Run("pause")

@@ -139,7 +139,7 @@ func (c *clinic) run(f faultfs.Fault, n int) (met bool) {
 			c.t.Errorf("after %s (power lost: %v), with %v: %v", shorten(failed), lost, returned, err)
 		}
 	}
-	if stdout, stderr, code := c.Try("wait", "--timeout", "1m"); code != 0 {
+	if stdout, stderr, code := c.Try("wait", "--timeout", "3m"); code != 0 {
 		c.t.Errorf("after %s: wait: exit code %d\n%s%s", shorten(failed), code, stdout, stderr)
 	}
 	if stdout, stderr, code := c.Try("check"); code != 0 {
@@ -280,7 +280,7 @@ func (s *script) run() (failed []error) {
 		step("tag in place", s.p.patch, s.other)
 	}
 	step("fsync of the folder", s.p.syncFolder, nil)
-	do("wait", command("wait", "--timeout", "5s"))
+	do("wait", command("wait", "--timeout", "12s"))
 	s.at = "the cache shrinks"
 	time.Sleep(1200 * time.Millisecond) // a tick that evicts: there is no event to wait for
 	for _, e := range []*entry{s.sleeve, s.song, s.other} {

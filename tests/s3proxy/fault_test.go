@@ -141,7 +141,7 @@ func TestRateIsShared(t *testing.T) {
 		}
 		wg.Wait()
 		// 100,000 bytes less the first slice, at 400,000 a second.
-		if took := time.Since(begin); took < 200*time.Millisecond || took > 5*time.Second {
+		if took := time.Since(begin); took < 200*time.Millisecond || took > time.Minute {
 			t.Errorf("%s took %s, want about 230 ms", method, took)
 		}
 	}
@@ -159,7 +159,7 @@ func TestLatency(t *testing.T) {
 
 func TestOffline(t *testing.T) {
 	p, _ := start(t)
-	put(t, p.URL+"/b/k", make([]byte, 1<<20))
+	put(t, p.URL+"/b/k", make([]byte, 10<<20))
 	p.Set(Faults{DownRate: 100_000})
 	resp, err := http.Get(p.URL + "/b/k")
 	if err != nil {
@@ -174,14 +174,14 @@ func TestOffline(t *testing.T) {
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("a transfer went on")
 	}
-	if took := time.Since(begin); took > 3*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("the transfer was cut after %s", took)
 	}
 	if status, _, err := do(t.Context(), "GET", p.URL+"/b/k", nil); err == nil {
 		t.Errorf("got an answer, %d", status)
 	}
 	p.Set(Faults{})
-	if status, b, err := do(t.Context(), "GET", p.URL+"/b/k", nil); status != 200 || err != nil || len(b) != 1<<20 {
+	if status, b, err := do(t.Context(), "GET", p.URL+"/b/k", nil); status != 200 || err != nil || len(b) != 10<<20 {
 		t.Errorf("online again: %d, %d bytes, %v", status, len(b), err)
 	}
 }
