@@ -61,9 +61,10 @@ conformance: ## run the public suite of POSIX's rules (PJDFSTEST_DIR=DIR, a buil
 bench: build ## compare with restic, rclone and others, and with the disk, and write docs/BENCHMARKS.md (BENCH_ROUNDS=N, BENCH_ONLY=REGEXP, BENCH_PEERS=NAMES)
 	@sh scripts/deps.sh bench
 	@sh scripts/gotools.sh versitygw
-	@for tool in s5cmd kopia; do sh scripts/gotools.sh $$tool >build/$$tool.log 2>&1 || echo "without $$tool, which cannot be installed: build/$$tool.log"; done
+	@mkdir -p build/bench
+	@for tool in s5cmd kopia; do sh scripts/gotools.sh $$tool >build/bench/$$tool.log 2>&1 || echo "without $$tool, which cannot be installed: build/bench/$$tool.log"; done
 	$(GO) build -o build/bench/bench ./tests/cmd/bench
-	build/bench/bench -program bin/tunesafe -to docs/BENCHMARKS.md -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)' \
+	build/bench/bench -program bin/tunesafe $(if $(BENCH_ONLY),,-to docs/BENCHMARKS.md) -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)' \
 		-peers '$(BENCH_PEERS)' -mb $(BENCH_MB) -tiny $(BENCH_TINY) $(BENCH_FLAGS)
 
 budget: ## write tests/budget/budget.json anew: what requests, bytes and allocations may cost; tests fail where one doubles

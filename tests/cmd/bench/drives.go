@@ -119,7 +119,7 @@ func (l *lab) lines(ctx context.Context) error {
 		return err
 	}
 	for _, m := range l.here {
-		if m.name != own && m.name != "rclone" && m.name != rawName {
+		if m.name != own && m.name != "rclone" {
 			continue
 		}
 		if err := l.lineRound(ctx, m, lib); err != nil || ctx.Err() != nil {

@@ -157,8 +157,26 @@ func samePages(ctx context.Context, root string, files []string, to string) (sam
 		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
-	for _, f := range files {
-		if ext := filepath.Ext(f); ext != ".ogg" && ext != ".opus" {
+	tried := []string{}
+	copyOf := func(i int) string { return fmt.Sprintf("%d%s", i, filepath.Ext(files[i])) }
+	for i, f := range files {
+		if !isOgg(f) {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(root, f))
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, copyOf(i)), b, 0o644); err != nil {
+			return nil, nil, err
+		}
+		tried = append(tried, copyOf(i))
+	}
+	if _, err := edit(ctx, dir, tried, "", to, len(tried)); err != nil {
+		return nil, nil, err
+	}
+	for i, f := range files {
+		if !isOgg(f) {
 			same = append(same, f)
 			continue
 		}
@@ -166,14 +184,7 @@ func samePages(ctx context.Context, root string, files []string, to string) (sam
 		if err != nil {
 			return nil, nil, err
 		}
-		tried := filepath.Join(dir, "tried"+filepath.Ext(f))
-		if err := os.WriteFile(tried, before, 0o644); err != nil {
-			return nil, nil, err
-		}
-		if _, err := edit(ctx, dir, []string{filepath.Base(tried)}, "", to, 1); err != nil {
-			return nil, nil, err
-		}
-		after, err := os.ReadFile(tried)
+		after, err := os.ReadFile(filepath.Join(dir, copyOf(i)))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -184,4 +195,9 @@ func samePages(ctx context.Context, root string, files []string, to string) (sam
 		}
 	}
 	return same, other, nil
+}
+
+func isOgg(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".ogg" || ext == ".opus"
 }

@@ -82,7 +82,7 @@ func (l *lab) slowScan(ctx context.Context, p *peer, v variant, src string, lib 
 	if err := p.forget(ctx); err != nil {
 		return err
 	}
-	const limit = 30 * time.Second
+	const limit = 20 * time.Second
 	l.server.line(scanRate, latency)
 	n, took, _, err := l.readTags(ctx, p, v, src, lib, limit)
 	down := l.server.proxy.Stats().Down

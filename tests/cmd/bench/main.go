@@ -16,6 +16,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -102,7 +103,7 @@ func parse(args []string) (o options, err error) {
 			o.peers[name] = true
 		}
 	}
-	o.lineBytes, o.lineRate = 160e6, 8e6
+	o.lineBytes, o.lineRate = 240e6, 16e6
 	o.perKind, o.kindNames = 100, []string{"mp3", "m4a-front", "m4a-back", alac, "flac", "ogg", "opus", "wav"}
 	o.main = musiclib.Options{Albums: 20, TracksPerAlbum: 10, TotalBytes: *mb * 1e6, ArtBytes: [2]int{100e3, 300e3}, Seed: 1}
 	o.small = musiclib.Options{Albums: *tiny / 10, TracksPerAlbum: 10, TotalBytes: int64(*tiny) * 25e3, ArtBytes: [2]int{2e3, 4e3}, Seed: 1, Plain: true}
@@ -135,18 +136,21 @@ func run(ctx context.Context, args []string, stdout io.Writer) (l *lab, err erro
 	l.here, l.sheet.missing = l.cast(ctx)
 	l.sheet.scale = fmt.Sprintf("The library: %d tracks of seven kinds, %d MB, a picture in each; %d rounds of what a busy machine disturbs, one of the rest.",
 		o.main.Albums*o.main.TracksPerAlbum, o.main.TotalBytes/1e6, o.rounds)
-	if err := l.scenes(ctx); err != nil {
-		return l, err
+	for _, part := range []func(context.Context) error{l.works, l.scenes} {
+		if err := part(ctx); err != nil {
+			return l, errors.Join(err, l.save()) // what there is
+		}
 	}
-	if err := l.works(ctx); err != nil {
-		return l, err
+	fmt.Fprint(stdout, l.sheet.markdown())
+	return l, l.save()
+}
+
+// save writes the tables as far as they are.
+func (l *lab) save() error {
+	if l.to == "" {
+		return nil
 	}
-	text := l.sheet.markdown()
-	fmt.Fprint(stdout, text)
-	if o.to != "" {
-		return l, splice(o.to, text)
-	}
-	return l, nil
+	return splice(l.to, l.sheet.markdown())
 }
 
 // scenes runs what needs a server.
@@ -162,6 +166,9 @@ func (l *lab) scenes(ctx context.Context) (err error) {
 	for _, s := range list {
 		if err := s.run(ctx, l); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if err := l.save(); err != nil {
+			return err
 		}
 	}
 	return nil

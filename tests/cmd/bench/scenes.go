@@ -24,8 +24,8 @@ func scenes() []scene {
 		{"backup", func(ctx context.Context, l *lab) error { return l.backups(ctx) }},
 		{"drive", func(ctx context.Context, l *lab) error { return l.drives(ctx) }},
 		{"line", func(ctx context.Context, l *lab) error { return l.lines(ctx) }},
-		{"tiny", func(ctx context.Context, l *lab) error { return l.tiny(ctx) }},
 		{"kinds", func(ctx context.Context, l *lab) error { return l.kinds(ctx) }},
+		{"tiny", func(ctx context.Context, l *lab) error { return l.tiny(ctx) }},
 	}
 }
 
