@@ -218,3 +218,29 @@ func track(sound []byte, title string) []byte {
 	p = append(p, "note\x08\x00\x00\x00"...)
 	return append(p, title...)
 }
+
+// TestLabourGoesFirstOnAnUnknownLine: a first backup of a few small files is no reason to
+// send sound first, as nobody knows yet how slow the line is.
+func TestLabourGoesFirstOnAnUnknownLine(t *testing.T) {
+	w := newWorld(t)
+	d, f, release := holdSound(t, w)
+	rnd := rand.New(rand.NewPCG(23, 23))
+	files := map[string][]byte{}
+	for i := range 3 {
+		files[fmt.Sprintf("%d.wav", i)] = wav(rnd, 1<<20)
+	}
+	for n, p := range files {
+		d.write(n, p)
+	}
+	f.await(t, "log/", 1)
+	cold := w.device("cold")
+	for n := range files {
+		if _, err := Resolve(cold.cache, n); err != nil {
+			t.Errorf("%s is not in the bucket while sound waits: %v", n, err)
+		}
+	}
+	cold.close()
+	release()
+	d.wait()
+	w.sameAs(files)
+}

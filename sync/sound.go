@@ -64,7 +64,10 @@ func (u *upload) labourFirst(ctx context.Context, debts []cache.Debt) ([]cache.D
 		sum += d.Bytes
 	}
 	rate := u.w.rate()
-	if sum < labourFirst && (rate == 0 || float64(sum)/rate < 30) {
+	if rate == 0 {
+		rate = unknownLine
+	}
+	if sum < labourFirst && float64(sum)/rate < 30 {
 		return debts, nil
 	}
 	if sum < unreadFirst {

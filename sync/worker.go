@@ -99,6 +99,7 @@ const (
 	unreadFirst      = 1 << 30                // and from which they do before any sound is read: a second or two
 	roundFiles       = 4000                   // files cut before their packs are finished
 	roundSmall       = 64 << 20               // or bytes of small parts
+	unknownLine      = 32 << 10               // bytes a second that are reckoned with while nothing was sent: it may be slow
 	sliceOfSound     = 10 * time.Second       // of uploading sound before looking for new labour
 	rowsOfCommit     = 20000
 	packedBelow      = 256 << 10        // bytes; smaller sound shares an object
