@@ -154,6 +154,7 @@ type albumView struct {
 	Waiting  int    // tracks that are not safe yet
 	SafeWord string // how the others are called
 	Several  bool   // artists
+	Back     backView
 }
 
 func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
@@ -168,6 +169,7 @@ func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
 		return s.notFound(w, r)
 	}
 	v.describe(tracks)
+	v.Back = backTo("/albums/"+v.ID, tracks)
 	v.Rows = rows(tracks)
 	if len(tracks) > 0 && tracks[0].Disc != tracks[len(tracks)-1].Disc {
 		headDiscs(v.Rows)

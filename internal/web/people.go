@@ -44,6 +44,7 @@ type personView struct {
 	catalog.Person
 	Works  []works
 	Hidden int // albums that are too many for the page
+	Back   backView
 }
 
 // works are albums that somebody has to do with in one way.
@@ -55,14 +56,18 @@ type works struct {
 func (s *Server) person(w http.ResponseWriter, r *http.Request) error {
 	var p catalog.Works
 	var ok bool
-	done, err := s.look(w, r, func(c *catalog.Catalog) { p, ok = c.Person(r.PathValue("id")) })
+	var back backView
+	done, err := s.look(w, r, func(c *catalog.Catalog) {
+		p, ok = c.Person(r.PathValue("id"))
+		back = backTo("/artists/"+p.ID, tracksOf(c, p))
+	})
 	if !done {
 		return err
 	}
 	if !ok {
 		return s.notFound(w, r)
 	}
-	v := personView{Person: p.Person}
+	v := personView{Person: p.Person, Back: back}
 	const most = 200 // albums of each kind: those of "Various Artists" may be thousands
 	for _, of := range []struct {
 		id, title string

@@ -43,6 +43,8 @@ func (s *Server) routes() []route {
 		{pattern: "GET /albums", do: s.albums, title: "Albums", icon: "albums"},
 		{pattern: "GET /albums/{id}", do: s.album},
 		{pattern: "GET /albums/{id}/zip", do: s.albumZip},
+		{pattern: "GET /albums/{id}/back", do: s.albumBack},
+		{pattern: "GET /artists/{id}/back", do: s.personBack},
 		{pattern: "GET /artists", do: s.artists, title: "Artists", icon: "artists", rank: roomy},
 		{pattern: "GET /artists/{id}", do: s.person},
 		{pattern: "GET /composers", do: s.composers},

@@ -202,6 +202,7 @@ func TestTime(t *testing.T) {
 	w.visitor = visit(t, link(w.h, "--listen", "127.0.0.1:0"))
 	w.looks()
 	w.archives()
+	w.backFromAlbum()
 	w.restores()
 	w.undoes()
 	w.readOnly()
@@ -393,6 +394,27 @@ func (w *then) restores() {
 		}
 	}
 	same(t, w.old, filepath.Join(to, "Kuolema <b>&"))
+}
+
+// backFromAlbum goes from the album, and from its artist, to a night.
+func (w *then) backFromAlbum() {
+	t := w.t
+	at, err := time.Parse("2006-01-02T150405Z", w.second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	album := w.page(w.link(w.page("/albums"), `href="(/albums/[0-9a-f]+)"`), "Back in time")
+	for _, page := range []string{album, w.page(w.link(album, `href="(/artists/[0-9a-f]+)"`), "Back in time")} {
+		ask := w.link(page, `action="(/[a-z]+/[0-9a-f]+/back)"`) + "?folder=" + w.link(page, `name="folder" value="([^"]+)"`)
+		night := "&night=" + at.Local().Format(time.DateOnly)
+		w.page(ask+night, "Kuolema <b>&", "new.txt", "as it was on")
+		w.page(ask+night+"&do=undo", "Make Kuolema <b>& as it was", "Nothing differs")
+		w.page(ask+night+"&do=restore", "Restore Kuolema <b>&")
+		w.page(ask+"&night=2001-01-01", "Nothing is kept of then")
+		for _, bad := range []string{"&night=2026-99-01", night + "&do=remove", "&night="} {
+			w.get(ask+bad, http.StatusNotFound)
+		}
+	}
 }
 
 // undoes makes the track, then the album, as it was.

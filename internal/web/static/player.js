@@ -386,6 +386,8 @@
     const t = now();
     for (const el of document.querySelectorAll("main [data-track]")) {
       el.classList.toggle("playing", !!t && el.dataset.track === t.id);
+      const add = el.querySelector("[data-add]"); // lists are sent without the button beside it, as they are long
+      if (add && $("after") && !el.querySelector("[data-next]")) add.before($("after").content.cloneNode(true));
       if (!plays(trackOf(el))) {
         el.classList.add("cannot");
         const why = "cannot be played in this browser" + kindOf(trackOf(el));
