@@ -3,6 +3,7 @@
 package setup
 
 import (
+	"bufio"
 	"fmt"
 	"html"
 	"io"
@@ -75,12 +76,13 @@ func (p *person) serve() {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
-	text := make([]byte, 2000)
-	n, err := out.Read(text)
-	if err != nil {
-		p.t.Fatal(err)
+	link, said := "", bufio.NewReader(out)
+	for link == "" {
+		line, err := said.ReadString('\n')
+		if link = linkPattern.FindString(line); err != nil && link == "" {
+			p.t.Fatal(err)
+		}
 	}
-	link := linkPattern.FindString(string(text[:n]))
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		p.t.Fatal(err)
