@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,7 +29,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 
 // patience is how long a browser is waited for.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // shotsEnv names a folder for pictures of the pages; "make screenshots" sets it.
 const shotsEnv = "TUNESAFE_SCREENSHOTS"
@@ -256,10 +257,13 @@ func runs(t testing.TB, cmd *exec.Cmd) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	text := make([]byte, 1000)
-	n, err := out.Read(text)
-	if err != nil {
-		t.Fatal(err)
+	for said := bufio.NewReader(out); ; {
+		line, err := said.ReadString('\n')
+		if link := linkPattern.FindString(line); link != "" {
+			return link
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	return linkPattern.FindString(string(text[:n]))
 }
