@@ -11,7 +11,7 @@
 // Tracks with the same album title and the same album artist, as [Same] compares
 // names. Where the tags name no album artist, the tracks of a folder are asked:
 // the artist of more than half of them is the album's, else it is by various
-// artists. Tracks that claim one place of a disc from two folders are two albums,
+// artists, as it is where the tags say so. Tracks that claim one place of a disc from two folders are two albums,
 // as a FLAC and its MP3 are. Tracks without an album title are the album of their
 // folder, under its name.
 //

@@ -103,7 +103,7 @@ func TestAlbums(t *testing.T) {
 		"album artist": {[]file{
 			{"c/1", label.Label{Title: "a", Artist: "A", AlbumArtist: "Various", Album: "X", Track: 1}},
 			{"d/2", label.Label{Title: "b", Artist: "B", AlbumArtist: "Various", Album: "X", Track: 2}},
-		}, "Various / X: a b\n"},
+		}, " / X: a b\n"},
 		"twice": {[]file{
 			{"flac/1", label.Label{Title: "a", Artist: "A", Album: "X", Track: 1}},
 			{"mp3/1", label.Label{Title: "a", Artist: "A", Album: "X", Track: 1}},

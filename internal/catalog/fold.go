@@ -67,6 +67,9 @@ func foldRunes(s string) string {
 			out = append(out, ' ')
 		}
 		apart = false
+		if r >= 'ァ' && r <= 'ヶ' { // katakana, as who types writes hiragana
+			r -= 'ァ' - 'ぁ'
+		}
 		if as, ok := spelled[r]; ok {
 			out = append(out, as...)
 		} else {

@@ -188,7 +188,10 @@ func (g *grouping) gather() {
 	g.by = map[albumKey][]uint32{}
 	g.each(func(i uint32, t *track) {
 		k := albumKey{artist: g.c.same(t.albumArtist), album: g.c.same(t.album)}
-		if k.artist == 0 {
+		switch {
+		case several[string(g.c.fold(t.albumArtist))]:
+			k.artist = 0
+		case k.artist == 0:
 			k.artist = g.owner[folderAlbum{g.home(t), k.album}]
 		}
 		if k.album == 0 || k.artist == 0 && t.albumArtist == 0 { // several artists: who else has the title is another album

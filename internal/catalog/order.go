@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,6 +13,7 @@ var articles = map[string]bool{
 	"le": true, "la": true, "les": true,
 	"el": true, "los": true, "las": true,
 	"il": true, "lo": true, "gli": true,
+	"het": true, "os": true,
 }
 
 // SortKey is what a name is sorted by: "The Beatles" under B, "Les Négresses
@@ -43,6 +45,7 @@ var suffixes = map[string]bool{"jr": true, "sr": true, "ii": true, "iii": true, 
 // SurnameKey is what a composer is sorted by: "Jean Sibelius" and "Sibelius,
 // Jean" both under S, "Ludwig van Beethoven" under B.
 func SurnameKey(name string) string {
+	name = undated(name)
 	if last, first, ok := inverted(name); ok {
 		return Fold(last + " " + first)
 	}
@@ -58,9 +61,30 @@ func SurnameKey(name string) string {
 	return strings.Join(append(key, words[n:]...), " ")
 }
 
+// lived is when somebody lived, behind a name: "(1865-1957)", "(b. 1937)".
+var lived = regexp.MustCompile(`\s*\((?:b\.\s*|born\s+|\*\s*)?[0-9]{4}(?:\s*[-–]\s*(?:[0-9]{4})?)?\)$`)
+
+// undated is a name without that.
+func undated(name string) string {
+	if name = strings.TrimSpace(name); strings.HasSuffix(name, ")") {
+		if at := lived.FindStringIndex(name); at != nil && at[0] > 0 {
+			return name[:at[0]]
+		}
+	}
+	return name
+}
+
+// several is what albums of many artists are said to be by, folded.
+var several = map[string]bool{
+	"various artists": true, "various": true, "va": true, "v a": true, "diverse": true, "diverse interpreten": true,
+	"verschiedene interpreten": true, "verschiedene": true, "verschiedene kunstler": true, "artistes divers": true,
+	"divers": true, "artisti vari": true, "varios artistas": true, "varios": true, "blandade artister": true, "разные исполнители": true,
+}
+
 // Same is the form in which a name is the same however it is written: "Sibelius,
 // Jean" and "Jean Sibelius", "Beatles, The" and "the Beatles".
 func Same(name string) string {
+	name = undated(name)
 	if last, first, ok := inverted(name); ok {
 		return Fold(first + " " + last)
 	}
