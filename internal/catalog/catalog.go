@@ -17,8 +17,8 @@
 //
 // # Order
 //
-// Names are sorted without leading articles ([SortKey]), composers by family name
-// ([SurnameKey]), and all without regard to case and diacritics ([Fold]).
+// Names are sorted as sort tags say, else without leading articles ([SortKey]),
+// composers by family name ([SurnameKey]), and all without regard to case and diacritics ([Fold]).
 package catalog
 
 import (
@@ -136,6 +136,9 @@ func (c *Catalog) Put(inode uint64, l label.Label, unread bool) {
 	c.untitled(t)
 	t.artist, t.albumArtist = c.nameID(l.Artist), c.nameID(l.AlbumArtist)
 	t.album, t.composer = c.nameID(l.Album), c.composerID(l.Composer)
+	c.sortBy(t.artist, l.ArtistSort, func(n *name) *text { return &n.key })
+	c.sortBy(t.albumArtist, l.AlbumArtistSort, func(n *name) *text { return &n.key })
+	c.sortBy(t.composer, l.ComposerSort, func(n *name) *text { return &n.surname })
 	t.millis = uint32(min(l.Seconds*1000, math.MaxUint32))
 	t.art = uint32(min(l.Art, math.MaxUint32))
 	t.year, t.no, t.disc = clamp[uint16](l.Year), clamp[uint16](l.Track), clamp[uint8](l.Disc)
@@ -358,6 +361,21 @@ func (c *Catalog) composerID(s string) nameID {
 		}
 	})
 	return id
+}
+
+// sortBy has a name be sorted as a tag says; of several that say so the last told
+// counts. A tag that only says the name again says nothing, and that of a list not
+// whose it is.
+func (c *Catalog) sortBy(id nameID, as string, key func(*name) *text) {
+	fold := Fold(as)
+	if fold == "" || id == 0 || c.parts[id] != nil || fold == string(c.fold(id)) {
+		return
+	}
+	for _, p := range []nameID{id, c.same(id)} {
+		if k := key(&c.names[p]); string(c.arena.bytes(*k)) != fold {
+			*k = c.arena.add(fold)
+		}
+	}
 }
 
 func (c *Catalog) nameText(id nameID) string { return c.arena.string(c.names[id].text) }

@@ -139,3 +139,25 @@ func TestAlbumsOfTheWorld(t *testing.T) {
 		t.Error(letters)
 	}
 }
+
+// TestSortTags has what tags say of the order count before what names look like.
+func TestSortTags(t *testing.T) {
+	l := newLibrary()
+	l.add("a/1", label.Label{Title: "1", Artist: "宇多田ヒカル", ArtistSort: "Utada, Hikaru", Album: "X", Composer: "Mozart", ComposerSort: "Mozart"})
+	l.add("b/1", label.Label{Title: "1", Artist: "Zaz", Album: "Y", Composer: "Pyotr Ilyich Tchaikovsky", ComposerSort: "Čajkovskij, Pëtr"})
+	l.add("c/1", label.Label{Title: "1", Artist: "The Band; A", ArtistSort: "Zzz", Album: "Z", Composer: "Johann Sebastian Bach", ComposerSort: "Johann Sebastian Bach"})
+	l.Settle()
+	for role, want := range map[Role]string{Artist: "A|The Band|宇多田ヒカル|Zaz", Composer: "Johann Sebastian Bach|Pyotr Ilyich Tchaikovsky|Mozart"} {
+		var got []string
+		list, _ := l.People(role, 0, 10)
+		for _, p := range list {
+			got = append(got, p.Name)
+		}
+		if strings.Join(got, "|") != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if list, _ := l.Albums(ByArtist, 0, 10); list[len(list)-1].Artist != "Zaz" && list[1].Artist != "宇多田ヒカル" {
+		t.Errorf("%+v", list)
+	}
+}

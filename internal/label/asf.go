@@ -20,6 +20,7 @@ const (
 var asfKeys = map[string]field{
 	"WM/AlbumTitle": album, "WM/AlbumArtist": albumArtist, "WM/Composer": composer, "WM/Genre": genre,
 	"WM/Year": year, "WM/TrackNumber": track, "WM/PartOfSet": disc, "Author": artist, "Title": title,
+	"WM/ArtistSortOrder": artistSort, "WM/AlbumArtistSortOrder": albumArtistSort, "WM/ComposerSortOrder": composerSort,
 }
 
 // asf reads the header objects of an ASF file, the container of WMA.

@@ -20,6 +20,9 @@ const (
 	year
 	track
 	disc
+	artistSort
+	albumArtistSort
+	composerSort
 )
 
 // set is what one tag says: the values of each field in their order.
@@ -74,6 +77,9 @@ func (f *file) merge(s set) {
 	text(&f.l.AlbumArtist, albumArtist)
 	text(&f.l.Composer, composer)
 	text(&f.l.Genre, genre)
+	text(&f.l.ArtistSort, artistSort)
+	text(&f.l.AlbumArtistSort, albumArtistSort)
+	text(&f.l.ComposerSort, composerSort)
 	number(&f.l.Year, year, yearOf)
 	number(&f.l.Track, track, numberOf)
 	number(&f.l.Disc, disc, numberOf)

@@ -16,6 +16,8 @@ var id3Keys = map[string]field{
 	"TDRC": year, "TYER": year, "TDRL": year, "TRCK": track, "TPOS": disc,
 	"TT2": title, "TP1": artist, "TAL": album, "TP2": albumArtist, "TCM": composer, "TCO": genre,
 	"TYE": year, "TRK": track, "TPA": disc,
+	"TSOP": artistSort, "TSO2": albumArtistSort, "TSOC": composerSort,
+	"TSP": artistSort, "TS2": albumArtistSort, "TSC": composerSort,
 }
 
 // id3Head reads the ID3v2 tags at off and returns where they end.

@@ -57,6 +57,11 @@ type Label struct {
 	Bought      bool    `cbor:"12,keyasint,omitempty"` // a shop left its mark
 	Ripped      bool    `cbor:"13,keyasint,omitempty"` // a ripper did; never together with Bought
 	Art         int64   `cbor:"14,keyasint,omitempty"` // bytes of pictures
+
+	// What they are sorted by, where the tags tell.
+	ArtistSort      string `cbor:"15,keyasint,omitempty"`
+	AlbumArtistSort string `cbor:"16,keyasint,omitempty"`
+	ComposerSort    string `cbor:"17,keyasint,omitempty"`
 }
 
 // Empty reports whether the tags say nothing: no title, artist or album.

@@ -12,6 +12,7 @@ import (
 var mp4Keys = map[string]field{
 	"\xA9nam": title, "\xA9ART": artist, "\xA9alb": album, "aART": albumArtist, "\xA9wrt": composer,
 	"\xA9gen": genre, "gnre": genre, "\xA9day": year, "trkn": track, "disk": disc,
+	"soar": artistSort, "soaa": albumArtistSort, "soco": composerSort,
 }
 
 // mp4File walks the boxes of a file.

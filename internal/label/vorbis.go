@@ -10,6 +10,7 @@ import (
 var vorbisKeys = map[string]field{
 	"TITLE": title, "ARTIST": artist, "ALBUM": album, "ALBUMARTIST": albumArtist, "COMPOSER": composer, "GENRE": genre,
 	"DATE": year, "YEAR": year, "TRACKNUMBER": track, "TRACK": track, "DISCNUMBER": disc, "DISC": disc,
+	"ARTISTSORT": artistSort, "ALBUMARTISTSORT": albumArtistSort, "COMPOSERSORT": composerSort,
 }
 
 // squash makes one name of the ways to write it: "Album Artist", "album_artist".

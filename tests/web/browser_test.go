@@ -220,6 +220,8 @@ func (b *browser) shoot(name string) {
 	if dir == "" {
 		return
 	}
+	// What is far down is drawn only when somebody scrolls there, and here nobody does.
+	value[bool](b, `(() => { const all = new CSSStyleSheet(); all.replaceSync("* { content-visibility: visible !important }"); document.adoptedStyleSheets = [all]; return true })()`)
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))

@@ -107,7 +107,7 @@ func (b *browser) strike(text string) (times []float64) {
 func (b *browser) toEnd(pages int) (all walk) {
 	b.t.Helper()
 	for len(all.Times) < pages {
-		some := min(5, pages-len(all.Times))
+		some := min(2, pages-len(all.Times))
 		w := value[walk](b, fmt.Sprintf("%s(%d)", toEnd, some))
 		all = walk{append(all.Times, w.Times...), max(all.Most, w.Most), w.Last}
 		if len(w.Times) < some {
@@ -210,7 +210,7 @@ func (b *browser) measure(at, nothing string) {
 	}
 	paints := func(what, url string) {
 		var seen, there []float64
-		for range 7 {
+		for range 5 {
 			s, t := b.paint(url)
 			seen, there = append(seen, s), append(there, t)
 		}
@@ -234,7 +234,7 @@ func (b *browser) measure(at, nothing string) {
 	b.visit(root + "/albums")
 	value[bool](b, stopwatch)
 	var album []float64
-	for range 7 {
+	for range 5 {
 		album = append(album, value[float64](b, `timed(() => document.querySelector(".card a").click(), () => document.querySelector(".front"))`))
 		value[float64](b, `timed(() => history.back(), () => document.querySelector(".card a"))`)
 	}
@@ -244,8 +244,8 @@ func (b *browser) measure(at, nothing string) {
 		b.visit(root + list)
 		value[bool](b, stopwatch)
 		before, _ := b.heap()
-		to := b.toEnd(1000)
-		row(fmt.Sprintf("%s, each of %d pages on the way to the end", list, len(to.Times)), to.Times)
+		to := b.toEnd(16)
+		row(fmt.Sprintf("%s, the next piece of %d", list, len(to.Times)), to.Times)
 		after, nodes := b.heap()
 		fmt.Fprintf(table, "\tmost elements %d; memory of scripts %.1f MiB, then %.1f; nodes %.0f\n", to.Most, before, after, nodes)
 	}
