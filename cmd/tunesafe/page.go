@@ -93,7 +93,7 @@ func (o *owner) pageOptions(r control.WebRequest, hash string) web.Options {
 	return web.Options{
 		Owner: o, Drawer: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
 		Memory: o.home, Usual: r.Listen == "", API: o.apiOptions(r.ReadOnly),
-		Thumbnails: thumbnail.New(o.home.ThumbnailsDir(), thumbnail.Usual),
+		Thumbnails: thumbnail.New(o.home.ThumbnailsDir(), thumbnail.Usual), ZipSums: o.home.ZipSumsFile(),
 	}
 }
 

@@ -99,6 +99,7 @@ func (h Home) HistoryFile() string     { return h.in("state", "history.db") }
 func (h Home) LockedFile() string      { return h.in("state", "locked.db") }
 func (h Home) HealthFile() string      { return h.in("state", "health.db") }
 func (h Home) ContentDir() string      { return h.in("cache", "content") }
+func (h Home) ZipSumsFile() string     { return h.in("cache", "zip.sums") }
 func (h Home) PacksDir() string        { return h.in("cache", "packs") }
 func (h Home) KeptDir() string         { return h.in("cache", "kept") }
 func (h Home) ThumbnailsDir() string   { return h.in("cache", "thumbnails") }

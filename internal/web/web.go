@@ -69,6 +69,7 @@ type Options struct {
 	times    times        // usualTimes, but in tests
 	API      *api.Options // the interface for other programs; may be nil
 
+	ZipSums    string           // a file in which sums for archives outlive the process; empty: none
 	Thumbnails *thumbnail.Cache // makes pictures small; nil: they stay as they are
 }
 
@@ -138,6 +139,11 @@ func (s *Server) take(o Options) {
 	}
 	s.tasks = task.New(s.closing, s.running.Go, s.Log)
 	s.zips = make(chan struct{}, zipsAtOnce)
+	if o.ZipSums != "" {
+		if err := s.sums.Keep(o.ZipSums); err != nil {
+			s.Log.Warn("what is downloaded after a restart is read again", "err", err)
+		}
+	}
 }
 
 func (s *Server) answer(h http.Handler) { s.answers.Store(&h) }
@@ -163,6 +169,7 @@ func (s *Server) Serve(l net.Listener) error {
 // Close ends streams and gives other answers a moment to end.
 func (s *Server) Close() error {
 	s.end()
+	defer s.sums.Close() //nolint:errcheck // a help and no more
 	defer s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

@@ -36,7 +36,18 @@ func (s *Server) zip(w http.ResponseWriter, r *http.Request) error {
 	if !p.Time.IsZero() {
 		name += " " + p.At
 	}
+	if p.Time.IsZero() {
+		sameOnly(r)
+	}
 	return s.pack(w, r, p.Moment, name, "", picks)
+}
+
+// sameOnly has a download of what may change begin anew, unless who asks for the rest of
+// it says of what: a rest of something else would make one file of two.
+func sameOnly(r *http.Request) {
+	if r.Header.Get("If-Range") == "" {
+		r.Header.Del("Range")
+	}
 }
 
 // albumZip answers with a ZIP archive of the tracks of an album, wherever they lie.
@@ -66,6 +77,7 @@ func (s *Server) albumZip(w http.ResponseWriter, r *http.Request) error {
 		}
 		picks = append(picks, n)
 	}
+	sameOnly(r)
 	return s.pack(w, r, m, a.Title, a.Title, picks)
 }
 

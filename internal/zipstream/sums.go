@@ -1,6 +1,9 @@
 package zipstream
 
-import "sync"
+import (
+	"os"
+	"sync"
+)
 
 // sumsKept is how many sums are remembered at most, twice: 28 bytes each.
 const sumsKept = 1 << 17
@@ -11,6 +14,7 @@ const sumsKept = 1 << 17
 type Sums struct {
 	mu         sync.Mutex
 	young, old map[[16]byte]uint32
+	file       *os.File // see Keep; may be nil
 }
 
 // get finds a sum.
@@ -36,7 +40,11 @@ func (s *Sums) put(key [16]byte, sum uint32) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if was, ok := s.young[key]; ok && was == sum {
+		return
+	}
 	s.keep(key, sum)
+	s.note(key, sum)
 }
 
 // keep is called with the lock held.

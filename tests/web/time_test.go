@@ -205,7 +205,24 @@ func TestTime(t *testing.T) {
 	w.backFromAlbum()
 	w.restores()
 	w.undoes()
+	w.goesOn()
 	w.readOnly()
+}
+
+// goesOn takes the rest of a ZIP from a process that was begun after the first part was had.
+func (w *then) goesOn() {
+	at := "/zip/" + w.first + albumPath
+	whole, r := w.get(at, http.StatusOK)
+	w.h.Run("unmount", w.h.At)
+	if n := len(read(w.t, w.h.Dir, "cache", "zip.sums")); n == 0 {
+		w.t.Error("no sums outlive the process")
+	}
+	w.h.Mount()
+	v := visit(w.t, link(w.h, "--listen", "127.0.0.1:0"))
+	rest, again := v.get(at, http.StatusPartialContent, "Range", fmt.Sprintf("bytes=%d-", len(whole)/2))
+	if !bytes.Equal(rest, whole[len(whole)/2:]) || again.Header.Get("Etag") != r.Header.Get("Etag") {
+		w.t.Errorf("the rest is of another ZIP: %v", again.Header)
+	}
 }
 
 // travel is a drive with an album that was changed since.
@@ -333,6 +350,11 @@ func (w *then) archives() {
 		t.Error("the rest of a ZIP is another", r.Header)
 	}
 	w.get(at, http.StatusOK, "Range", "bytes=5-", "If-Range", `"another"`)
+
+	rest, _ = w.get("/zip/now"+albumPath, http.StatusOK, "Range", "bytes=100-") // of what may be another now
+	if _, err := zip.NewReader(bytes.NewReader(rest), int64(len(rest))); err != nil {
+		t.Errorf("a rest of something that may change: %v", err)
+	}
 
 	list := w.page("/time/" + w.first + albumPath)
 	pick := w.link(list, `value="([0-9a-z]+)" aria-label="Choose 01`)
