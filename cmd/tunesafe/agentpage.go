@@ -62,7 +62,7 @@ const (
 // startPage shows the page until stop, which does not end it. What keeps it from that,
 // such as a port in use or an ACME server that is away, holds up nothing else.
 func (o *owner) startPage(ctx context.Context) (stop func()) {
-	if o.plan == nil {
+	if o.plan.Load() == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -87,7 +87,7 @@ func (o *owner) tryPage(ctx context.Context) (done bool) {
 	if o.page.server != nil || o.page.stopped {
 		return true // somebody asked for it meanwhile
 	}
-	r, wanted, err := o.plan.page(o.home)
+	r, wanted, err := o.plan.Load().page(o.home)
 	if !wanted && err == nil {
 		return true
 	}

@@ -22,22 +22,22 @@ func (o *owner) duties() (list []agent.Duty) {
 	if o.config.Store.LockDays > 0 && !o.config.ReadOnly {
 		list = append(list, agent.Duty{Name: "lock", Every: nightly, Do: o.keepLocked})
 	}
-	if o.plan == nil {
+	if o.plan.Load() == nil {
 		return list // a mount alone does nothing else by itself
 	}
-	if o.plan.check != nil {
+	if o.plan.Load().check != nil {
 		list = append(list, agent.Duty{Name: "check", Every: nightly, Do: o.checkNightly})
 	}
-	if o.plan.readAgain > 0 {
+	if o.plan.Load().readAgain > 0 {
 		list = append(list, agent.Duty{Name: "folders", Every: nightly, Do: o.readAgainNightly})
 	}
-	if days := o.plan.RehearseDays; days >= 0 {
+	if days := o.plan.Load().RehearseDays; days >= 0 {
 		if days == 0 {
 			days = defaultRehearseDays
 		}
 		list = append(list, agent.Duty{Name: "rehearse", Every: time.Duration(days) * 24 * time.Hour, Do: o.rehearseMonthly})
 	}
-	if days := o.plan.PruneDays; days >= 0 {
+	if days := o.plan.Load().PruneDays; days >= 0 {
 		if days == 0 {
 			days = defaultPruneDays
 		}
@@ -52,7 +52,7 @@ func (o *owner) readAgainNightly(ctx context.Context) error {
 	if all, err := o.cache.Places(); err != nil || len(all) == 0 {
 		return err
 	}
-	report, err := o.Backup(ctx, control.BackupRequest{NoWait: true, ReadAgain: o.plan.readAgain}, func(control.BackupProgress) {})
+	report, err := o.Backup(ctx, control.BackupRequest{NoWait: true, ReadAgain: o.plan.Load().readAgain}, func(control.BackupProgress) {})
 	for _, p := range report.Places {
 		if p.Fault != nil {
 			err = errors.Join(err, p.Fault)
@@ -107,7 +107,7 @@ func (o *owner) checkNightly(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	part := nightlyPart(o.plan, o.config.Store, list)
+	part := nightlyPart(o.plan.Load(), o.config.Store, list)
 	r, err := o.Check(ctx, control.CheckRequest{Part: &part, Quick: true}, func(control.CheckProgress) {})
 	for _, f := range r.Findings {
 		o.log.Error("the store", "what", f.Kind, "object", f.Object, "problem", f.Text, "files", f.FileCount)

@@ -289,7 +289,7 @@ func (o *owner) Decide(ctx context.Context, r control.DecideRequest) (report con
 	if len(report.Held) == 0 {
 		return report, errNothingHeld
 	}
-	if o.plan != nil && r.Approve {
+	if o.plan.Load() != nil && r.Approve {
 		o.agent.Rescan(nil)
 	}
 	return report, nil

@@ -86,6 +86,7 @@ var (
 	errNeverThere      = errors.New("was never in the backup")
 	errNotThen         = errors.New("was not on the drive then")
 	errNoFile          = errors.New("is no file")
+	errFedHere         = errors.New("is fed from a folder of this machine")
 	errNoToken         = errors.New("there is no such token")
 	errTokenExists     = errors.New("there is a token of that name")
 	errShortPassword   = errors.New("the password is too short")
@@ -181,6 +182,7 @@ var messages = []message{
 	{is: past.ErrFed, hint: "tunesafe restore --at TIME PATH… DEST gives back what was, to be put into that folder"},
 	{is: past.ErrPruned, hint: "tunesafe history lists the other versions; the newest ones are always kept"},
 	{is: errNoFile, hint: "tunesafe ls lists what is on the drive"},
+	{is: errFedHere, hint: "put it into that folder, or upload it elsewhere on the drive"},
 	{is: errNoToken, hint: "tunesafe web token list names them"},
 	{is: errTokenExists, hint: "tunesafe web token remove it first, or choose another name"},
 	{is: errShortPassword, hint: "five words that nobody would put together are good"},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -43,14 +44,16 @@ type owner struct {
 	shown    sync.WaitGroup  // drives that are being shown
 	showing  sync.Mutex      // held while one is mounted
 
-	plan  *agentPlan   // nil: the process ends with its mount
-	agent *agent.Agent // nil in a command that does not serve
+	plan  atomic.Pointer[agentPlan] // nil: the process ends with its mount
+	agent *agent.Agent              // nil in a command that does not serve
 
 	page page // in the browser
 
 	feeding    sync.Mutex // held by a backup of folders, from its beginning to its end
 	rehearsing sync.Mutex // held by a rehearsal
 	repairing  sync.Mutex // held by a repair
+	uploading  sync.Mutex // held while an upload is given its name
+	choosing   sync.Mutex // held while settings are changed
 }
 
 var _ control.Owner = (*owner)(nil)

@@ -70,8 +70,8 @@ func (o *owner) havePage(ctx context.Context, r control.WebRequest) error {
 	}
 	if plain && o.page.server != nil { // it has another password
 		r = o.page.asked
-	} else if plain && o.plan != nil {
-		if r, _, err = o.plan.page(o.home); err != nil {
+	} else if plain && o.plan.Load() != nil {
+		if r, _, err = o.plan.Load().page(o.home); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (o *owner) havePage(ctx context.Context, r control.WebRequest) error {
 // pageOptions say what the page shows.
 func (o *owner) pageOptions(r control.WebRequest, hash string) web.Options {
 	return web.Options{
-		Owner: o, Drawer: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
+		Owner: o, Keeping: keyring{o.drive}, Drawer: drawer{o}, Library: shelf{o.music, o.cache}, Past: moments{o}, Explain: explain, Log: o.log, Version: versionText(), Password: hash, ReadOnly: r.ReadOnly,
 		Memory: o.home, Usual: r.Listen == "", API: o.apiOptions(r.ReadOnly),
 		Thumbnails: thumbnail.New(o.home.ThumbnailsDir(), thumbnail.Usual), ZipSums: o.home.ZipSumsFile(),
 	}

@@ -22,7 +22,7 @@ import (
 // employ gives a process that serves its agent. One without a plan works always,
 // scans nothing by itself, and can be paused all the same.
 func (o *owner) employ(plan *agentPlan) (err error) {
-	o.plan = plan
+	o.plan.Store(plan)
 	settings := agent.Settings{}
 	if plan != nil {
 		settings = plan.settings
@@ -198,13 +198,13 @@ func (o *owner) agentStatus() *control.AgentStatus {
 	}
 	s := o.agent.Status()
 	a := &control.AgentStatus{
-		Runs: o.plan != nil, Working: s.Work, Why: s.Why, Next: when(s.Next),
+		Runs: o.plan.Load() != nil, Working: s.Work, Why: s.Why, Next: when(s.Next),
 		Paused: s.State.Paused, PausedUntil: when(s.State.Until), RunNow: s.RunNow,
 		Scanning: s.Scanning, LastScan: when(s.State.LastRun.Ended), LastFault: s.State.LastRun.Text, NextScan: when(s.NextScan),
 		Watched: s.Watched, Blind: s.Blind, Duty: s.Duty,
 	}
-	if o.plan != nil {
-		a.Windows = o.plan.Windows
+	if o.plan.Load() != nil {
+		a.Windows = o.plan.Load().Windows
 		l := o.line.State()
 		a.Gives = l.Gives
 		if !math.IsInf(l.Limit, 1) {
@@ -223,7 +223,7 @@ func when(t time.Time) *time.Time {
 
 // overdue tells that nothing was backed up for too long, where an agent should.
 func (o *owner) overdue() (n agent.Need, ok bool) {
-	plan := o.plan
+	plan := o.plan.Load()
 	if plan == nil && o.config.Agent != nil {
 		plan, _ = planOf(*o.config.Agent) // the agent itself says what is wrong with it
 	}
@@ -242,7 +242,7 @@ func (o *owner) overdue() (n agent.Need, ok bool) {
 
 // Mount implements [control.Owner].
 func (o *owner) Mount(_ context.Context, r control.MountRequest) error {
-	if o.plan == nil || o.life == nil {
+	if o.plan.Load() == nil || o.life == nil {
 		return errNoAgent
 	}
 	if dir := o.mountDir(); dir != "" {

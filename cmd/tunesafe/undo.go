@@ -110,8 +110,8 @@ func (o *owner) undoing(ctx context.Context, db *history.DB, r control.UndoReque
 		}
 		return past.Undoing(ctx, db.At(history.After(*r.Since)), paths) // lost commits may lie behind the moment before
 	}
-	if len(paths) > 1 {
-		return nil, misuse("the last change of one PATH is taken back at a time; --since takes several")
+	if len(paths) != 1 {
+		return nil, misuse("the last change of one PATH is taken back at a time; --since takes several, or none for all")
 	}
 	then, err := past.LastChange(ctx, db, paths[0])
 	if err != nil {

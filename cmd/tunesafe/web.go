@@ -44,7 +44,8 @@ such a page, and it shows no keys.
 
 Other programs reach the same by HTTP below /api/v1/, as /openapi.json beside the page
 describes. They need a token: "token add NAME" prints one, once; with --read-only it
-changes nothing. "token list" names them, "token remove NAME" ends one at once.`,
+changes nothing, with --expires 90d it ends by itself. "token list" names them and when
+each was used last, "token remove NAME" ends one at once. docs/API.md tells how to begin.`,
 	bind: bindWeb,
 }
 
@@ -55,6 +56,7 @@ type webOptions struct {
 	acmeCA       string
 	passwordFile string
 	keep         bool
+	expires      string // of a token
 }
 
 func bindWeb(f *pflag.FlagSet) action {
@@ -68,6 +70,7 @@ func bindWeb(f *pflag.FlagSet) action {
 	f.StringVar(&o.ACMEFrom, "acme-server", "", "ask the ACME server with this `URL` of its directory, such as one's own step-ca (default Let's Encrypt)")
 	f.StringVar(&o.acmeCA, "acme-ca", "", "trust that server by the root certificates in `FILE`, too")
 	f.StringVar(&o.passwordFile, "password-file", "", "set the page's password to the first line of `FILE`")
+	f.StringVar(&o.expires, "expires", "", "the new token is good for this `TIME`, such as 90d (default for ever)")
 	f.BoolVar(&o.keep, "keep", false, "show it so from now on, whenever an agent begins; alone: for this computer, as at first")
 	f.BoolVar(&o.Stop, "stop", false, "serve the page no more, and sign out everybody")
 	return func(ctx context.Context, e *env, args []string) error {
@@ -82,7 +85,7 @@ func bindWeb(f *pflag.FlagSet) action {
 		}
 		switch {
 		case len(args) > 0 && args[0] == "token":
-			return tokens(e, args[1:], o.ReadOnly)
+			return tokens(e, args[1:], o.ReadOnly, o.expires)
 		case len(args) == 1 && args[0] == "password":
 			return setPassword(e, o.passwordFile)
 		case len(args) > 0:

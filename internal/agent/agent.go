@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -90,6 +91,7 @@ const (
 // Agent is the program that works by itself.
 type Agent struct {
 	o     Options
+	set   atomic.Pointer[Settings]
 	watch *watch
 	wake  chan struct{}
 
@@ -106,9 +108,18 @@ type Agent struct {
 // New makes an agent with the state that its home holds.
 func New(o Options) (*Agent, error) {
 	a := &Agent{o: o, wake: make(chan struct{}, 1)}
+	a.set.Store(&o.Settings)
 	var err error
 	a.state, err = o.Store.Load()
 	return a, err
+}
+
+func (a *Agent) settings() *Settings { return a.set.Load() }
+
+// Set has the agent work by other settings from now on. Whether it watches folders stays.
+func (a *Agent) Set(s Settings) {
+	a.set.Store(&s)
+	a.poke()
 }
 
 // turn is what the loop remembers from one turn to the next; only the loop has it.
@@ -136,12 +147,12 @@ const allPlaces = ""
 
 // Run works until ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
-	if a.o.Settings.Watch {
+	if a.settings().Watch {
 		a.watch = newWatch(a.o.Log, a.poke)
 		defer a.watch.close()
 	}
 	t := &turn{first: true, due: map[string]bool{}, dutyOff: map[string]time.Time{}}
-	if a.o.Settings.ScanEvery > 0 {
+	if a.settings().ScanEvery > 0 {
 		t.due[allPlaces] = true
 	}
 	defer func() {
@@ -206,19 +217,19 @@ func (a *Agent) step(ctx context.Context, t *turn, now time.Time) time.Duration 
 		a.demanded, t.holdOff = nil, time.Time{}
 	}
 	m := Moment{Now: now, RunNow: a.runNow, Mains: true, Idle: true}
-	if a.o.Settings.OnMains {
+	if a.settings().OnMains {
 		m.Mains = a.o.Machine.OnMains()
 	}
-	if a.o.Settings.WhenIdle {
+	if a.settings().WhenIdle {
 		m.Idle = a.o.Machine.Idle(now)
 	}
-	v := a.o.Settings.Verdict(a.state, m)
+	v := a.settings().Verdict(a.state, m)
 	opened := v.Inside && !a.verdict.Inside
 	a.verdict = v
 	a.mu.Unlock()
 
 	a.apply(t, v)
-	if a.o.Settings.ScanEvery > 0 {
+	if a.settings().ScanEvery > 0 {
 		if slept := a.o.Machine.Slept(now); slept || opened && !t.first {
 			t.due[allPlaces] = true
 		}
@@ -286,7 +297,7 @@ func (a *Agent) collect(t *turn, now time.Time) time.Duration {
 		return beat
 	}
 	a.watch.keep(places)
-	quiet, next := a.watch.quiet(now, a.o.Settings.quiet())
+	quiet, next := a.watch.quiet(now, a.settings().quiet())
 	for _, p := range quiet {
 		t.due[p] = true
 	}
@@ -335,7 +346,7 @@ func (a *Agent) scanned(t *turn, err error, now time.Time) {
 	}
 	if s.full && err == nil {
 		a.state.Scanned = now
-		if every := a.o.Settings.ScanEvery; every > 0 {
+		if every := a.settings().ScanEvery; every > 0 {
 			t.full = now.Add(every)
 		}
 	}
@@ -352,7 +363,7 @@ func (a *Agent) tell(look Look, now time.Time) {
 	a.mu.Lock()
 	progress := a.state.progress(look, now)
 	needs := slices.Clone(look.Needs)
-	if n, ok := a.o.Settings.Overdue(a.state, now); ok {
+	if n, ok := a.settings().Overdue(a.state, now); ok {
 		needs = append(needs, n)
 	}
 	fresh := a.state.fresh(needs, now)

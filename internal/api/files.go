@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
 
 // fileInput names a file; the body of an upload is read as it comes.
 type fileInput struct {
-	Path string `path:"path" doc:"from the top of the drive, slashes and all"`
-	body io.Reader
+	Path   string `path:"path" doc:"from the top of the drive, slashes and all"`
+	Match  string `header:"If-Match" maxLength:"4096" doc:"only over a file of one of these tags; * is any"`
+	Absent string `header:"If-None-Match" maxLength:"4096" doc:"*: only if there is no such file"`
+	body   io.Reader
 }
 
 // Resolve implements [huma.Resolver].
@@ -26,46 +27,98 @@ func (in *fileInput) Resolve(ctx huma.Context) []error {
 
 var _ huma.Resolver = (*fileInput)(nil)
 
+// condition reads the headers of RFC 9110, 13.1.
+func (in *fileInput) condition() (c Condition, err error) {
+	switch in.Absent {
+	case "":
+	case "*":
+		c.Absent = true
+	default:
+		return c, newProblem(http.StatusBadRequest, Invalid, "If-None-Match is understood as * alone", "")
+	}
+	for tag := range strings.SplitSeq(in.Match, ",") {
+		if tag = strings.Trim(strings.TrimSpace(tag), `"`); tag != "" {
+			c.Match = append(c.Match, tag)
+		}
+	}
+	return c, nil
+}
+
 // uploaded is what came of an upload.
 type uploaded struct {
-	Path string `json:"path"`
-	Size int64  `json:"size"`
+	Status int    `json:"-"`
+	Tag    string `header:"ETag"`
+	Body   struct {
+		Path string `json:"path"`
+		Size int64  `json:"size"`
+		New  bool   `json:"new" doc:"there was no such file"`
+	}
 }
 
 // registerFiles is what lies in files.
 func (s *server) registerFiles() {
 	bytes := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}
-	huma.Register(s.api, huma.Operation{
-		OperationID: "download", Method: http.MethodGet, Path: Prefix + "/files/{path...}", Summary: "What lies in a file, now or at a time; ranges, too",
-		Responses: map[string]*huma.Response{"200": {Description: "all of it", Content: bytes}, "206": {Description: "the range asked for", Content: bytes}},
-	}, func(ctx context.Context, in *struct {
+	get := streamed(http.MethodGet, "/files/{path...}", "download", "drive", "What lies in a file, now or at a time; ranges, too", "application/octet-stream")
+	get.Responses["206"] = &huma.Response{Description: "the range asked for", Content: bytes}
+	streamOf(s, get, func(w http.ResponseWriter, r *http.Request, in *struct {
 		Path string `path:"path" doc:"from the top of the drive, slashes and all"`
 		At   string `query:"at" doc:"as it was at this time; empty is as it is"`
-	}) (*huma.StreamResponse, error) {
+	}) error {
 		then, err := s.then(in.At)
 		if err != nil {
-			return nil, s.fail(err)
+			return err
 		}
-		f, err := s.Files.Open(ctx, "/"+in.Path, then)
+		f, err := s.Files.Open(r.Context(), "/"+in.Path, then)
 		if err != nil {
-			return nil, s.fail(err)
+			return err
 		}
-		return &huma.StreamResponse{Body: func(ctx huma.Context) {
-			defer f.Close()
-			r, w := humago.Unwrap(ctx)
-			ServeFile(w, r, f)
-		}}, nil
+		defer f.Close()
+		ServeFile(w, r, f)
+		return nil
 	})
-	put := huma.Operation{
-		OperationID: "upload", Method: http.MethodPut, Path: Prefix + "/files/{path...}", Summary: "Put a file on the drive, whole or not at all; it is uploaded to the store by itself",
-		RequestBody: &huma.RequestBody{Required: true, Content: bytes}, MaxBodyBytes: -1, BodyReadTimeout: -1, DefaultStatus: http.StatusCreated,
-	}
-	huma.Register(s.api, put, func(ctx context.Context, in *fileInput) (*out[uploaded], error) {
-		n, err := s.Files.Put(ctx, "/"+in.Path, in.body)
+	put := operation(http.MethodPut, "/files/{path...}", "upload", "drive", "Put a file on the drive, whole or not at all; it is uploaded to the store by itself")
+	put.RequestBody = &huma.RequestBody{Required: true, Content: bytes}
+	put.Responses = map[string]*huma.Response{"200": {Description: "it is in the place of the file that was there"}}
+	put.MaxBodyBytes, put.DefaultStatus = -1, http.StatusCreated
+	put.Errors = append(put.Errors, http.StatusPreconditionFailed, http.StatusInsufficientStorage)
+	huma.Register(s.api, put, func(ctx context.Context, in *fileInput) (*uploaded, error) {
+		cond, err := in.condition()
+		if err != nil {
+			return nil, err
+		}
+		p, err := s.Files.Put(ctx, "/"+in.Path, in.body, cond)
 		if err != nil {
 			return nil, s.fail(err)
 		}
-		return &out[uploaded]{uploaded{Path: in.Path, Size: n}}, nil
+		done := &uploaded{Status: http.StatusOK, Tag: `"` + p.Tag + `"`}
+		if p.New {
+			done.Status = http.StatusCreated
+		}
+		done.Body.Path, done.Body.Size, done.Body.New = in.Path, p.Size, p.New
+		return done, nil
+	})
+	streamOf(s, streamed(http.MethodGet, "/zip", "zip", "drive", "Folders and files as a ZIP archive, now or at a time; ranges, too", "application/zip"), func(w http.ResponseWriter, r *http.Request, in *struct {
+		Path []string `query:"path,explode" maxItems:"1000" doc:"from the top of the drive; none is all of it"`
+		At   string   `query:"at" doc:"as it was at this time; empty is as it is"`
+	}) error {
+		then, err := s.then(in.At)
+		if err != nil {
+			return err
+		}
+		return s.Contents.Zip(w, r, then, in.Path)
+	})
+	streamOf(s, streamed(http.MethodGet, "/art", "past-art", "past", "The picture that a file had in it", "image/*"), func(w http.ResponseWriter, r *http.Request, in *struct {
+		Path string `query:"path" required:"true" doc:"of a track, from the top of the drive"`
+		At   string `query:"at" required:"true" doc:"the time"`
+	}) error {
+		then, err := s.then(in.At)
+		if err != nil {
+			return err
+		}
+		if then == nil {
+			return newProblem(http.StatusBadRequest, Invalid, "at is empty", "")
+		}
+		return s.Contents.PastArt(w, r, *then, in.Path)
 	})
 }
 
@@ -75,6 +128,9 @@ func ServeFile(w http.ResponseWriter, r *http.Request, f *File) {
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if f.Tag != "" {
+		h.Set("Etag", `"`+f.Tag+`"`)
+	}
 	h.Set("Content-Disposition", Attachment(f.Name))
 	http.ServeContent(w, r, "", f.Modified.Truncate(time.Second), f)
 }

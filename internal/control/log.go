@@ -1,6 +1,9 @@
 package control
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // LogRequest asks what was done in the bucket.
 type LogRequest struct {
@@ -60,4 +63,25 @@ type ExportReport struct {
 	Lines    int64  `json:"lines"`
 	Root     string `json:"root"`     // the root key's public half
 	Verifier string `json:"verifier"` // the signing device's key, as note verifiers take it
+}
+
+// LogPage gives as many commits as a page has, oldest first, and of what time the next
+// page is, which is zero if there is none. Of one time all are on one page, so that the
+// next begins where this ends; the log is read no further than that.
+func LogPage(ctx context.Context, o Owner, r LogRequest, most int) (list []LogCommit, next time.Time, err error) {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_, err = o.Log(reading, r, func(c LogCommit) {
+		switch {
+		case len(list) < most || c.Time.Equal(list[len(list)-1].Time):
+			list = append(list, c)
+		case next.IsZero():
+			next = c.Time
+			cancel()
+		}
+	})
+	if err != nil && !next.IsZero() && ctx.Err() == nil {
+		err = nil // it was ended here
+	}
+	return list, next, err
 }

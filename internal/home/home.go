@@ -90,6 +90,7 @@ func (h Home) RecoveryFile() string    { return h.in("recovery.key") }
 func (h Home) DeviceFile() string      { return h.in("device.json") }
 func (h Home) PasswordFile() string    { return h.in("web.password") }
 func (h Home) TokensFile() string      { return h.in("web.tokens") }
+func (h Home) TokensUsedFile() string  { return h.in("state", "tokens-used.json") }
 func (h Home) SetupFile() string       { return h.in("setup.json") }
 func (h Home) SessionsFile() string    { return h.in("web.sessions") }
 func (h Home) ACMEDir() string         { return h.in("web.acme") }

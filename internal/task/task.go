@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -124,7 +125,7 @@ func Begin[P, R any](s *Set, o Order, do func(ctx context.Context, tell func(fun
 		defer close(t.done)
 		defer cancel()
 		var progress P
-		result, err := do(ctx, func(change func(*P)) {
+		result, err := safely(ctx, do, func(change func(*P)) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			change(&progress)
@@ -136,6 +137,17 @@ func Begin[P, R any](s *Set, o Order, do func(ctx context.Context, tell func(fun
 		s.log.Info("a task ended", "what", o.Kind, "about", o.What, "err", err)
 	})
 	return t, nil
+}
+
+// safely keeps what went wrong in one task from ending the process, as net/http does for
+// one request.
+func safely[P, R any](ctx context.Context, do func(context.Context, func(func(*P))) (R, error), tell func(func(*P))) (result R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("something went wrong here: %v", p)
+		}
+	}()
+	return do(ctx, tell)
 }
 
 func (s *Set) keyed(key string) *Task {

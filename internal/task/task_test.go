@@ -76,6 +76,18 @@ func TestTasks(t *testing.T) {
 	}
 }
 
+// TestPanic: a task that panics has failed, and the process goes on.
+func TestPanic(t *testing.T) {
+	broken, err := Begin(set(t), Order{Kind: "a", Lane: Other}, func(context.Context, func(func(*int))) (string, error) { panic("broken") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-broken.Done()
+	if got := broken.State(); !got.Over() || got.Err == nil {
+		t.Errorf("it is %+v", got)
+	}
+}
+
 // TestKey gives the first task to who asks twice, and refuses another request with its key.
 func TestKey(t *testing.T) {
 	s, end := set(t), make(chan struct{})

@@ -27,6 +27,8 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("/", s.route(route{do: s.notFound}))
 	if s.API != nil {
 		o := *s.API
+		o.Tasks, o.Contents, o.Library = s.tasks, programs{s}, s.Library
+		o.Dest = s.free
 		o.Attempt = func(r *http.Request) (time.Duration, bool) { return s.limit.allow(r, time.Now()) }
 		programs := api.New(o)
 		mux.Handle("/api/", programs)

@@ -2,7 +2,6 @@ package web
 
 import (
 	"archive/zip"
-	"context"
 	"io"
 	"net/http"
 	"os"
@@ -36,18 +35,8 @@ func (s *Server) log(w http.ResponseWriter, r *http.Request) error {
 		since = t
 	}
 	v := logView{Day: since.Local().Format(time.DateOnly)}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	_, err := s.Owner.Log(ctx, control.LogRequest{Since: since}, func(c control.LogCommit) {
-		switch {
-		case len(v.Commits) < logPage || c.Time.Equal(v.Commits[len(v.Commits)-1].Time):
-			v.Commits = append(v.Commits, c)
-		case v.Next.IsZero():
-			v.Next = c.Time
-			cancel()
-		}
-	})
-	if err != nil && (v.Next.IsZero() || r.Context().Err() != nil) {
+	var err error
+	if v.Commits, v.Next, err = control.LogPage(r.Context(), s.Owner, control.LogRequest{Since: since}, logPage); err != nil {
 		return err
 	}
 	return s.page(w, r, "log", "Log", v)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -83,11 +84,7 @@ func (s *Server) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.lost(w, r, err)
 	}
-	st, err := s.Owner.Status(r.Context())
-	if err != nil {
-		return err
-	}
-	dest, err := freeFolder(v.Dest, st.Home)
+	dest, err := s.free(r.Context(), v.Dest)
 	if err != nil {
 		v.Problem = err
 		return s.page(w, r, "restore", "Restore", v)
@@ -167,6 +164,15 @@ func (s *Server) stopRestore(w http.ResponseWriter, r *http.Request) error {
 	t.Stop()
 	http.Redirect(w, r, "/restores/"+t.ID(), http.StatusSeeOther)
 	return nil
+}
+
+// free looks whether a restore may write to a folder of this machine.
+func (s *Server) free(ctx context.Context, name string) (string, error) {
+	st, err := s.Owner.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	return freeFolder(name, st.Home)
 }
 
 // freeFolder looks whether a restore may write to a folder: one that is not there yet, or

@@ -52,11 +52,12 @@ import (
 
 // Options say what is shown, and to whom.
 type Options struct {
-	Owner    control.Owner // nil: there is no home yet, and only pages for that are shown
-	Library  Library       // nil: there is none to be shown
-	Past     Past          // nil: nothing of it is shown
-	Setup    Setup         // where there is no Owner: makes a home
-	Drawer   Drawer        // nil: there is none to be printed
+	Owner    control.Owner   // nil: there is no home yet, and only pages for that are shown
+	Library  Library         // nil: there is none to be shown
+	Past     Past            // nil: nothing of it is shown
+	Setup    Setup           // where there is no Owner: makes a home
+	Keeping  control.Keeping // nil: devices and keys are not shown
+	Drawer   Drawer          // nil: there is none to be printed
 	Explain  func(error) *control.Fault
 	Log      *slog.Logger
 	Version  string

@@ -52,15 +52,26 @@ func sameOnly(r *http.Request) {
 
 // albumZip answers with a ZIP archive of the tracks of an album, wherever they lie.
 func (s *Server) albumZip(w http.ResponseWriter, r *http.Request) error {
-	var a catalog.Album
-	var tracks []catalog.Track
-	var ok bool
-	done, err := s.look(w, r, func(c *catalog.Catalog) { a, tracks, ok = c.Album(r.PathValue("id")) })
-	if !done {
+	ready := false
+	if done, err := s.look(w, r, func(*catalog.Catalog) { ready = true }); !done || !ready {
 		return err
 	}
-	if !ok || s.Past == nil {
-		return s.notFound(w, r)
+	return s.lost(w, r, s.packAlbum(w, r, r.PathValue("id")))
+}
+
+// packAlbum sends the archive of an album.
+func (s *Server) packAlbum(w http.ResponseWriter, r *http.Request, id string) error {
+	var a catalog.Album
+	var tracks []catalog.Track
+	ok := false
+	if s.Library == nil || s.Past == nil {
+		return ErrNotThere
+	}
+	if err := s.Library.Read(r.Context(), func(c *catalog.Catalog) { a, tracks, ok = c.Album(id) }); err != nil {
+		return err
+	}
+	if !ok {
+		return ErrNotThere
 	}
 	m, err := s.Past.At(r.Context(), time.Time{})
 	if err != nil {
@@ -108,13 +119,15 @@ func (s *Server) pack(w http.ResponseWriter, r *http.Request, m Moment, name, fo
 	h.Set("Etag", `"`+a.Tag()+`"`)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	go func() {
-		select {
-		case <-current(r).ended:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	if e := current(r); e != nil { // a program has none
+		go func() {
+			select {
+			case <-e.ended:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	in := a.Reader(ctx)
 	defer in.Close()
 	return s.stream(w, r, in)

@@ -1,22 +1,30 @@
 package web
 
 import (
+	"archive/zip"
+	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tunesafe/tunesafe/internal/api"
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
 	"github.com/tunesafe/tunesafe/tests/drive"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // program is another program, with a token or without.
@@ -75,7 +83,29 @@ func (p program) want(status int, method, path, body string, out any) {
 // described is what of OpenAPI the test reads.
 type described struct {
 	OpenAPI string
-	Paths   map[string]map[string]struct{ OperationID string }
+	Paths   map[string]map[string]struct {
+		OperationID string
+		Parameters  []struct{ Name, In string }
+		RequestBody *struct{ Content map[string]any }
+	}
+}
+
+// answered is what a task came to.
+type answered struct {
+	ID, Kind, State string
+	Result          map[string]json.RawMessage
+	Problem         struct{ Type, Detail string }
+}
+
+// task begins one, and waits for its end.
+func (p program) task(path, body string) (a answered) {
+	p.t.Helper()
+	p.want(http.StatusAccepted, "POST", path, body, &a)
+	p.want(http.StatusOK, "GET", "/api/v1/tasks/"+a.ID+"?wait=60", "", &a)
+	if a.State != "done" {
+		p.t.Fatalf("%s: %+v", path, a)
+	}
+	return a
 }
 
 // TestPrograms is a program that examines, uploads, downloads and restores, beside a
@@ -98,7 +128,7 @@ func TestPrograms(t *testing.T) {
 
 	var d described
 	stranger.want(http.StatusOK, "GET", "/openapi.json", "", &d)
-	if !strings.HasPrefix(d.OpenAPI, "3.1") || len(d.Paths) < 15 {
+	if !strings.HasPrefix(d.OpenAPI, "3.1") || len(d.Paths) < 40 {
 		t.Fatalf("OpenAPI %s of %d paths", d.OpenAPI, len(d.Paths))
 	}
 	for path, operations := range d.Paths {
@@ -108,7 +138,7 @@ func TestPrograms(t *testing.T) {
 			if got, text, head := stranger.ask(method, path, strings.NewReader("{}")); got != http.StatusUnauthorized || head.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s %s without a token: %d: %s", method, path, got, text)
 			}
-			if method == "GET" || path == "/api/v1/wait" {
+			if method == "GET" {
 				continue
 			}
 			if got, text, _ := reader.ask(method, path, strings.NewReader("{}")); got != http.StatusForbidden {
@@ -120,11 +150,29 @@ func TestPrograms(t *testing.T) {
 		t.Errorf("the home has the token itself: %v", err)
 	}
 
+	p.examples()
+	h.Run("wait")
+	if err := os.RemoveAll(filepath.Join(h.At, "Inbox")); err != nil {
+		t.Fatal(err)
+	}
 	p.files(h, reader)
 	p.past(h)
 
-	var problem struct{ Detail, Hint string }
-	p.want(http.StatusBadRequest, "GET", "/api/v1/diff?from=whenever", "", &problem)
+	p.library()
+	p.tasks(h)
+	p.keys(h)
+	p.hostile(d)
+
+	var problem struct{ Type, Title, Detail, Hint string }
+	p.want(http.StatusBadRequest, "GET", "/api/v1/diff?since=whenever", "", &problem)
+	if problem.Type != api.ProblemBase+api.Invalid || problem.Title == "" {
+		t.Errorf("the problem is %+v", problem)
+	}
+	p.want(http.StatusNotFound, "GET", "/api/v1/nothing", "", &problem)
+	p.want(http.StatusMethodNotAllowed, "DELETE", "/api/v1/status", "", &problem)
+	if problem.Type != api.ProblemBase+api.NotAllowed {
+		t.Errorf("the problem is %+v", problem)
+	}
 	p.want(http.StatusUnprocessableEntity, "POST", "/api/v1/work", `{"do":"dance"}`, nil)
 	p.want(http.StatusOK, "POST", "/api/v1/work", `{"do":"pause","for_seconds":60}`, nil)
 	if a := h.Status().Agent; a == nil || !a.Paused {
@@ -132,10 +180,24 @@ func TestPrograms(t *testing.T) {
 	}
 	p.want(http.StatusOK, "POST", "/api/v1/work", `{"do":"resume"}`, nil)
 
+	brief := token("brief", "--expires", "1h")
+	brief.want(http.StatusOK, "GET", "/api/v1/status", "", nil)
+	if list := h.Run("web", "token", "list"); !strings.Contains(list, "last used 20") || !strings.Contains(list, "until 20") || strings.Contains(list, brief.token) {
+		t.Errorf("the tokens are:\n%s", list)
+	}
+	kept, err := os.ReadFile(filepath.Join(h.Dir, "web.tokens"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := regexp.MustCompile(`"expires": "20\d\d`).ReplaceAll(kept, []byte(`"expires": "2001`))
+	if err := os.WriteFile(filepath.Join(h.Dir, "web.tokens"), was, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	brief.want(http.StatusUnauthorized, "GET", "/api/v1/status", "", nil)
 	h.Run("web", "token", "remove", "test")
 	p.want(http.StatusUnauthorized, "GET", "/api/v1/status", "", nil)
 	guesses := 0
-	for ; guesses < 20; guesses++ {
+	for ; guesses < 20; guesses++ { // those without a token are no guesses
 		if got, _, _ := p.ask("GET", "/api/v1/status", nil); got == http.StatusTooManyRequests {
 			break
 		}
@@ -153,6 +215,27 @@ func TestPrograms(t *testing.T) {
 	p.url = "http://" + at.Host
 	p.want(http.StatusOK, "GET", "/api/v1/status", "", nil)
 	p.want(http.StatusForbidden, "PUT", "/api/v1/files/more.bin", "more", nil)
+}
+
+// examples runs those of docs/API.md.
+func (p program) examples() {
+	t := p.t
+	t.Helper()
+	text, err := os.ReadFile("../../docs/API.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```sh\n")[1:]
+	script := "set -eu\n"
+	for _, b := range blocks {
+		code, _, _ := strings.Cut(b, "```")
+		script += code
+	}
+	c := exec.CommandContext(t.Context(), tools.Need(t, "sh", "curl")[0], "-c", script)
+	c.Dir, c.Env = t.TempDir(), append(os.Environ(), "URL="+p.url, "TOKEN="+p.token)
+	if out, err := c.CombinedOutput(); err != nil || len(blocks) < 4 {
+		t.Errorf("%d examples: %v: %s", len(blocks), err, out)
+	}
 }
 
 // files puts, gets and lists.
@@ -177,21 +260,40 @@ func (p program) files(h *drive.Home, reader program) {
 	}
 	upload := func(body []byte) {
 		t.Helper()
-		if status, text, _ := p.ask("PUT", at, bytes.NewReader(body), "Content-Type", "application/octet-stream"); status != http.StatusCreated {
+		if status, text, _ := p.ask("PUT", at, bytes.NewReader(body), "Content-Type", "application/octet-stream"); status != http.StatusCreated && status != http.StatusOK {
 			t.Fatalf("upload: %d: %s", status, text)
 		}
 	}
-	upload(first)
+	if status, _, _ := p.ask("PUT", at, strings.NewReader("x"), "If-Match", `"guess"`); status != http.StatusPreconditionFailed {
+		t.Errorf("over a file that is not there: %d", status)
+	}
+	if status, text, head := p.ask("PUT", at, strings.NewReader("x"), "If-None-Match", "*"); status != http.StatusCreated || head.Get("Etag") == "" {
+		t.Errorf("a new file: %d: %s", status, text)
+	}
+	if status, _, _ := p.ask("PUT", at, strings.NewReader("y"), "If-None-Match", "*"); status != http.StatusPreconditionFailed {
+		t.Errorf("a new file again: %d", status)
+	}
+	_, got, head := p.ask("GET", at, nil)
+	if string(got) != "x" {
+		t.Errorf("what was refused is there: %q", got)
+	}
+	tag := head.Get("Etag")
+	if status, text, head := p.ask("PUT", at, bytes.NewReader(first), "If-Match", tag); status != http.StatusOK || head.Get("Etag") == tag {
+		t.Errorf("over the file it knows: %d: %s", status, text)
+	}
+	if status, _, _ := p.ask("PUT", at, strings.NewReader("y"), "If-Match", tag); status != http.StatusPreconditionFailed {
+		t.Errorf("over a file that changed since: %d", status)
+	}
 	same(first)
 	if status, got, head := p.ask("GET", at, nil, "Range", "bytes=1000000-1000099"); status != http.StatusPartialContent || !bytes.Equal(got, first[1000000:1000100]) {
 		t.Errorf("a range: %d, %d bytes, %v", status, len(got), head)
 	}
-	p.want(http.StatusOK, "POST", "/api/v1/wait?timeout=60", "", nil)
+	p.task("/api/v1/wait", `{"timeout_seconds":60}`)
 	before := time.Now()
 	time.Sleep(1100 * time.Millisecond) // moments are told apart by the second
 	upload(second)
 	same(second)
-	p.want(http.StatusOK, "POST", "/api/v1/wait?timeout=60", "", nil)
+	p.task("/api/v1/wait", `{"timeout_seconds":60}`)
 	if status, got, _ := p.ask("GET", at+"?at="+before.UTC().Format(time.RFC3339), nil); status != http.StatusOK || !bytes.Equal(got, first) {
 		t.Errorf("the file as it was: %d, %d bytes", status, len(got))
 	}
@@ -209,10 +311,12 @@ func (p program) files(h *drive.Home, reader program) {
 	}
 	same(second)
 
-	var list []struct{ Name, Type, State string }
-	p.want(http.StatusOK, "GET", "/api/v1/list?path=Blue", "", &list)
-	if len(list) != 1 || "Blue/"+list[0].Name != name || list[0].Type != "file" {
-		t.Errorf("the folder has %+v", list)
+	var listed struct {
+		Items []struct{ Name, Type, State string }
+	}
+	p.want(http.StatusOK, "GET", "/api/v1/list?path=Blue", "", &listed)
+	if list := listed.Items; len(list) != 1 || "Blue/"+list[0].Name != name || list[0].Type != "file" {
+		t.Errorf("the folder has %+v", listed)
 	}
 
 	// There is no way out of the drive, and none into what is not for writing.
@@ -240,59 +344,248 @@ func (broken) Read([]byte) (int, error) { return 0, errors.New("cut off") }
 func (p program) past(h *drive.Home) {
 	t := p.t
 	t.Helper()
-	p.want(http.StatusOK, "POST", "/api/v1/wait?timeout=60", "", nil) // the folder's time, too
-	var snapshots struct{ Snapshots []struct{ Name string } }
+	p.task("/api/v1/wait", `{"timeout_seconds":60}`) // the folder's time, too
+	var snapshots struct {
+		All   int
+		Items []struct{ Name string }
+	}
 	p.want(http.StatusOK, "GET", "/api/v1/snapshots", "", &snapshots)
-	if len(snapshots.Snapshots) < 2 {
-		t.Errorf("there are %d moments", len(snapshots.Snapshots))
+	if len(snapshots.Items) < 2 {
+		t.Errorf("there are %d moments", len(snapshots.Items))
 	}
-	var versions []struct {
-		Path    string
-		Size    int64
-		Changes []string
+	var story struct {
+		Items []struct {
+			Path    string
+			Size    int64
+			Changes []string
+		}
 	}
-	p.want(http.StatusOK, "GET", "/api/v1/history?path="+url.QueryEscape("Blue/01 Ünïcode & <b>.bin"), "", &versions)
+	p.want(http.StatusOK, "GET", "/api/v1/history?path="+url.QueryEscape("Blue/01 Ünïcode & <b>.bin"), "", &story)
+	versions := story.Items
 	if len(versions) < 2 || versions[len(versions)-1].Size != 1<<20 {
 		t.Errorf("the history is %+v", versions)
 	}
-	var changes []struct{ What, Path string }
-	p.want(http.StatusNotFound, "GET", "/api/v1/diff?from=yesterday", "", nil) // nothing was there
+	var changes struct{ Items []struct{ What, Path string } }
+	p.want(http.StatusNotFound, "GET", "/api/v1/diff?since=yesterday", "", nil) // nothing was there
 	p.want(http.StatusNotFound, "GET", "/api/v1/history?path=never", "", nil)
-	first := snapshots.Snapshots[0].Name
-	p.want(http.StatusOK, "GET", "/api/v1/diff?from="+url.QueryEscape(first), "", &changes)
-	if len(changes) == 0 {
+	first := snapshots.Items[0].Name
+	p.want(http.StatusOK, "GET", "/api/v1/diff?since="+url.QueryEscape(first), "", &changes)
+	if len(changes.Items) == 0 {
 		t.Error("nothing changed since the first moment")
 	}
-	var undone struct{ Changes []struct{ What string } }
-	p.want(http.StatusOK, "POST", "/api/v1/undo", `{"paths":["Blue"],"since":"`+first+`","dry_run":true}`, &undone)
-	if len(undone.Changes) == 0 {
-		t.Error("nothing would be undone")
+	if undone := p.task("/api/v1/undo", `{"paths":["Blue"],"since":"`+first+`","dry_run":true}`); !bytes.Contains(undone.Result["undo"], []byte(`"what"`)) {
+		t.Errorf("nothing would be undone: %+v", undone)
 	}
 	dest := filepath.Join(t.TempDir(), "restored")
 	body, err := json.Marshal(map[string]any{"paths": []string{"Blue"}, "dest": dest})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.want(http.StatusOK, "POST", "/api/v1/restore", string(body), nil)
+	p.task("/api/v1/restore", string(body))
+	p.want(http.StatusConflict, "POST", "/api/v1/restore", string(body), nil) // nothing is written over
+	p.want(http.StatusConflict, "POST", "/api/v1/restore", `{"paths":["Blue"],"dest":"/root/.ssh"}`, nil)
 	if list, err := os.ReadDir(filepath.Join(dest, "Blue")); err != nil || len(list) != 1 {
 		t.Errorf("restored: %v, %v", list, err)
 	}
-	var commits []struct{ Kind string }
-	p.want(http.StatusOK, "GET", "/api/v1/log", "", &commits)
-	if len(commits) < 2 {
-		t.Errorf("the log has %d commits", len(commits))
+	commits := 0
+	for at, log := "/api/v1/log?limit=1", (logged{Next: "x"}); log.Next != ""; at = "/api/v1/log?limit=1&since=" + url.QueryEscape(log.Next) {
+		log = logged{}
+		p.want(http.StatusOK, "GET", at, "", &log)
+		commits += len(log.Items)
+	}
+	if want := strings.Count(h.Run("log"), "commit "); commits < 2 || want > 0 && commits < want {
+		t.Errorf("the pages of the log have %d commits, of %d", commits, want)
+	}
+	if status, got, _ := p.ask("GET", "/api/v1/log/export", nil); status != http.StatusOK || !bytes.HasPrefix(got, []byte("PK\x03\x04")) {
+		t.Errorf("the export: %d, %.100q", status, got)
 	}
 	var health struct{ Files int64 }
 	p.want(http.StatusOK, "GET", "/api/v1/health", "", &health)
 	if health.Files != 1 {
 		t.Errorf("the health is of %d files", health.Files)
 	}
-	p.want(http.StatusOK, "POST", "/api/v1/check?read=true", "", nil)
-	p.want(http.StatusOK, "POST", "/api/v1/prune", `{"dry_run":true}`, nil)
+	p.task("/api/v1/check", `{"read":true}`)
+	p.task("/api/v1/prune", `{"dry_run":true}`)
+	p.task("/api/v1/repair", `{"dry_run":true}`)
+	p.task("/api/v1/rehearse", `{}`)
 	var trends struct{ Days []struct{ Bytes int64 } }
 	p.want(http.StatusOK, "GET", "/api/v1/trends", "", &trends)
 	if n := len(trends.Days); n == 0 || trends.Days[n-1].Bytes != 1<<20 {
 		t.Errorf("the days are %+v", trends.Days)
+	}
+	p.want(http.StatusOK, "GET", "/api/v1/status", "", nil)
+}
+
+// logged is a page of the log.
+type logged struct {
+	Items []struct{ Kind string }
+	Next  string
+}
+
+// library browses, and gets archives and pictures.
+func (p program) library() {
+	t := p.t
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if status, _, _ := p.ask("GET", "/api/v1/tracks", nil); status != http.StatusServiceUnavailable || time.Now().After(end) {
+			break // it is put in order
+		}
+	}
+	var tracks struct{ Items []struct{ Inode uint64 } }
+	for _, at := range []string{"albums", "artists", "composers", "tracks", "search?q=blue"} {
+		p.want(http.StatusOK, "GET", "/api/v1/"+at, "", &tracks)
+	}
+	for _, at := range []string{"albums/none", "artists/none", "tracks/1", "albums/none/zip", "zip?path=none"} {
+		p.want(http.StatusNotFound, "GET", "/api/v1/"+at, "", nil)
+	}
+	status, got, _ := p.ask("GET", "/api/v1/zip?path=Blue", nil)
+	z, err := zip.NewReader(bytes.NewReader(got), int64(len(got)))
+	if status != http.StatusOK || err != nil || len(z.File) != 2 {
+		t.Errorf("the archive: %d, %v, %+v", status, err, z)
+	}
+	var picture struct{ Files int64 }
+	p.want(http.StatusOK, "GET", "/api/v1/picture", "", &picture)
+	if picture.Files != 1 {
+		t.Errorf("the picture has %d files", picture.Files)
+	}
+}
+
+// tasks come once for a key, are listed, followed and cancelled; settings hold.
+func (p program) tasks(h *drive.Home) {
+	t := p.t
+	t.Helper()
+	key := func(body string) (a answered, status int) {
+		t.Helper()
+		status, text, head := p.ask("POST", "/api/v1/prune", strings.NewReader(body), "Idempotency-Key", "k")
+		if err := json.Unmarshal(text, &a); err != nil || status == http.StatusAccepted && head.Get("Location") != "/api/v1/tasks/"+a.ID {
+			t.Errorf("%d: %s, %v", status, text, head)
+		}
+		return a, status
+	}
+	first, _ := key(`{"dry_run":true}`)
+	again, _ := key(`{"dry_run":true}`)
+	if first.ID == "" || first.ID != again.ID {
+		t.Errorf("one key began %q and %q", first.ID, again.ID)
+	}
+	if _, status := key(`{"dry_run":false}`); status != http.StatusUnprocessableEntity {
+		t.Errorf("another request with the key: %d", status)
+	}
+	p.want(http.StatusOK, "GET", "/api/v1/tasks/"+first.ID+"?wait=60", "", &first)
+	p.want(http.StatusNotFound, "GET", "/api/v1/tasks/none", "", nil)
+
+	p.want(http.StatusOK, "POST", "/api/v1/work", `{"do":"pause"}`, nil)
+	if status, _, _ := p.ask("PUT", "/api/v1/files/waits.txt", strings.NewReader("waits")); status != http.StatusCreated {
+		t.Errorf("an upload: %d", status)
+	}
+	var wait answered
+	p.want(http.StatusAccepted, "POST", "/api/v1/wait", `{}`, &wait)
+	p.want(http.StatusAccepted, "DELETE", "/api/v1/tasks/"+wait.ID, "", nil)
+	p.want(http.StatusOK, "GET", "/api/v1/tasks/"+wait.ID+"?wait=60", "", &wait)
+	if wait.State != "cancelled" || wait.Problem.Type != api.ProblemBase+api.Cancelled {
+		t.Errorf("it is %+v", wait)
+	}
+	p.want(http.StatusOK, "POST", "/api/v1/work", `{"do":"resume"}`, nil)
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", p.url+"/api/v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+p.token)
+	stream, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	seen := map[string]bool{}
+	in := bufio.NewScanner(stream.Body)
+	in.Buffer(nil, 1<<20)
+	for len(seen) < 2 && in.Scan() {
+		if name, ok := strings.CutPrefix(in.Text(), "event: "); ok {
+			seen[name] = true
+		}
+	}
+	if !seen["status"] || !seen["task"] {
+		t.Errorf("the events are %v", seen)
+	}
+
+	p.want(http.StatusBadRequest, "PUT", "/api/v1/settings", `{"windows":["noon"]}`, nil)
+	p.want(http.StatusOK, "PUT", "/api/v1/settings", `{"windows":["22:00-06:00"],"limit_upload":"2MB"}`, nil)
+	var set struct {
+		Windows []string
+		Limit   string `json:"limit_upload"`
+	}
+	p.want(http.StatusOK, "GET", "/api/v1/settings", "", &set)
+	if len(set.Windows) != 1 || set.Limit != "2MB" {
+		t.Errorf("the settings are %+v", set)
+	}
+}
+
+// keys are listed, added and removed, and no secret of them is told.
+func (p program) keys(h *drive.Home) {
+	t := p.t
+	t.Helper()
+	var devices struct{ Devices []map[string]any }
+	p.want(http.StatusOK, "GET", "/api/v1/devices", "", &devices)
+	if len(devices.Devices) != 1 || devices.Devices[0]["this_home"] != true {
+		t.Errorf("the devices are %v", devices)
+	}
+	p.want(http.StatusConflict, "POST", "/api/v1/devices/"+devices.Devices[0]["id"].(string)+"/retire", `{}`, nil)
+	p.want(http.StatusNotFound, "POST", "/api/v1/devices/none/retire", `{}`, nil)
+	p.want(http.StatusOK, "POST", "/api/v1/keys", `{"name":"other","new_passphrase":"five words nobody puts together","unlock":{}}`, nil)
+	p.want(http.StatusBadRequest, "POST", "/api/v1/keys", `{"name":"short","new_passphrase":"short","unlock":{}}`, nil)
+	p.want(http.StatusForbidden, "POST", "/api/v1/keys/other/remove", `{"passphrase":"not that passphrase"}`, nil)
+	status, text, _ := p.ask("GET", "/api/v1/keys", nil)
+	if secret := strings.TrimSpace(h.Run("recovery-key", "show")); status != http.StatusOK || !bytes.Contains(text, []byte(`"other"`)) || bytes.Contains(text, []byte(secret)) {
+		t.Errorf("the keys: %d: %s", status, text)
+	}
+	p.want(http.StatusOK, "POST", "/api/v1/keys/other/remove", `{"passphrase":"five words nobody puts together"}`, nil)
+	p.want(http.StatusNotFound, "POST", "/api/v1/keys/other/remove", `{}`, nil)
+}
+
+// hostile sends what means harm to each operation: it is refused, or does no harm, and
+// nothing breaks.
+func (p program) hostile(d described) {
+	t := p.t
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := mathrand.New(mathrand.NewPCG(seed, 0))
+	values := []string{"", "../../etc/passwd", "/etc/passwd", "-1", "99999999999999999999", "NaN", "1e400", "\x00", "\xff\xfe", "'; DROP TABLE x", "<script>", "%00", "%2e%2e%2f",
+		strings.Repeat("a", 5000), strings.Repeat("a/", 40), ".snapshots/x", "*", "\u202e", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "yesterday 25:61"}
+	bodies := []string{"", "{", "null", "[]", `"x"`, `{"paths":null}`, `{"dry_run":"yes"}`, `{"unknown":1}`, strings.Repeat("[", 20000), `{"places":["/etc"]}`, `{"do":"\u0000"}`,
+		`{"timeout_seconds":1e308,"part":-1,"bytes":-5,"paths":["../.."],"dest":"../x","since":"never","dry_run":true}`}
+	for path, operations := range d.Paths {
+		for method, op := range operations {
+			for range 3 {
+				pick := func() string { return values[random.IntN(len(values))] }
+				at, query := path, url.Values{}
+				for _, of := range op.Parameters {
+					switch of.In {
+					case "path":
+						at = strings.ReplaceAll(at, "{"+of.Name+"}", url.PathEscape(pick()))
+					case "query":
+						query.Set(of.Name, pick())
+					}
+				}
+				if at == "/api/v1/events" { // it has no end
+					continue
+				}
+				query.Del("wait")
+				var body io.Reader
+				if op.RequestBody != nil {
+					body = strings.NewReader(bodies[random.IntN(len(bodies))])
+				}
+				status, text, head := p.ask(strings.ToUpper(method), at+"?"+query.Encode(), body)
+				if status >= 500 && status != http.StatusServiceUnavailable {
+					t.Errorf("%s %s?%.200s: %d: %.300s", method, at, query.Encode(), status, text)
+				}
+				if status >= 400 && head.Get("Content-Type") != "application/problem+json" {
+					t.Errorf("%s %.200s: %d is no problem of RFC 9457: %.100s", method, at, status, text)
+				}
+			}
+		}
 	}
 	p.want(http.StatusOK, "GET", "/api/v1/status", "", nil)
 }
