@@ -22,6 +22,8 @@ var operations = map[string]string{
 	"GET /albums":                    "albums",
 	"GET /albums/{id}":               "album",
 	"GET /albums/{id}/zip":           "album-zip",
+	"GET /albums/{id}/back":          "history",
+	"GET /artists/{id}/back":         "history",
 	"GET /artists":                   "artists",
 	"GET /artists/{id}":              "artist",
 	"GET /composers":                 "composers",
