@@ -138,7 +138,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) (l *lab, err erro
 		o.main.Albums*o.main.TracksPerAlbum, o.main.TotalBytes/1e6, o.rounds)
 	for _, part := range []func(context.Context) error{l.works, l.scenes} {
 		if err := part(ctx); err != nil {
-			return l, errors.Join(err, l.save()) // what there is
+			fmt.Fprint(stdout, l.sheet.markdown()) // what there is
+			return l, errors.Join(err, l.save())
 		}
 	}
 	fmt.Fprint(stdout, l.sheet.markdown())
