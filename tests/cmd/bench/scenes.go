@@ -205,7 +205,7 @@ func (l *lab) night(ctx context.Context, p *peer, src string, lib, news *library
 	t.row(work+", PUTs", "", 0, remarks["night puts"]).add(p.name, c.puts())
 	t.row(work+", LISTs", "", 0, remarks["night lists"]).add(p.name, c.lists())
 	t.row(work+", bytes up", "MB", 2, "").add(p.name, float64(c.Up)/1e6)
-	t.row(work+", wall", "s", 2, remarks["night wall"]).add(p.name, c.wall)
+	t.row(work+", wall", "s", 2, "").add(p.name, c.wall)
 	return nil
 }
 
