@@ -127,10 +127,10 @@ func (c *Cache) shrink(now time.Time) (vain int) {
 		return 0
 	}
 	c.fmu.Lock()
-	over := c.lruSum - c.cacheSize()
+	over := c.lruSum - c.pinnedHere() - c.cacheSize()
 	var inos []Ino
 	if over > 0 {
-		inos = c.lru.Keys() // oldest first
+		inos = c.goesLast(c.lru.Keys()) // oldest first
 	}
 	c.fmu.Unlock()
 	for _, ino := range inos {
@@ -154,6 +154,9 @@ func (c *Cache) shrink(now time.Time) (vain int) {
 // evict removes a content that the bucket has whole; it returns the bytes freed,
 // 0 if the content has to stay.
 func (c *Cache) evict(ino Ino) (int64, error) {
+	if c.isPinned(ino) {
+		return 0, nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, err := c.inode(ino)

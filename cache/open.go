@@ -64,7 +64,9 @@ type Cache struct {
 	kept   map[Ino]bool      // inodes without a name that someone may still use
 	lru    *lru.Cache[Ino, int64]
 	lruSum int64
+	pinned map[Ino]struct{} // never evicted
 
+	heads       atomic.Bool // beginnings of tracks go last
 	fed         fed
 	space       space
 	syncing     [syncLocks]sync.Mutex // one sync of a content at a time
@@ -120,7 +122,7 @@ func open(dir string, o Options, m []migration) (*Cache, error) {
 }
 
 func (c *Cache) start() error {
-	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.loadPlaces, c.probeLeases, c.loadLRU, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
+	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.loadPlaces, c.probeLeases, c.loadLRU, c.loadPinned, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -214,8 +216,12 @@ func (c *Cache) Meta(key string) ([]byte, error) {
 
 // SetMeta keeps a value for package sync.
 func (c *Cache) SetMeta(key string, value []byte) error {
+	return c.putMeta(metaKey("sync:"+key), value)
+}
+
+func (c *Cache) putMeta(key, value []byte) error {
 	var b kv.Batch
-	b.Put(bMeta, metaKey("sync:"+key), value)
+	b.Put(bMeta, key, value)
 	return c.db.Apply(&b)
 }
 

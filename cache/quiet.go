@@ -68,7 +68,8 @@ const everything = 1 << 62
 const quietStretch = 4 << 20
 
 // Fetch brings the first bytes of the sound of a file here, quietly: most of them at
-// most, or all if most is below 0. What is here is not fetched again. It does nothing
+// most, or all if most is below 0. What is here is not fetched again. Of the beginning
+// of a track all is asked for that players read before it, pictures too. It does nothing
 // to a file that differs from what the bucket has, or lies outside.
 func (c *Cache) Fetch(ctx context.Context, ino Ino, most int64) error {
 	if most < 0 {
@@ -91,6 +92,11 @@ func (c *Cache) Fetch(ctx context.Context, ino Ino, most int64) error {
 		return err
 	}
 	l := f.layout
+	if most < everything {
+		if err := f.bringSmall(ctx, l); err != nil {
+			return err
+		}
+	}
 	for i, p := range l.recipe.Parts {
 		for at, limit := int64(0), min(most, p.Size); p.big() && at < limit; {
 			if f.layout != l || f.have.Whole {
@@ -108,6 +114,21 @@ func (c *Cache) Fetch(ctx context.Context, ino Ino, most int64) error {
 			if err := f.bring(ctx, span{part: i, partOff: at}, min(limit-at, quietStretch)); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// bringSmall has the packs of the small parts come. f.mu is held, and let go meanwhile.
+func (f *file) bringSmall(ctx context.Context, l *layout) error {
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	for _, p := range l.recipe.Parts {
+		if p.big() {
+			continue
+		}
+		if _, err := f.c.readPart(Quietly(ctx), p); err != nil {
+			return err
 		}
 	}
 	return nil

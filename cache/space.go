@@ -150,7 +150,7 @@ func (c *Cache) watchSpace() {
 // evictFor evicts n bytes of clean contents, the least recently used first.
 func (c *Cache) evictFor(n int64) (freed int64) {
 	c.fmu.Lock()
-	inos := c.lru.Keys()
+	inos := c.goesLast(c.lru.Keys())
 	c.fmu.Unlock()
 	for _, ino := range inos {
 		if freed >= n {

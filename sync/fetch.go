@@ -27,6 +27,9 @@ func (f *Fetcher) Open(ctx context.Context, p cache.Part, offset, length int64) 
 	if len(p.Blobs) == 0 && length > 0 {
 		return nil, cache.ErrOwed
 	}
+	if cache.Unhurried(ctx) != nil {
+		ctx = repo.WholePacks(ctx)
+	}
 	s := &partStream{ctx: ctx, r: f.r, blobs: p.Blobs, skip: offset, left: length, turn: f.turns.of(ctx)}
 	err := s.turn.begin()
 	if err == nil {

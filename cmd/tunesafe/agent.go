@@ -220,6 +220,7 @@ func bindAgent(f *pflag.FlagSet) action {
 	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write to the drive")
 	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml)")
 	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file on the drive must be left alone before it is uploaded (default 3s)")
+	bindInstant(f, &o)
 	f.BoolVar(&o.debug, "debug", false, "log every request to the store")
 	f.IntVar(&o.readyFD, readyFlag, -1, "")
 	_ = f.MarkHidden(readyFlag)
@@ -231,6 +232,9 @@ func bindAgent(f *pflag.FlagSet) action {
 			o.allowOther = os.Geteuid() == 0
 		}
 		if _, err := parseSize(o.cacheSize); err != nil {
+			return err
+		}
+		if err := checkInstant(o.instant); err != nil {
 			return err
 		}
 		c, err := e.home.Config()

@@ -43,7 +43,7 @@ func commands() []*command {
 		backupCommand, approveCommand, rejectCommand, estimateCommand,
 		agentCommand, pauseCommand, resumeCommand, runNowCommand, installCommand, uninstallCommand,
 		snapshotsCommand, historyCommand, diffCommand, undoCommand,
-		restoreCommand, lsCommand, pictureCommand, pruneCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
+		restoreCommand, lsCommand, pinCommand, unpinCommand, pinsCommand, pictureCommand, pruneCommand, checkCommand, healthCommand, rehearseCommand, logCommand, repairCommand, recoveryKeyCommand,
 		keysCommand, recoveryKitCommand, devicesCommand, storeCommand,
 		webCommand, logsCommand, serveCommand, versionCommand, helpCommand(),
 		completionCommand(), manCommand(),

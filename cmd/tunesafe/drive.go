@@ -25,6 +25,7 @@ import (
 	tsync "github.com/tunesafe/tunesafe/sync"
 	"github.com/tunesafe/tunesafe/sync/browse"
 	"github.com/tunesafe/tunesafe/sync/past"
+	"github.com/tunesafe/tunesafe/sync/stock"
 )
 
 // localWord is what safe is called where the store is on the same machine.
@@ -35,6 +36,7 @@ type driveOptions struct {
 	cacheSize string // "20 GiB"; empty is the home's setting
 	settle    time.Duration
 	plain     bool // no passthrough
+	instant   time.Duration
 	log       *slog.Logger
 	recovery  *secret // enrols the home anew where that is needed
 
@@ -62,6 +64,7 @@ type drive struct {
 	cache   *cache.Cache
 	past    *past.Past
 	music   *browse.Library
+	stock   *stock.Stock
 	worker  *tsync.Worker
 
 	health  onDemand[*health.DB]
@@ -179,6 +182,9 @@ func (d *drive) openState(o driveOptions) (err error) {
 	d.onClose(d.past.Close)
 	d.music = browse.New(browse.Options{Cache: d.cache, Log: d.log})
 	d.onClose(d.music.Close)
+	if d.stock, err = stock.New(stock.Options{Cache: d.cache, Instant: o.instant, Log: d.log}); err != nil {
+		return err
+	}
 	if err := d.home.SetOpened(); err != nil && !room.Lacks(err) {
 		return err
 	}
@@ -327,6 +333,7 @@ func (d *drive) status() control.Status {
 	fillStatus(&s, d.worker.Status())
 	s.Health = d.healthStatus()
 	s.Lock = d.lockStatus()
+	s.Kept = d.keptStatus()
 	return s
 }
 

@@ -25,6 +25,7 @@ import (
 	tsync "github.com/tunesafe/tunesafe/sync"
 	"github.com/tunesafe/tunesafe/sync/feed"
 	"github.com/tunesafe/tunesafe/sync/past"
+	"github.com/tunesafe/tunesafe/sync/stock"
 )
 
 // Mistakes that only the command line can see.
@@ -158,6 +159,8 @@ var messages = []message{
 	{is: errNoPlaces, hint: "name one: tunesafe backup DIR"},
 	{is: errNotDeleted, hint: "with credentials that may delete, prune again; where the store locks objects, it lets them go when the time has come", exit: exitPartly},
 	{is: tsync.ErrStranger, hint: "run tunesafe check; tunesafe repair --bucket puts back what this computer has of it, and tunesafe devices lists them"},
+	{is: stock.ErrNoRoom, hint: "pin less, or make room on the disk of the home"},
+	{is: stock.ErrNotPinned, hint: "tunesafe pins lists what is, by the names to use"},
 	{is: tsync.ErrUnsettled, hint: "mount the drive, or run tunesafe wait, and prune then"},
 	{is: errPartly, hint: "the warnings say which and why; the next backup tries them again", exit: exitPartly},
 	{is: errHeld, hint: "if it was meant: tunesafe approve, and back up again; if not: mend the folder, or tunesafe reject", exit: exitHeld},

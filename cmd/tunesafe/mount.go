@@ -45,6 +45,7 @@ type mountOptions struct {
 	debug         bool
 	cacheSize     string
 	settle        time.Duration
+	instant       time.Duration
 	readyFD       int
 }
 
@@ -55,6 +56,7 @@ func bindMount(f *pflag.FlagSet) action {
 	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write")
 	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml, else 10GiB or a tenth of the disk, the smaller)")
 	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file must be left alone before it is uploaded, such as 10s (default 3s)")
+	bindInstant(f, &o)
 	f.BoolVar(&o.noPassthrough, "no-passthrough", false, "have every read and write pass through tunesafe, for inspection")
 	f.BoolVar(&o.showSnapshots, "show-snapshots", false, "list the folder .snapshots, so that programs which walk the drive walk through its past, too")
 	f.BoolVar(&o.debug, "debug", false, "log every request of the kernel and to the store")
@@ -68,6 +70,9 @@ func bindMount(f *pflag.FlagSet) action {
 			o.allowOther = os.Geteuid() == 0
 		}
 		if _, err := parseSize(o.cacheSize); err != nil {
+			return err
+		}
+		if err := checkInstant(o.instant); err != nil {
 			return err
 		}
 		return mount(ctx, e, o, args[0])
@@ -119,6 +124,9 @@ func (o mountOptions) again(h home.Home, path string) []string {
 	}
 	if o.settle != 0 {
 		args = append(args, "--settle", o.settle.String())
+	}
+	if o.instant != 0 {
+		args = append(args, "--instant", o.instant.String())
 	}
 	return append(args, "--", path)
 }
@@ -185,7 +193,7 @@ func serveHome(ctx context.Context, e *env, l life, s *starter, logTo io.Writer)
 	log.Info("start", "version", versionText(), "pid", os.Getpid(), "home", e.home, "mount", l.dir)
 	defer func() { log.Info("end", "pid", os.Getpid(), "err", err) }()
 	d, err := openDrive(ctx, e.home, lock, driveOptions{
-		cacheSize: l.mount.cacheSize, settle: l.mount.settle, plain: l.mount.noPassthrough, log: log,
+		cacheSize: l.mount.cacheSize, settle: l.mount.settle, plain: l.mount.noPassthrough, instant: l.mount.instant, log: log,
 		hoursPerDay: l.agent.hoursPerDay, quiet: l.agent != nil,
 	})
 	if err != nil {
@@ -265,6 +273,7 @@ func (o *owner) live(ctx context.Context, l life, s *starter) error {
 	}
 	stop := o.work(context.WithoutCancel(ctx))
 	defer stop()
+	defer o.stocking(ctx)()
 	stopAgent := o.startAgent(ctx)
 	defer stopAgent()
 	defer o.takeUp(ctx)()

@@ -273,8 +273,8 @@ func mountByAgent(ctx context.Context, e *env, o mountOptions, path string) (don
 	if err != nil || s.Agent == nil || !s.Agent.Runs {
 		return false, nil //nolint:nilerr // as above
 	}
-	if o.cacheSize != "" || o.settle != 0 || o.noPassthrough || o.debug {
-		return true, misuse("an agent serves this home: --cache-size, --settle, --no-passthrough and --debug are given to tunesafe agent")
+	if o.cacheSize != "" || o.settle != 0 || o.instant != 0 || o.noPassthrough || o.debug {
+		return true, misuse("an agent serves this home: --cache-size, --settle, --instant, --no-passthrough and --debug are given to tunesafe agent")
 	}
 	p, err := openMountPoint(path, e.home)
 	if err != nil {

@@ -141,6 +141,13 @@ func statusText(s control.Status, h home.Home, now time.Time) string {
 	} else if s.PageFault != nil {
 		row("page", "not served: %s", s.PageFault.Text)
 	}
+	pinned, instant := keptTexts(s.Kept)
+	if pinned != "" {
+		row("pinned", "%s", pinned)
+	}
+	if instant != "" {
+		row("instant", "%s", instant)
+	}
 	if s.Lock != nil {
 		row("locked", "%s", lockedText(*s.Lock))
 	}

@@ -64,6 +64,7 @@ type Owner interface {
 	Repairing
 	Showing
 	Drawing
+	Pinning
 }
 
 // Fault is an error made ready for people: what happened to what, what to do
@@ -128,6 +129,7 @@ type Status struct {
 	Page        string        `json:"page,omitempty"`       // the address of the page in the browser, while it is served
 	PageFault   *Fault        `json:"page_fault,omitempty"` // why it is not, though it should be
 	Unsaved     bool          `json:"recovery_key_unsaved"` // nobody said yet that a copy is kept elsewhere
+	Kept        *Kept         `json:"kept,omitempty"`       // none: nothing is kept here for good
 	Lock        *Lock         `json:"lock,omitempty"`       // none: the store locks nothing
 	Health      *Health       `json:"health,omitempty"`     // none: nothing was read yet to see whether it is whole
 }

@@ -314,3 +314,5 @@ func TestConcurrentClients(t *testing.T) {
 	}
 	g.Wait()
 }
+
+func (o *testOwner) Pin(context.Context, PinRequest) (PinReport, error) { return PinReport{}, nil }

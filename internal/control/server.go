@@ -54,6 +54,7 @@ func NewServer(o Owner, explain func(error) *Fault) *Server {
 	mux.Handle("POST /v1/prune", handler(s, o.Prune))
 	mux.Handle("POST /v1/repair", handler(s, o.Repair))
 	mux.Handle("POST /v1/trends", handler(s, o.Trends))
+	mux.Handle("POST /v1/pin", handler(s, s.pin))
 	mux.Handle("POST /v1/web", handler(s, s.web))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	s.http.BaseContext = func(net.Listener) context.Context { return s.closing }

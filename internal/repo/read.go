@@ -200,6 +200,9 @@ func (r *Reader) bucket(p *Placement) source {
 
 // packed gives the bytes of a blob of a pack. They are shared: not to be changed.
 func (r *Reader) packed(ctx context.Context, p *Placement) ([]byte, error) {
+	if ctx.Value(wholePacks{}) != nil {
+		r.scanned(p)
+	}
 	key := frameKey{p.Object, p.FrameOff}
 	frame, ok := r.frames.get(key)
 	if !ok {
@@ -310,6 +313,21 @@ func (r *Reader) alone(p *Placement) bool {
 	}
 	r.asked.Add(p.Object, a)
 	return len(a.offs) <= framesAlone
+}
+
+type wholePacks struct{}
+
+// WholePacks has what is read with the context come by whole packs, which are kept on
+// the disk, as by a scan: it is for who will want more of them, or want them again.
+func WholePacks(ctx context.Context) context.Context {
+	return context.WithValue(ctx, wholePacks{}, true)
+}
+
+// scanned has the next frame of a pack fetched with all of it.
+func (r *Reader) scanned(p *Placement) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked.Add(p.Object, askedFrames{since: time.Now(), offs: make([]int64, framesAlone+1)})
 }
 
 // fetchPack reads a whole pack, verifies it and keeps it.

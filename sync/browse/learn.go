@@ -1,6 +1,7 @@
 package browse
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -42,7 +43,7 @@ func (l *Library) learnSome() bool {
 	var g errgroup.Group
 	g.SetLimit(readers)
 	for _, ino := range batch {
-		g.Go(func() error { return l.learnOne(ino) })
+		g.Go(func() error { return Learn(l.life, l.o.Cache, ino) })
 	}
 	err := g.Wait()
 	l.mu.Lock()
@@ -55,21 +56,22 @@ func (l *Library) learnSome() bool {
 	return true
 }
 
-// learnOne reads the tags of a track. What is not cut yet, or is cut in one piece, is
-// left alone: the cut tells of it, and to read it might fetch sound.
-func (l *Library) learnOne(ino cache.Ino) error {
-	r, still, err := l.o.Cache.RecipeOf(ino)
+// Learn reads the tags of a track, and has the cache keep what they say. What is not
+// cut yet, or is cut in one piece, is left alone: the cut tells of it, and to read it
+// might fetch sound.
+func Learn(ctx context.Context, c *cache.Cache, ino cache.Ino) error {
+	r, still, err := c.RecipeOf(ino)
 	if err != nil || !still || !slices.ContainsFunc(r.Parts, isTags) {
 		return nil //nolint:nilerr // it is gone
 	}
-	says, r, err := l.readLabel(ino, r)
+	says, r, err := readLabel(ctx, c, ino, r)
 	switch {
 	case errors.Is(err, cache.ErrNotExist), errors.Is(err, cache.ErrOwed):
 		return nil
 	case err != nil:
 		return err
 	}
-	if err := l.o.Cache.SetLabel(ino, r, says.Encode()); err != nil && !errors.Is(err, cache.ErrChanged) {
+	if err := c.SetLabel(ino, r, says.Encode()); err != nil && !errors.Is(err, cache.ErrChanged) {
 		return err
 	}
 	return nil
@@ -78,18 +80,18 @@ func (l *Library) learnOne(ino cache.Ino) error {
 func isTags(p cache.Part) bool { return p.Kind == split.Tags.String() }
 
 // readLabel reads a label, and gives the recipe of what it was read of.
-func (l *Library) readLabel(ino cache.Ino, r *cache.Recipe) (says label.Label, of *cache.Recipe, err error) {
-	h, err := l.o.Cache.OpenFile(ino, cache.OpenFlags{Read: true, Ordinary: true})
+func readLabel(ctx context.Context, c *cache.Cache, ino cache.Ino, r *cache.Recipe) (says label.Label, of *cache.Recipe, err error) {
+	h, err := c.OpenFile(ino, cache.OpenFlags{Read: true, Ordinary: true, Quiet: true})
 	if err != nil {
 		return says, r, err
 	}
 	defer h.Release()
-	in := cache.ReaderAt{Ctx: l.life, File: h}
+	in := cache.ReaderAt{Ctx: ctx, File: h}
 	if r.More != nil { // the first read has the cache complete the recipe
 		if _, err := in.ReadAt(make([]byte, 1), 0); err != nil {
 			return says, r, err
 		}
-		if r, _, err = l.o.Cache.RecipeOf(ino); err != nil {
+		if r, _, err = c.RecipeOf(ino); err != nil {
 			return says, r, err
 		}
 	}

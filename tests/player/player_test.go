@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 // cold is a library, and the drive of a home that was made of the bucket alone.
 type cold struct {
 	*drive.Home
+	T     testing.TB
 	lib   string
 	sum   musiclib.Summary
 	proxy *s3proxy.Proxy
@@ -34,7 +35,7 @@ func newCold(t testing.TB) *cold {
 	t.Helper()
 	drive.NeedFUSE(t)
 	tools.Need(t, musiclib.Tools...)
-	c := &cold{lib: filepath.Join(t.TempDir(), "lib")}
+	c := &cold{T: t, lib: filepath.Join(t.TempDir(), "lib")}
 	var err error
 	c.sum, err = musiclib.Make(t.Context(), c.lib, musiclib.Options{
 		Albums: tools.Count(t, 2, 5, 20), TracksPerAlbum: 6, TotalBytes: int64(tools.Count(t, 12, 30, 120)) * 1e6,
