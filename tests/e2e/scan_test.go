@@ -32,6 +32,9 @@ func TestColdScan(t *testing.T) {
 	if s.Down > small*3/2 {
 		t.Errorf("%d bytes came down, over 1.5 times %d", s.Down, small)
 	}
+	proxy.Reset()
+	each("exiftool", "-q", "-json")(t, cold.At, tools.Tracks(t, cold.At))
+	noSound(t, proxy.Stats())
 	if len(got) != len(want) {
 		t.Errorf("%d tracks, want %d", len(got), len(want))
 	}

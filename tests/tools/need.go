@@ -28,6 +28,7 @@ const Mutagen = "mutagen"
 var packages = map[string]string{
 	Mutagen:         "python3-mutagen",
 	"AtomicParsley": "atomicparsley",
+	"exiftool":      "libimage-exiftool-perl",
 	"eyeD3":         "eyed3",
 	"ffprobe":       "ffmpeg",
 	"fusermount3":   "fuse3",
