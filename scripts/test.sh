@@ -20,7 +20,7 @@ mkdir -p "$out"
 say() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
 
 sh scripts/deps.sh test
-sh scripts/npmtools.sh axe-core
+sh scripts/npmtools.sh axe-core openapi
 case $tier in
 ci) sh scripts/gotools.sh versitygw; limit=30m ;;
 e2e) sh scripts/gotools.sh versitygw minio; limit=3h ;;

@@ -26,6 +26,7 @@ import (
 	tsync "github.com/tunesafe/tunesafe/sync"
 	"github.com/tunesafe/tunesafe/sync/feed"
 	"github.com/tunesafe/tunesafe/sync/past"
+	"github.com/tunesafe/tunesafe/sync/stock"
 )
 
 // filesOf is what lies on the drive, for the page's interface.
@@ -245,7 +246,7 @@ var statuses = []struct {
 	kind   string
 	is     []error
 }{
-	{http.StatusNotFound, "", []error{errNotOnDrive, errNotThen, errNeverThere, errNoSnapshot, web.ErrNotThere, errNoDevice, repo.ErrNoKey, feed.ErrNoPlace}},
+	{http.StatusNotFound, "", []error{errNotOnDrive, errNotThen, errNeverThere, errNoSnapshot, web.ErrNotThere, errNoDevice, repo.ErrNoKey, feed.ErrNoPlace, stock.ErrNotPinned}},
 	{http.StatusPreconditionFailed, "", []error{api.ErrPrecondition}},
 	{http.StatusConflict, api.Busy, []error{task.ErrBusy}},
 	{http.StatusUnprocessableEntity, api.KeyReused, []error{task.ErrKey}},
@@ -258,7 +259,7 @@ var statuses = []struct {
 	{http.StatusGone, "", []error{past.ErrPruned}},
 	{http.StatusServiceUnavailable, api.Starting, []error{errStarting, web.ErrNotReady}},
 	{http.StatusServiceUnavailable, "", []error{control.ErrEnded, store.ErrUnavailable, cache.ErrUnavailable, cache.ErrOwed}},
-	{http.StatusInsufficientStorage, "", []error{syscall.ENOSPC, syscall.EDQUOT, store.ErrFull}},
+	{http.StatusInsufficientStorage, "", []error{syscall.ENOSPC, syscall.EDQUOT, store.ErrFull, stock.ErrNoRoom}},
 }
 
 // apiProblem words an error for programs.

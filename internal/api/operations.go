@@ -15,6 +15,7 @@ func (s *server) deeds() task.Deeds { return task.Deeds{Set: s.Tasks, Owner: s.O
 func (s *server) register() {
 	s.registerWork()
 	s.registerDrive()
+	s.registerPins()
 	s.registerFiles()
 	s.registerLibrary()
 	s.registerPast()

@@ -37,6 +37,7 @@ var packages = map[string]string{
 	"unshare":       "util-linux",
 	"getfattr":      "attr",
 	"metaflac":      "flac",
+	"node":          "nodejs",
 	"mkfs.ext4":     "e2fsprogs",
 	"mkvmerge":      "mkvtoolnix",
 	"mkvpropedit":   "mkvtoolnix",
@@ -63,15 +64,27 @@ func Need(t testing.TB, names ...string) []string {
 			if pkg == "" {
 				pkg = name
 			}
-			stop := t.Skipf
-			if os.Getenv("TUNESAFE_REQUIRE_TOOLS") == "1" {
-				stop = t.Fatalf
-			}
-			stop("needs %s (Debian: apt install %s): %v", name, pkg, err)
+			lacks(t, "needs %s (Debian: apt install %s): %v", name, pkg, err)
 		}
 		paths[i] = path
 	}
 	return paths
+}
+
+// NeedFile is [Need] for a file that a command of the project fetches.
+func NeedFile(t testing.TB, path, command string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		lacks(t, "needs %s: %v", command, err)
+	}
+}
+
+func lacks(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("TUNESAFE_REQUIRE_TOOLS") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
 
 func find(name string) (string, error) {

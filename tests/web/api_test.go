@@ -108,6 +108,23 @@ func (p program) task(path, body string) (a answered) {
 	return a
 }
 
+// valid has a validator of other people look at the description.
+func (p program) valid() {
+	p.t.Helper()
+	node := tools.Need(p.t, "node")[0]
+	const validator = "../../.bin/openapi/node_modules/@seriousme/openapi-schema-validator/bin/validate-api-cli.js"
+	tools.NeedFile(p.t, validator, "sh scripts/npmtools.sh openapi")
+	_, text, _ := p.ask("GET", "/openapi.json", nil)
+	file := filepath.Join(p.t.TempDir(), "openapi.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	out, err := exec.Command(node, validator, file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `"valid": true`) {
+		p.t.Errorf("the description is not OpenAPI: %v: %s", err, out)
+	}
+}
+
 // TestPrograms is a program that examines, uploads, downloads and restores, beside a
 // mounted drive; and what it is refused.
 func TestPrograms(t *testing.T) {
@@ -128,6 +145,7 @@ func TestPrograms(t *testing.T) {
 
 	var d described
 	stranger.want(http.StatusOK, "GET", "/openapi.json", "", &d)
+	stranger.valid()
 	if !strings.HasPrefix(d.OpenAPI, "3.1") || len(d.Paths) < 40 {
 		t.Fatalf("OpenAPI %s of %d paths", d.OpenAPI, len(d.Paths))
 	}
@@ -364,6 +382,23 @@ func (p program) past(h *drive.Home) {
 	versions := story.Items
 	if len(versions) < 2 || versions[len(versions)-1].Size != 1<<20 {
 		t.Errorf("the history is %+v", versions)
+	}
+	var pinned struct {
+		Pins []struct {
+			Path  string
+			Files int64
+		}
+	}
+	p.want(http.StatusOK, "POST", "/api/v1/pins", `{"paths":["Blue"]}`, &pinned)
+	p.want(http.StatusNotFound, "POST", "/api/v1/pins", `{"paths":["never"]}`, nil)
+	p.want(http.StatusOK, "GET", "/api/v1/pins", "", &pinned)
+	if len(pinned.Pins) != 1 || pinned.Pins[0].Path != "Blue" || pinned.Pins[0].Files == 0 {
+		t.Errorf("pinned is %+v", pinned)
+	}
+	p.want(http.StatusOK, "POST", "/api/v1/pins/remove", `{"paths":["Blue"]}`, &pinned)
+	p.want(http.StatusNotFound, "POST", "/api/v1/pins/remove", `{"paths":["Blue"]}`, nil)
+	if len(pinned.Pins) != 0 {
+		t.Errorf("still pinned is %+v", pinned)
 	}
 	var changes struct{ Items []struct{ What, Path string } }
 	p.want(http.StatusNotFound, "GET", "/api/v1/diff?since=yesterday", "", nil) // nothing was there

@@ -51,12 +51,11 @@ type browser struct {
 func open(t testing.TB) *browser {
 	t.Helper()
 	path := tools.Need(t, "chromium")[0]
-	axe, err := os.ReadFile("../../.bin/axe-core/axe.min.js")
+	const source = "../../.bin/axe-core/axe.min.js"
+	tools.NeedFile(t, source, "sh scripts/npmtools.sh axe-core")
+	axe, err := os.ReadFile(source)
 	if err != nil {
-		if os.Getenv("TUNESAFE_REQUIRE_TOOLS") == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs axe-core: sh scripts/npmtools.sh axe-core: %v", err)
+		t.Fatal(err)
 	}
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.Headless, chromedp.UserDataDir(t.TempDir())}
 	if os.Geteuid() == 0 {
