@@ -93,10 +93,10 @@ type Place struct {
 
 // Tried is what a place was found to be.
 type Tried struct {
-	Where  string // in words
-	Backup bool   // there is one already
-	Made   bool   // the bucket
-	Notes  []string
+	Where  string   // in words
+	Backup bool     // there is one already
+	Made   bool     // the bucket
+	Notes  []string // sentences: what the person should know of it
 }
 
 // Estimate is what a backup costs.

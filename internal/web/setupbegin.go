@@ -9,7 +9,8 @@ import (
 type beginView struct {
 	Folders []string
 	Where   string
-	Opened  bool // a backup that is there
+	Notes   []string // of the place
+	Opened  bool     // a backup that is there
 	Offers  Offers
 	Login   bool
 	Drive   string
@@ -17,7 +18,7 @@ type beginView struct {
 
 func (s *Server) beginOf(c *setting, r *http.Request) beginView {
 	o := s.Setup.Offers(r.Context())
-	v := beginView{Folders: c.Folders, Where: c.tried.Where, Opened: c.tried.Backup, Offers: o, Login: c.Login || c.problem == nil, Drive: c.Drive}
+	v := beginView{Folders: c.Folders, Where: c.tried.Where, Notes: c.tried.Notes, Opened: c.tried.Backup, Offers: o, Login: c.Login || c.problem == nil, Drive: c.Drive}
 	if v.Drive == "" {
 		v.Drive = o.Drive
 	}

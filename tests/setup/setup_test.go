@@ -39,14 +39,20 @@ type person struct {
 	page string // what was answered last
 	code int
 	all  strings.Builder // all pages
+	env  []string        // beside that of the tests
 }
 
 func begin(t *testing.T) *person {
 	t.Helper()
-	user := t.TempDir()
-	p := &person{t: t, user: user, home: filepath.Join(user, ".local", "share", "tunesafe")}
+	p := newcomer(t)
 	p.serve()
 	return p
+}
+
+// newcomer is a person who has not begun.
+func newcomer(t *testing.T) *person {
+	user := t.TempDir()
+	return &person{t: t, user: user, home: filepath.Join(user, ".local", "share", "tunesafe")}
 }
 
 // tunesafe is the program, as this person runs it.
@@ -58,6 +64,7 @@ func (p *person) tunesafe(args ...string) *exec.Cmd {
 		}
 	}
 	cmd.Env = append(cmd.Env, "HOME="+p.user, "AWS_EC2_METADATA_DISABLED=true", "XDG_RUNTIME_DIR="+p.user)
+	cmd.Env = append(cmd.Env, p.env...)
 	return cmd
 }
 
