@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
 	"github.com/tunesafe/tunesafe/tests/drive"
@@ -237,6 +238,7 @@ func dieInUndo(t *testing.T, point string, n int) {
 	h.Run("wait")
 	then := strings.TrimSpace(h.Run("snapshots"))
 	then = then[strings.LastIndex(then, "\n")+1:]
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // moments are named by their second
 	was := filepath.Join(t.TempDir(), "was")
 	if out, err := exec.Command("cp", "-a", h.At, was).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
