@@ -26,7 +26,7 @@ func TestDevicesAndKeys(t *testing.T) {
 	origin := value[string](b, "location.origin")
 	b.visit(origin + "/devices")
 	b.says("Devices")
-	b.await("document.querySelectorAll('main .cards > li').length === 2")
+	b.await("document.querySelectorAll('main .openers > li').length === 2")
 	b.look("devices")
 	b.follow("Retire …")
 	b.says("Retire the lost one?")
