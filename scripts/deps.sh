@@ -3,6 +3,7 @@
 #
 #   scripts/deps.sh run     what "make run" starts
 #   scripts/deps.sh test    what the tests start
+#   scripts/deps.sh e2e     what the shows with other programs start beside
 #   scripts/deps.sh bench   what "make bench" compares with
 #
 # Does nothing, quickly, where all is there. It needs root or sudo otherwise.
@@ -12,12 +13,14 @@ run='fuse3 ffmpeg lame python3-mutagen'
 test="$run age atomicparsley attr chromium curl dbus-daemon e2fsprogs eyed3 flac fonts-wqy-microhei gcc id3v2 iproute2 kid3-cli libarchive-tools libc6-dev libimage-exiftool-perl mkvtoolnix mount mpc mpd
 	musepack-tools opus-tools python3 restic rsync s3cmd strace unzip util-linux vorbis-tools wavpack zbar-tools zstd"
 command -v npm >/dev/null || test="$test npm" # other packages of Node.js have it, too
+e2e="$test samba samba-vfs-modules smbclient"
 bench="$run rclone restic s3fs"
 case ${1-} in
 run) wanted=$run ;;
 test) wanted=$test ;;
+e2e) wanted=$e2e ;;
 bench) wanted=$bench ;;
-*) echo "usage: scripts/deps.sh run|test|bench" >&2; exit 2 ;;
+*) echo "usage: scripts/deps.sh run|test|e2e|bench" >&2; exit 2 ;;
 esac
 
 as_root() {
@@ -46,6 +49,9 @@ install_missing() {
 			as_root apt-get update -q </dev/null
 			as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing </dev/null
 		}
+	case $missing in # the tests start their own; nobody asked for one that serves this machine
+	*" samba"*) as_root systemctl disable --now smbd nmbd 2>/dev/null || true ;;
+	esac
 }
 
 # The rule that comes with fuse3 opens /dev/fuse to all users; where no udev

@@ -19,7 +19,7 @@ mkdir -p "$out"
 
 say() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
 
-sh scripts/deps.sh test
+if [ "$tier" = ci ]; then sh scripts/deps.sh test; else sh scripts/deps.sh e2e; fi
 sh scripts/npmtools.sh axe-core openapi
 case $tier in
 ci) sh scripts/gotools.sh versitygw; limit=30m ;;

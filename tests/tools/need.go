@@ -46,6 +46,7 @@ var packages = map[string]string{
 	"opusenc":       "opus-tools",
 	"opusinfo":      "opus-tools",
 	"setfattr":      "attr",
+	"smbd":          "samba",
 	"umount":        "mount",
 	"zbarimg":       "zbar-tools",
 	"vorbiscomment": "vorbis-tools",
