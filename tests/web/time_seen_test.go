@@ -68,6 +68,19 @@ func TestTimeSeen(t *testing.T) {
 	b.glance("time-undone")
 	b.audit("time-undone")
 	same(t, w.old, w.album)
+
+	b.await("fetch('/albums').then(r => r.text()).then(t => t.includes('Sibelius, Jean'))") // its tags are read again
+	b.visit(at + "/albums")                                                                 // from an album to a night of it
+	b.await("document.querySelector('main .cards a[href^=\"/albums/\"]')")
+	value[bool](b, "document.querySelector('main .cards a[href^=\"/albums/\"]').click() || true")
+	b.press("Look at it")
+	b.says("Nothing is kept of then.") // yesterday there was nothing
+	b.look("time-nothing")
+	b.do(chromedp.NavigateBack())
+	b.await("document.getElementById('night')")
+	value[bool](b, "(document.getElementById('night').value = document.getElementById('night').max) && true")
+	b.press("Look at it")
+	b.await("location.pathname.startsWith('/time/') && document.querySelector('.crumbs')")
 }
 
 // download gives the file that the browser saves when something is done.
