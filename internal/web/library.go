@@ -166,7 +166,7 @@ func (s *Server) album(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !ok {
-		return s.notFound(w, r)
+		return s.retagged(w, r)
 	}
 	v.describe(tracks)
 	v.Back = backTo("/albums/"+v.ID, tracks)

@@ -118,6 +118,11 @@ func TestHostileLibrary(t *testing.T) {
 			t.Errorf("%s has %d bytes", path, n)
 		}
 	}
+	for _, path := range []string{"/albums/gone", "/artists/gone"} {
+		if resp := b.get(path); resp.StatusCode != http.StatusNotFound || !strings.Contains(resp.text, "its tags were changed") {
+			t.Errorf("%s: %s: %s", path, resp.Status, resp.text)
+		}
+	}
 	resp := b.get("/media/7?download")
 	if d := resp.Header.Get("Content-Disposition"); !strings.HasPrefix(d, "attachment") || strings.ContainsAny(d, "\r\n") {
 		t.Errorf("%q", d)

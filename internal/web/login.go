@@ -104,6 +104,14 @@ func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
 
 var errNotFound = errors.New("there is no such page")
 
+// errRetagged: albums and people are what the tags say, and go with them.
+var errRetagged = errors.New("the library has it no more")
+
+func (s *Server) retagged(w http.ResponseWriter, r *http.Request) error {
+	s.fault(w, r, http.StatusNotFound, errRetagged)
+	return nil
+}
+
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) error {
 	s.fault(w, r, http.StatusNotFound, errNotFound)
 	return nil

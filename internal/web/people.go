@@ -65,7 +65,7 @@ func (s *Server) person(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !ok {
-		return s.notFound(w, r)
+		return s.retagged(w, r)
 	}
 	v := personView{Person: p.Person, Back: back}
 	const most = 200 // albums of each kind: those of "Various Artists" may be thousands

@@ -173,6 +173,8 @@ func (s *Server) explain(err error) *control.Fault {
 	switch err { //nolint:errorlint // these are made here, and wrapped by nobody
 	case errNotFound:
 		return &control.Fault{Text: "There is no such page."}
+	case errRetagged:
+		return &control.Fault{Text: "The library has it no more under that name.", Hint: "its tags were changed, or it was removed: search for it, or look under Albums"}
 	case errReadOnly:
 		return &control.Fault{Text: "This page is for looking only.", Hint: "tunesafe web without --read-only gives one that can do more"}
 	case errBusy:
