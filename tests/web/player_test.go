@@ -290,6 +290,8 @@ func (l *listener) queues() {
 	l.await("sounding() && sounding().currentTime > 2.6")
 	l.await("sounding() && sounding().currentTime < 2")
 	l.shows("Right")
+	l.enter("#player [data-do=toggle]") // the next track is not to be made ready before it is gone
+	l.await("!sounding()")
 	l.enter("#player [data-do=repeat]")
 }
 
@@ -304,6 +306,12 @@ func (l *listener) inVain() {
 	l.lost.Store(true)
 	value[bool](l.browser, "window.all = []; new MutationObserver(() => all.push(document.querySelector('#player [data-say]').innerText)).observe(document.querySelector('#player [data-say]'), {childList: true, subtree: true}) || true")
 	value[bool](l.browser, "void mediaKeys.seekto({seekTime: 2.5}) || true")
+	value[bool](l.browser, "void mediaKeys.play({}) || true")
+	defer func() {
+		if l.t.Failed() {
+			l.t.Logf("it said %s", value[string](l.browser, "JSON.stringify(all)"))
+		}
+	}()
 	l.await("all.some(t => t.includes('“odd” (APE)') && t.includes('Download it'))")
 	l.await("all.some(t => t.includes('“Gone” is not in the library any more. It is left out.'))")
 	l.await("all.some(t => t.includes('“Lost” cannot be had now.'))")
