@@ -418,7 +418,7 @@ func (p program) past(h *drive.Home) {
 	}
 	p.task("/api/v1/restore", string(body))
 	p.want(http.StatusConflict, "POST", "/api/v1/restore", string(body), nil) // nothing is written over
-	p.want(http.StatusConflict, "POST", "/api/v1/restore", `{"paths":["Blue"],"dest":"/root/.ssh"}`, nil)
+	p.want(http.StatusConflict, "POST", "/api/v1/restore", `{"paths":["Blue"],"dest":"/srv/.ssh"}`, nil)
 	if list, err := os.ReadDir(filepath.Join(dest, "Blue")); err != nil || len(list) != 1 {
 		t.Errorf("restored: %v, %v", list, err)
 	}

@@ -20,11 +20,16 @@ func (l *lab) drives(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return l.inTurn(ctx, lib, l.driveRound, func(m maker) bool { return m.make(l, "", "", "").drive != nil })
+}
+
+// inTurn has each program that takes part do a round of a scene.
+func (l *lab) inTurn(ctx context.Context, lib *library, round func(context.Context, maker, *library) error, takesPart func(maker) bool) error {
 	for _, m := range l.here {
-		if m.make(l, "", "", "").drive == nil {
+		if !takesPart(m) {
 			continue
 		}
-		if err := l.driveRound(ctx, m, lib); err != nil || ctx.Err() != nil {
+		if err := round(ctx, m, lib); err != nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
 	}
@@ -118,15 +123,7 @@ func (l *lab) lines(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range l.here {
-		if m.name != own && m.name != "rclone" {
-			continue
-		}
-		if err := l.lineRound(ctx, m, lib); err != nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
-		}
-	}
-	return nil
+	return l.inTurn(ctx, lib, l.lineRound, func(m maker) bool { return m.name == own || m.name == "rclone" })
 }
 
 func (l *lab) lineRound(ctx context.Context, m maker, lib *library) (err error) {

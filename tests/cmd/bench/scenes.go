@@ -244,15 +244,7 @@ func (l *lab) tiny(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range l.here {
-		if !slices.Contains([]string{own, "restic", "kopia", "rclone"}, m.name) {
-			continue
-		}
-		if err := l.tinyRound(ctx, m, lib); err != nil || ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
-		}
-	}
-	return nil
+	return l.inTurn(ctx, lib, l.tinyRound, func(m maker) bool { return slices.Contains([]string{own, "restic", "kopia", "rclone"}, m.name) })
 }
 
 func (l *lab) tinyRound(ctx context.Context, m maker, lib *library) (err error) {
