@@ -39,11 +39,12 @@ tools_pid=$!
 fail() { : >"$out/failed"; }
 # as NAME: reads a run's events.
 as() { "$out/summary" -as "$1" -to "$results" || fail; }
-# suite NAME ARGUMENTS: go test with these, as this user.
+# suite NAME ARGUMENTS: go test with these, as this user. Tests that go side by side
+# in a package mostly wait.
 suite() {
 	local name=$1
 	shift
-	{ go test -json -count=1 -vet=off -timeout "$limit" "$@" 2>&1 || fail; } | as "$name"
+	{ go test -json -count=1 -vet=off -timeout "$limit" -parallel 4 "$@" 2>&1 || fail; } | as "$name"
 }
 
 # Where much happens at once, the race detector looks on. It needs cgo.
@@ -52,10 +53,14 @@ raced='\./(cache|sync(/.*)?|internal/(agent|control|home|kv|repo|store(/.*)?))'
 shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|nights|player|power|web)'
 mapfile -t packages < <(go list ./... | sed "s,^$module,.,")
 pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
-mapfile -t units < <(pick '\./sync'; pick "$raced" | grep -vx '\./sync') # the longest first
+mapfile -t units < <(pick '\./(sync|internal/store/s3)' | sort -r; pick "$raced" | grep -Evx '\./(sync|internal/store/s3)') # the longest first
 mapfile -t shows < <(pick "$shown")
 mapfile -t others < <(pick -v "$raced|$shown")
-step_by_step() { grep -h -B1 'tools\.StepByStep(t)' sync/*_test.go internal/store/s3/*_test.go | sed -n 's/^func \(Test[A-Za-z0-9]*\).*/\1/p' | paste -sd'|'; }
+stepping=(./sync ./internal/store/s3 ./internal/repo)
+step_by_step() {
+	for p in "${stepping[@]}"; do grep -h -B1 'tools\.StepByStep(t)' "$p"/*_test.go; done |
+		sed -n 's/^func \(Test[A-Za-z0-9]*\).*/\1/p' | paste -sd'|'
+}
 race() { [ "$(go env CGO_ENABLED)" = 1 ] && command -v "$(go env CC)" >/dev/null; }
 
 # another_user: the user to test as beside this one, root or not root.
@@ -99,7 +104,7 @@ in_package() {
 		cd "$at"
 		as_another HOME="$dir/tmp" TMPDIR="$dir/tmp" TUNESAFE_PROGRAM="$dir/bin/tunesafe" TUNESAFE_BIN="$dir/bin" \
 			TUNESAFE_TIER="$tier" TUNESAFE_REQUIRE_TOOLS=1 TUNESAFE_SEED="${TUNESAFE_SEED-}" \
-			./run -test.v=test2json -test.timeout="$limit" -test.run "$2" </dev/null 2>&1 || true
+			./run -test.v=test2json -test.timeout="$limit" -test.parallel 4 -test.run "$2" </dev/null 2>&1 || true
 	} | go tool test2json -t -p "$module/$1" | as "$another"
 }
 
@@ -108,7 +113,7 @@ if [ "$tier" != e2e ]; then
 	make --no-print-directory vet
 	say "tests, as $(id -un)"
 	if race; then
-		suite "race detector" -race "${units[@]}"
+		suite "race detector" -race -p 3 "${units[@]}" # one of three waits, for a disk or a server
 	else
 		suite "$(id -un)" "${units[@]}"
 	fi
@@ -118,7 +123,7 @@ if [ "$tier" != e2e ]; then
 	others_pid=$!
 	steps_pid=
 	if race; then
-		suite "$(id -un)" -run "^($(step_by_step))\$" ./sync ./internal/store/s3 & # what it left out
+		suite "$(id -un)" -run "^($(step_by_step))\$" "${stepping[@]}" & # what it left out
 		steps_pid=$!
 	fi
 	suite "$(id -un)" "${others[@]}"
@@ -131,10 +136,12 @@ say "shows: the program mounted, killed, cut off and played from"
 # that is away, or for a browser, leaves room for those that only mount and compare.
 mapfile -t waiting < <(printf '%s\n' "${shows[@]}" | grep -x './tests/crash')
 mapfile -t pages < <(printf '%s\n' "${shows[@]}" | grep -x './tests/web')
-mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(agent|feed|format|home|model|nightly|nights|power)')
-mapfile -t alone < <(printf '%s\n' "${shows[@]}" | grep -Fvx -e "$(printf '%s\n' "${waiting[@]}" "${pages[@]}" "${beside[@]}")")
+mapfile -t quiet < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(agent|format|model|nights)')
+mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(feed|home|nightly|power)')
+mapfile -t alone < <(printf '%s\n' "${shows[@]}" | grep -Fvx -e "$(printf '%s\n' "${waiting[@]}" "${pages[@]}" "${quiet[@]}" "${beside[@]}")")
 suite "$(id -un)" "${waiting[@]}" &
 suite "$(id -un)" "${pages[@]}" &
+suite "$(id -un)" -p 1 "${quiet[@]}" &
 suite "$(id -un)" -p 1 "${beside[@]}"
 wait
 suite "$(id -un)" -p 1 "${alone[@]}"

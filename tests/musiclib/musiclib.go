@@ -100,7 +100,7 @@ func Make(ctx context.Context, dir string, o Options) (Summary, error) {
 		return Summary{}, fmt.Errorf("musiclib: no such library: %+v", o)
 	}
 	if o.CacheDir == "" {
-		o.CacheDir = filepath.Join(os.TempDir(), fmt.Sprintf("tunesafe-musiclib-%s-%d", cacheVersion, os.Getuid()))
+		o.CacheDir = defaultCache()
 	}
 	c := &cache{dir: o.CacheDir}
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
@@ -111,4 +111,8 @@ func Make(ctx context.Context, dir string, o Options) (Summary, error) {
 		return Summary{}, err
 	}
 	return p.write(ctx, dir)
+}
+
+func defaultCache() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("tunesafe-musiclib-%s-%d", cacheVersion, os.Getuid()))
 }

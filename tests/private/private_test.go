@@ -43,12 +43,13 @@ func TestInUse(t *testing.T) {
 	defer syscall.Umask(old)
 	wrapper := wrapFusermount(t) // before the home takes over the environment
 	server := realserver.StartEmbedded(t)
-	h := drive.New(t, server)
+	program := ownProgram(t)
+	h := drive.NewWith(t, server, program)
 	h.Run("init", "--store", drive.Store, "--endpoint", server.Endpoint, "--region", "us-east-1", "--name", host)
 	mustRefuseStrangers(t, server.Endpoint+"/music")
 	secrets := secretsOf(t, h.Dir)
 	secrets["the store's secret key"] = server.SecretKey
-	w := watch(t, drive.Program(t), secrets)
+	w := watch(t, program, secrets)
 	var said strings.Builder
 
 	music := filepath.Join(t.TempDir(), "Music")
@@ -102,6 +103,17 @@ func TestInUse(t *testing.T) {
 		must(t, err)
 		noSecret(t, secrets, "the environment of fusermount3", string(told))
 	}
+}
+
+// ownProgram is a copy of the program that no other test runs, whose processes would
+// else be taken for this one's.
+func ownProgram(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(drive.Program(t))
+	must(t, err)
+	program := filepath.Join(t.TempDir(), "tunesafe")
+	must(t, os.WriteFile(program, text, 0o755))
+	return program
 }
 
 // newCommands runs what handles secrets of its own, which it adds: passphrases, keys

@@ -135,6 +135,9 @@ func (x *exchange) forward(ctx context.Context, act Action) (*http.Response, err
 	for _, h := range hopByHop {
 		out.Header.Del(h)
 	}
+	if out.Header.Get("Expect") != "" { // VersityGW knows it in small letters only, and rclone writes others
+		out.Header.Set("Expect", strings.ToLower(out.Header.Get("Expect")))
+	}
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = []string{""} // or the transport adds its own
 	}
@@ -147,7 +150,7 @@ func (x *exchange) forward(ctx context.Context, act Action) (*http.Response, err
 // upload is the request's body: counted, at the line's rate, and broken or
 // damaged as the action says.
 func (x *exchange) upload(ctx context.Context, act Action) io.ReadCloser {
-	u := &upload{ctx: ctx, ReadCloser: x.r.Body, link: x.p.up, tally: x.tally, cutAt: -1, damageAt: -1}
+	u := &upload{ctx: ctx, ReadCloser: x.r.Body, flow: flow{link: x.p.up}, tally: x.tally, cutAt: -1, damageAt: -1}
 	switch act.do {
 	case doCutUp:
 		u.cutAt = act.at
@@ -160,7 +163,7 @@ func (x *exchange) upload(ctx context.Context, act Action) io.ReadCloser {
 type upload struct {
 	io.ReadCloser
 	ctx   context.Context
-	link  *link
+	flow  flow
 	tally *tally
 	n     int64
 
@@ -168,7 +171,7 @@ type upload struct {
 }
 
 func (u *upload) Read(b []byte) (int, error) {
-	b = b[:u.link.slice(len(b))]
+	b = b[:u.flow.link.slice(len(b))]
 	if u.cutAt >= 0 {
 		if u.n >= u.cutAt {
 			return 0, errFault
@@ -180,11 +183,19 @@ func (u *upload) Read(b []byte) (int, error) {
 		damage(b[:n], u.damageAt-u.n)
 		u.n += int64(n)
 		u.tally.count(int64(n), 0)
-		if err := u.link.take(u.ctx, n); err != nil {
+		if err := u.flow.take(u.ctx, n); err != nil {
 			return 0, err
 		}
 	}
+	if err != nil {
+		u.flow.end()
+	}
 	return n, err
+}
+
+func (u *upload) Close() error {
+	u.flow.end()
+	return u.ReadCloser.Close()
 }
 
 // damage changes the byte at an offset, if it is among these.
@@ -234,6 +245,8 @@ func (x *exchange) answer(ctx context.Context, resp *http.Response, act Action) 
 // has the whole answer finds it counted.
 func (x *exchange) download(ctx context.Context, resp *http.Response, end int64, act Action) error {
 	buf, pause, damageAt := make([]byte, 64<<10), time.Duration(0), int64(-1)
+	line := flow{link: x.p.down}
+	defer line.end()
 	switch act.do {
 	case doDrip:
 		buf, pause = buf[:1], dripPause
@@ -244,14 +257,14 @@ func (x *exchange) download(ctx context.Context, resp *http.Response, end int64,
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
-		b := buf[:x.p.down.slice(len(buf))]
+		b := buf[:line.link.slice(len(buf))]
 		if end >= 0 {
 			b = b[:min(int64(len(b)), end-sent)]
 		}
 		n, err := resp.Body.Read(b)
 		if n > 0 {
 			damage(b[:n], damageAt-sent)
-			if err := x.p.down.take(ctx, n); err != nil {
+			if err := line.take(ctx, n); err != nil {
 				return err
 			}
 			sent += int64(n)
@@ -262,7 +275,7 @@ func (x *exchange) download(ctx context.Context, resp *http.Response, end int64,
 			if _, err := x.w.Write(b[:n]); err != nil {
 				return err
 			}
-			if x.p.down.limited() || pause > 0 {
+			if line.link.limited() || pause > 0 {
 				if err := http.NewResponseController(x.w).Flush(); err != nil {
 					return err
 				}

@@ -115,11 +115,19 @@ func (p *Proxy) Close() {
 }
 
 // Stats returns the counts since the start or the last Reset.
-func (p *Proxy) Stats() Stats { return p.counters.stats() }
+func (p *Proxy) Stats() Stats {
+	s := p.counters.stats()
+	s.LineUp, s.LineDown = p.up.told(), p.down.told()
+	return s
+}
 
 // Reset sets the counts to zero, forgets the log, and returns the last counts.
 // A transfer under way counts its rest to the new ones.
-func (p *Proxy) Reset() Stats { return p.counters.reset() }
+func (p *Proxy) Reset() Stats {
+	s := p.counters.reset()
+	s.LineUp, s.LineDown = p.up.reset(), p.down.reset()
+	return s
+}
 
 // Log returns the finished requests since the start or the last Reset, the
 // first finished first. Of very many it keeps the latest.

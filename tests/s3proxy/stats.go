@@ -35,6 +35,8 @@ type Stats struct {
 	Faults      map[string]int64            `json:"faults"`     // by name: "503", "drop", "cut-up" …
 	WireUp      int64                       `json:"wire_up"`    // bytes of the clients' connections, headers included
 	WireDown    int64                       `json:"wire_down"`
+	LineUp      Line                        `json:"line_up"`   // of a limited line
+	LineDown    Line                        `json:"line_down"` // as above
 	InFlight    int                         `json:"in_flight"`
 	MaxInFlight int                         `json:"max_in_flight"`
 	Seconds     float64                     `json:"seconds"` // since the start or the last reset

@@ -21,12 +21,16 @@ import (
 // comes first in PATH would not find it.
 const python = "/usr/bin/python3"
 
-// Mutagen stands for the Python module in the arguments of [Need].
-const Mutagen = "mutagen"
+// Python modules in the arguments of [Need], which gives the interpreter for them.
+const (
+	Mutagen = "mutagen"
+	Taglib  = "taglib"
+)
 
 // packages names the Debian package of each tool that is not called like it.
 var packages = map[string]string{
 	Mutagen:         "python3-mutagen",
+	Taglib:          "python3-taglib",
 	"AtomicParsley": "atomicparsley",
 	"exiftool":      "libimage-exiftool-perl",
 	"eyeD3":         "eyed3",
@@ -44,6 +48,7 @@ var packages = map[string]string{
 	"mpcenc":        "musepack-tools",
 	"oggenc":        "vorbis-tools",
 	"opusenc":       "opus-tools",
+	"qemu-x86_64":   "qemu-user",
 	"opusinfo":      "opus-tools",
 	"setfattr":      "attr",
 	"smbd":          "samba",
@@ -89,8 +94,11 @@ func lacks(t testing.TB, format string, args ...any) {
 }
 
 func find(name string) (string, error) {
-	if name == Mutagen {
+	switch name {
+	case Mutagen:
 		return python, hasMutagen()
+	case Taglib:
+		return python, exec.Command(python, "-c", "import taglib").Run()
 	}
 	return exec.LookPath(name)
 }
