@@ -125,7 +125,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 	d := &DB{dir: dir, opt: o, active: newOverlay(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	b, err := pages.Open(filepath.Join(dir, "namespace.db"), o.MustExist, &bolt.Options{
-		Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: d.openFile,
+		Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: d.openFile, InitialMmapSize: mapped.Ahead,
 	})
 	if errors.Is(err, bolt.ErrTimeout) {
 		return nil, ErrLocked
@@ -265,15 +265,9 @@ func (d *DB) Get(b Bucket, key []byte) ([]byte, bool, error) {
 	}
 	d.mu.RUnlock()
 	if ok {
-		return e.value, !e.gone, nil
+		return e, e != nil, nil
 	}
-	var v []byte
-	err := d.bolt.View(func(tx *bolt.Tx) error {
-		if p := tx.Bucket(d.names[b]).Get(key); p != nil {
-			v = append(make([]byte, 0, len(p)), p...)
-		}
-		return nil
-	})
+	v, err := d.bolt.Get(d.names[b], key)
 	return v, v != nil, err
 }
 

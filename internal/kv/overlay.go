@@ -8,28 +8,39 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// entry is the newest value of a key that bbolt does not hold yet.
-type entry struct {
-	value []byte
-	gone  bool
-}
+// entry is the newest value of a key that bbolt does not hold yet; nil says that the key
+// is gone.
+type entry []byte
 
-// overlay holds entries by bucket and by the key's first 8 bytes, so that a
-// scan below such a prefix (the names of one directory) meets only its own.
-type overlay struct {
-	tables map[Bucket]map[string]map[string]entry
+// overlay holds entries by bucket.
+type overlay struct{ tables map[Bucket]*table }
+
+// table holds entries of a bucket by the key's first 8 bytes, so that a scan below such a
+// prefix (the names of one directory) meets only its own. Most keys are just that long, an
+// inode's number: a group for each would be most of what an overlay takes.
+type table struct {
+	numbers map[number]entry            // of keys of that length
+	groups  map[string]map[string]entry // of all others
 }
 
 const groupLen = 8 // bytes of a key that choose its group
 
-func newOverlay() *overlay {
-	return &overlay{tables: map[Bucket]map[string]map[string]entry{}}
-}
+type number = [groupLen]byte
+
+func newOverlay() *overlay { return &overlay{tables: map[Bucket]*table{}} }
 
 func group(key []byte) []byte { return key[:min(groupLen, len(key))] }
 
-func (o *overlay) get(b Bucket, key []byte) (entry, bool) {
-	e, ok := o.tables[b][string(group(key))][string(key)]
+func (o *overlay) get(b Bucket, key []byte) (e entry, ok bool) {
+	t := o.tables[b]
+	switch {
+	case t == nil:
+		return nil, false
+	case len(key) == groupLen:
+		e, ok = t.numbers[number(key)]
+	default:
+		e, ok = t.groups[string(group(key))][string(key)]
+	}
 	return e, ok
 }
 
@@ -37,20 +48,36 @@ func (o *overlay) apply(ops []op) {
 	for _, p := range ops {
 		t := o.tables[p.bucket]
 		if t == nil {
-			t = map[string]map[string]entry{}
+			t = &table{numbers: map[number]entry{}, groups: map[string]map[string]entry{}}
 			o.tables[p.bucket] = t
 		}
-		g := t[string(group(p.key))]
-		if g == nil {
-			g = map[string]entry{}
-			t[string(group(p.key))] = g
-		}
-		g[string(p.key)] = entry{value: p.value, gone: p.gone}
+		t.put(p)
 	}
+}
+
+func (t *table) put(p op) {
+	e := entry(p.value)
+	if p.gone {
+		e = nil
+	}
+	if len(p.key) == groupLen {
+		t.numbers[number(p.key)] = e
+		return
+	}
+	g := t.groups[string(group(p.key))]
+	if g == nil {
+		g = map[string]entry{}
+		t.groups[string(group(p.key))] = g
+	}
+	g[string(p.key)] = e
 }
 
 // below copies the entries whose key starts with prefix into m.
 func (o *overlay) below(b Bucket, prefix []byte, m map[string]entry) {
+	t := o.tables[b]
+	if t == nil {
+		return
+	}
 	take := func(g map[string]entry) {
 		for k, e := range g {
 			if len(k) >= len(prefix) && k[:len(prefix)] == string(prefix) {
@@ -59,32 +86,51 @@ func (o *overlay) below(b Bucket, prefix []byte, m map[string]entry) {
 		}
 	}
 	if len(prefix) >= groupLen {
-		take(o.tables[b][string(prefix[:groupLen])])
+		if e, ok := t.numbers[number(prefix[:groupLen])]; ok && len(prefix) == groupLen {
+			m[string(prefix)] = e
+		}
+		take(t.groups[string(prefix[:groupLen])])
 		return
 	}
-	for _, g := range o.tables[b] {
+	for k, e := range t.numbers {
+		if bytes.HasPrefix(k[:], prefix) {
+			m[string(k[:])] = e
+		}
+	}
+	for _, g := range t.groups {
 		take(g)
 	}
 }
 
-// rows lists all entries, sorted by bucket and key.
-func (o *overlay) rows() (rows []op) {
-	for _, b := range slices.Sorted(maps.Keys(o.tables)) {
-		for _, k := range sortedKeys(o.tables[b]) {
-			e, _ := o.get(b, []byte(k))
-			rows = append(rows, op{bucket: b, key: []byte(k), value: e.value, gone: e.gone})
+// len counts the entries, and those of them whose key is a number.
+func (o *overlay) len() (n, numbers int) {
+	for _, t := range o.tables {
+		numbers += len(t.numbers)
+		for _, g := range t.groups {
+			n += len(g)
 		}
 	}
-	return rows
+	return n + numbers, numbers
 }
 
-func sortedKeys(groups map[string]map[string]entry) []string {
-	var keys []string
-	for _, g := range groups {
-		keys = slices.AppendSeq(keys, maps.Keys(g))
+// rows lists all entries, sorted by bucket and key.
+func (o *overlay) rows() []op {
+	n, numbers := o.len()
+	rows, keys := make([]op, 0, n+1), make([]byte, 0, numbers*groupLen) // in one piece: they are most of what a merge takes
+	for _, b := range slices.Sorted(maps.Keys(o.tables)) {
+		from, t := len(rows), o.tables[b]
+		for k, e := range t.numbers {
+			keys = append(keys, k[:]...)
+			rows = append(rows, op{bucket: b, key: keys[len(keys)-groupLen : len(keys) : len(keys)], value: e, gone: e == nil})
+		}
+		for _, g := range t.groups {
+			for k, e := range g {
+				rows = append(rows, op{bucket: b, key: []byte(k), value: e, gone: e == nil})
+			}
+		}
+		slices.SortFunc(rows[from:], func(x, y op) int { return bytes.Compare(x.key, y.key) })
 	}
-	slices.Sort(keys)
-	return keys
+	return rows
 }
 
 // Scan calls fn for the rows whose key starts with prefix, in bytewise order of
@@ -152,8 +198,8 @@ func (m *merged) next() (key, value []byte) {
 		if inBolt && string(m.k) == name {
 			m.k, m.v = m.c.Next()
 		}
-		if e := m.over[name]; !e.gone {
-			return []byte(name), e.value
+		if e := m.over[name]; e != nil {
+			return []byte(name), e
 		}
 	}
 }

@@ -91,6 +91,7 @@ func Decode(row []byte) (l Label, err error) {
 // layout. What is malformed is passed over: the only error is one of r.
 func Read(r io.ReaderAt, size int64, layout split.Layout) (Label, error) {
 	f := &file{source: newSource(r, size, layout)}
+	defer f.source.giveBack()
 	f.sound, f.firstSound = soundOf(layout)
 	f.read()
 	if f.source.err != nil {

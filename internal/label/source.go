@@ -3,6 +3,7 @@ package label
 import (
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/tunesafe/tunesafe/internal/split"
 )
@@ -116,7 +117,8 @@ func (s *source) fill(off int64, n int) bool {
 		return false
 	}
 	if cap(s.buf) < n {
-		s.buf = make([]byte, n)
+		s.giveBack()
+		s.buf = windows.get(n)
 	}
 	s.buf, s.off = s.buf[:n], off
 	m, err := s.r.ReadAt(s.buf, off)
@@ -129,6 +131,36 @@ func (s *source) fill(off int64, n int) bool {
 	}
 	s.err = err
 	return false
+}
+
+// giveBack ends the reading.
+func (s *source) giveBack() {
+	windows.put(s.buf)
+	s.buf = nil
+}
+
+// windows lends what files are read into, as each of thousands would make garbage of some.
+var windows pool
+
+type pool struct{ p sync.Pool }
+
+// lent is how long a buffer is that is lent, at least, and longestLent at most.
+const (
+	lent        = 16 << 10
+	longestLent = 64 << 10
+)
+
+func (l *pool) get(n int) []byte {
+	if b, ok := l.p.Get().(*[]byte); ok && cap(*b) >= n {
+		return *b
+	}
+	return make([]byte, max(n, lent))
+}
+
+func (l *pool) put(b []byte) {
+	if cap(b) >= lent && cap(b) <= longestLent {
+		l.p.Put(&b)
+	}
 }
 
 // tail returns the last bytes of the file, at most n of them, and where they

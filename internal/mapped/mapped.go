@@ -23,17 +23,29 @@ type DB struct {
 	name   string // of its file; bbolt's own is gone once it is closed
 	broken atomic.Bool
 	visits atomic.Int64 // rows read
+	kept   kept
 }
 
 // ErrBroken: an earlier transaction met a disk that could not be read.
 var ErrBroken = errors.New("the database met a disk that could not be read")
 
+// Ahead is how much of a database that will grow is mapped from the beginning, its
+// InitialMmapSize: whenever it outgrows that, all rows of the transaction that does it are
+// copied into memory. growth is by how much its file grows then.
+const (
+	Ahead  = 64 << 20
+	growth = 1 << 20
+)
+
 // New takes a database that is open.
-func New(b *bolt.DB) *DB { return &DB{DB: b, name: b.Path()} }
+func New(b *bolt.DB) *DB {
+	b.AllocSize = growth
+	return &DB{DB: b, name: b.Path()}
+}
 
 // View is DB.View of bbolt.
 func (d *DB) View(fn func(*bolt.Tx) error) (err error) {
-	defer catch(d.name, &err)()
+	defer d.caught(watch(), &err)
 	return d.DB.View(func(tx *bolt.Tx) error {
 		defer d.Visited(tx, 1)
 		return fn(tx)
@@ -45,13 +57,17 @@ func (d *DB) Update(fn func(*bolt.Tx) error) (err error) {
 	if d.broken.Load() {
 		return ErrBroken
 	}
+	defer d.kept.written()
+	if err := d.kept.end(); err != nil {
+		return err
+	}
 	whole := false
 	defer func() {
 		if !whole {
 			d.broken.Store(true)
 		}
 	}()
-	defer catch(d.name, &err)()
+	defer d.caught(watch(), &err)
 	err = d.DB.Update(func(tx *bolt.Tx) error {
 		defer d.Visited(tx, lookEvery) // it may have read much, and is slow anyway
 		return fn(tx)
@@ -65,26 +81,26 @@ func (d *DB) Close() error {
 	if d.broken.Load() {
 		return nil
 	}
-	return d.DB.Close()
+	return errors.Join(d.kept.end(), d.DB.Close()) // and none is kept from now on
 }
 
-// catch turns a fault until the returned function runs, which the caller defers,
-// into an error. Any other panic goes on.
-func catch(name string, err *error) func() {
-	old := debug.SetPanicOnFault(true)
-	return func() {
-		debug.SetPanicOnFault(old)
-		r := recover()
-		if r == nil {
-			return
-		}
-		fault, ok := r.(interface {
-			runtime.Error
-			Addr() uintptr
-		})
-		if !ok {
-			panic(r)
-		}
-		*err = &os.PathError{Op: "read", Path: name, Err: fmt.Errorf("%w (%w)", unix.EIO, fault)}
+// watch has a fault be a panic until caught is deferred with what it returns.
+func watch() (old bool) { return debug.SetPanicOnFault(true) }
+
+// caught turns a fault since watch, for which the caller defers it, into an error. Any
+// other panic goes on.
+func (d *DB) caught(old bool, err *error) {
+	debug.SetPanicOnFault(old)
+	r := recover()
+	if r == nil {
+		return
 	}
+	fault, ok := r.(interface {
+		runtime.Error
+		Addr() uintptr
+	})
+	if !ok {
+		panic(r)
+	}
+	*err = &os.PathError{Op: "read", Path: d.name, Err: fmt.Errorf("%w (%w)", unix.EIO, fault)}
 }

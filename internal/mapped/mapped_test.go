@@ -40,6 +40,11 @@ func TestFaultIsAnError(t *testing.T) {
 	if err := d.View(last); !errors.Is(err, unix.EIO) {
 		t.Errorf("View: %v, want EIO", err)
 	}
+	for range 2 { // the second by the same transaction
+		if _, err := d.Get(bucket, []byte{3, 231}); !errors.Is(err, unix.EIO) {
+			t.Errorf("Get: %v, want EIO", err)
+		}
+	}
 	put := func(tx *bolt.Tx) error { return tx.Bucket(bucket).Put([]byte("k"), []byte("v")) }
 	if err := d.Update(put); !errors.Is(err, unix.EIO) {
 		t.Errorf("Update: %v, want EIO", err)
@@ -56,8 +61,8 @@ func TestFaultIsAnError(t *testing.T) {
 				t.Error("another panic did not go on")
 			}
 		}()
-		catch("", new(error))()
-		defer catch("", new(error))()
+		d.caught(watch(), new(error))
+		defer d.caught(watch(), new(error))
 		panic("other")
 	}()
 }

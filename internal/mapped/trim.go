@@ -13,10 +13,11 @@ import (
 // counts as the process's memory until the kernel needs it. A listing of all of
 // a large drive, or a walk through years of history, would leave the whole database
 // there. So what is mapped is given back once it is much: the kernel keeps it in its
-// cache, and a page that is read again costs a fault, not a read.
+// cache, and a page that is read again costs a fault, not a read. With each page that is
+// touched the kernel maps up to 15 beside it that it has, so that a look is needed often.
 const (
-	lookEvery = 1 << 10  // rows read, between looks at what is mapped
-	trimAbove = 48 << 20 // bytes of files, resident, the program itself among them
+	lookEvery = 1 << 6   // rows read, between looks at what is mapped
+	trimAbove = 30 << 20 // bytes of files, resident, the program itself among them
 )
 
 // Visited is told, in a transaction that reads many rows, how many it has read since it
@@ -28,14 +29,18 @@ func (d *DB) Visited(tx *bolt.Tx, rows int64) {
 }
 
 // trim gives back the pages of a database. While the transaction is open the mapping
-// stays where it is.
+// stays where it is. It is as long as the database at least; the file may be longer, as
+// bbolt lets it grow ahead, and what lies behind the mapping is somebody else's memory.
 func trim(tx *bolt.Tx) {
-	st, err := os.Stat(tx.DB().Path())
-	if err != nil {
-		return
+	forgo(tx.DB().Info().Data, uintptr(tx.Size())) // by address, as bbolt gives it
+	for _, a := range program() {
+		forgo(a.at, a.length)
 	}
-	// By address, as bbolt gives it; what the kernel refuses stays as it is.
-	_, _, _ = unix.Syscall(unix.SYS_MADVISE, tx.DB().Info().Data, uintptr(st.Size()), unix.MADV_DONTNEED)
+}
+
+// forgo gives pages of a file back. What the kernel refuses stays as it is.
+func forgo(at, length uintptr) {
+	_, _, _ = unix.Syscall(unix.SYS_MADVISE, at, length, unix.MADV_DONTNEED)
 }
 
 // residentFiles is how much of files is in the process's memory, in bytes; the
