@@ -43,12 +43,12 @@ func largeMore(image, tag, sound []byte) map[string][]byte {
 	mkv = cat(mkv, ebml("\x19\x41\xa4\x69", ebml("\x61\xa7", ebml("\x46\x60", "image/png"), ebml("\x46\x5c", image))))
 	mpc := []byte("MPCK")
 	for at := 0; at < len(sound); at += 100_000 {
-		mkv = cat(mkv, ebml("\x1f\x43\xb6\x75", sound[at:min(at+100_000, len(sound))]))
+		mkv = append(mkv, ebml("\x1f\x43\xb6\x75", sound[at:min(at+100_000, len(sound))])...)
 	}
 	for at := 0; at < len(sound); at += 50_000 {
 		b := sound[at:min(at+50_000, len(sound))]
 		n := len(b) + 5
-		mpc = cat(mpc, "AP", []byte{0x80 | byte(n>>14), 0x80 | byte(n>>7), byte(n & 127)}, b)
+		mpc = append(mpc, cat("AP", []byte{0x80 | byte(n>>14), 0x80 | byte(n>>7), byte(n & 127)}, b)...)
 	}
 	value := wmPicture(image)
 	name := utf16("WM/Picture")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	cdpfetch "github.com/chromedp/cdproto/fetch"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -81,6 +82,32 @@ func open(t testing.TB) *browser {
 		}
 	})
 	return b
+}
+
+// delay has a file of the page come late from now on, as over a slow line.
+func (b *browser) delay(name string, by time.Duration) {
+	b.t.Helper()
+	err := chromedp.Listen(b.ctx, func(ev any) {
+		e, ok := ev.(*cdpfetch.EventRequestPaused)
+		if !ok {
+			return
+		}
+		go func() {
+			time.Sleep(by)
+			// What is asked for no more is gone.
+			_ = chromedp.Do(b.ctx, chromedp.Func(func(ctx context.Context, s *chromedp.Target) error {
+				_, err := cdp.Call(ctx, s, cdpfetch.ContinueRequest, cdpfetch.ContinueRequestParams{RequestID: e.RequestID})
+				return err
+			}))
+		}()
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Func(func(ctx context.Context, s *chromedp.Target) error {
+		_, err := cdp.Call(ctx, s, cdpfetch.Enable, cdpfetch.EnableParams{Patterns: []*cdpfetch.RequestPattern{{URLPattern: "*/" + name}}})
+		return err
+	}))
 }
 
 func (b *browser) listen(ev any) {

@@ -1,12 +1,16 @@
 package web
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tunesafe/tunesafe/internal/control"
+	"github.com/tunesafe/tunesafe/internal/home"
 	"github.com/tunesafe/tunesafe/tests/drive"
 )
 
@@ -23,6 +27,7 @@ func TestSetUp(t *testing.T) {
 	cmd := exec.Command(drive.Program(t), "web", "--listen", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "HOME="+user, "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "TUNESAFE_HOME=")
 	link := runs(t, cmd)
+	t.Cleanup(func() { tells(t, cmd) })
 
 	choose := func(selector string) {
 		t.Helper()
@@ -64,6 +69,26 @@ func TestSetUp(t *testing.T) {
 	b.press("I have it on paper")
 	b.says("Ready to begin")
 	b.look("setup-begin")
+	b.delay("hx-sse.js", time.Second) // which has the page follow
 	b.press("Begin")
 	b.says("Everything is copied on this computer.")
+}
+
+// tells has what a test that failed came to explained by the program that it ran: by its
+// status, while it serves, and its log.
+func tells(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	ask := exec.Command(cmd.Path, "status", "--json")
+	ask.Env = cmd.Env
+	said, err := ask.CombinedOutput()
+	t.Logf("its status (%v): %s", err, said)
+	var s control.Status
+	if json.Unmarshal(said, &s) != nil {
+		return
+	}
+	log, err := os.ReadFile(home.Home(s.Home).LogFile())
+	t.Logf("the end of its log (%v):\n%s", err, log[max(0, len(log)-8000):])
 }

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -63,7 +64,7 @@ func (s *Store) tryClass(ctx context.Context, class string) (kept bool, err erro
 	sum := sumOf("", nil)
 	_, err = s.client.PutObject(withPulse(ctx), &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: name, ContentLength: aws.Int64(0), StorageClass: types.StorageClass(class),
-	}, signPayload(sum))
+	}, signPayload(hex.EncodeToString(sum[:])))
 	if err != nil {
 		return false, refusedClass(ctx, err)
 	}

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,7 +96,7 @@ func (s *Store) tryLock(ctx context.Context) error {
 	out, err := s.client.PutObject(opctx, &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: name, ContentLength: aws.Int64(0), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 		ObjectLockMode: s.lock.mode(), ObjectLockRetainUntilDate: &until,
-	}, signPayload(sum))
+	}, signPayload(hex.EncodeToString(sum[:])))
 	if err != nil {
 		return refusedLock(ctx, err)
 	}

@@ -2,8 +2,6 @@ package s3
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -92,13 +90,13 @@ func (p *pulse) beat() { p.last.Store(time.Now().UnixNano()) }
 
 func (p *pulse) quiet() time.Duration { return time.Since(time.Unix(0, p.last.Load())) }
 
-// signPayload hands the body's hash to the signer, which would otherwise read
-// the body again to compute it.
-func signPayload(sum [sha256.Size]byte) func(*s3.Options) {
+// signPayload hands the body's hash to the signer, in hexadecimal or unsigned, which
+// would otherwise read the body again to compute it.
+func signPayload(hash string) func(*s3.Options) {
 	set := middleware.InitializeMiddlewareFunc("SetPayloadHash", func(
 		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
 	) (middleware.InitializeOutput, middleware.Metadata, error) {
-		return next.HandleInitialize(v4.SetPayloadHash(ctx, hex.EncodeToString(sum[:])), in)
+		return next.HandleInitialize(v4.SetPayloadHash(ctx, hash), in)
 	})
 	return s3.WithAPIOptions(func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(set, middleware.Before)

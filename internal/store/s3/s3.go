@@ -13,9 +13,11 @@
 //     Content-Range or a page of HTML comes from something in between (a login
 //     page, a broken proxy) and is [store.ErrUnavailable], never "absent" and
 //     never "done".
-//   - An upload carries its SHA-256 twice: signed as the payload's hash, and as
-//     x-amz-checksum-sha256, which the server keeps and returns with a read of
-//     the whole object, where it is verified before the last byte is handed out.
+//   - An upload carries its SHA-256 as x-amz-checksum-sha256, which is signed, and
+//     which the server keeps and returns with a read of the whole object, where it
+//     is verified before the last byte is handed out. Until the server has said
+//     that it verified one, and whenever it does not, the payload is signed by its
+//     hash, too; a server would compute the same twice (upload.go).
 //   - There is no limit on the time a request may take, as 16 MiB need minutes
 //     on a slow line; there are limits on the time in which nothing moves
 //     ([Config.Stall], and the kernel's own for a peer that went silent). Some
@@ -28,10 +30,7 @@
 package s3
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"iter"
@@ -56,6 +55,7 @@ type Store struct {
 	classes   Classes
 	lock      Lock
 	versioned atomic.Bool // the bucket is known to keep versions
+	verifies  atomic.Bool // checksums of uploads, as its last answer told
 	transport *transport
 	creds     aws.CredentialsProvider
 	renewed   *renewable
@@ -73,53 +73,6 @@ func (s *Store) begin(ctx context.Context, key string) (context.Context, *string
 		return nil, nil, err
 	}
 	return withPulse(ctx), aws.String(s.prefix + key), nil
-}
-
-// Put implements [store.Store].
-func (s *Store) Put(ctx context.Context, key string, body []byte) error {
-	if err := s.put(ctx, key, body); err != nil {
-		return fmt.Errorf("put %s: %w", key, err)
-	}
-	return nil
-}
-
-func (s *Store) put(ctx context.Context, key string, body []byte) error {
-	opctx, name, err := s.begin(ctx, key)
-	if err != nil {
-		return err
-	}
-	sum := sumOf(key, body)
-	out, err := s.client.PutObject(opctx, &s3.PutObjectInput{
-		Bucket:         &s.bucket,
-		Key:            name,
-		Body:           bytes.NewReader(body),
-		ContentLength:  aws.Int64(int64(len(body))),
-		ContentType:    aws.String("application/octet-stream"),
-		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
-		StorageClass:   s.classes.of(key, len(body)),
-
-		ObjectLockMode:            s.lock.mode(),
-		ObjectLockRetainUntilDate: s.retainUntil(),
-	}, signPayload(sum))
-	if err != nil {
-		return translate(ctx, err)
-	}
-	if aws.ToString(out.ETag) == "" {
-		return fmt.Errorf("the answer has no ETag: %w", errForeign)
-	}
-	if aws.ToString(out.VersionId) != "" {
-		s.versioned.Store(true)
-	}
-	return nil
-}
-
-// sumOf is the SHA-256 of body, taken from the key if that tells it: hashing is
-// the dearest part of an upload, and the server computes it anew anyway.
-func sumOf(key string, body []byte) [sha256.Size]byte {
-	if sum, ok := store.SumOf(key); ok {
-		return sum
-	}
-	return sha256.Sum256(body)
 }
 
 // Get implements [store.Store].

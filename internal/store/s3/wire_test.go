@@ -6,8 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,31 +75,74 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestChecksumOnTheWire: an upload carries its hash as payload hash and as
-// checksum, in plain headers that every server understands.
+// TestChecksumOnTheWire: an upload carries its hash as checksum, and as payload hash until
+// the server has said that it verified the one before, in plain headers that every server
+// understands.
 func TestChecksumOnTheWire(t *testing.T) {
-	c := serverWithObject(t, nil)
-	var header http.Header
-	s, _ := through(t, c, func(_ int64, w http.ResponseWriter, r *http.Request, pass http.HandlerFunc) {
-		header = r.Header.Clone()
-		pass(w, r)
-	})
 	body := []byte("some bytes")
-	if err := s.Put(t.Context(), "object", body); err != nil {
-		t.Fatal(err)
-	}
 	sum := sha256.Sum256(body)
-	for name, want := range map[string]string{
-		"X-Amz-Content-Sha256":  hex.EncodeToString(sum[:]),
-		"X-Amz-Checksum-Sha256": base64.StdEncoding.EncodeToString(sum[:]),
-		"Content-Encoding":      "",
-		"X-Amz-Trailer":         "",
-		"X-Amz-Checksum-Crc32":  "",
+	signed, checksum := hex.EncodeToString(sum[:]), base64.StdEncoding.EncodeToString(sum[:])
+	for _, c := range []struct {
+		name   string
+		answer func(i int64, w http.ResponseWriter) bool // reports whether it answered itself
+		want   []string                                  // payload hashes of three puts
+	}{
+		{"a server that verifies", nil, []string{signed, "UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD"}},
+		{"one that says nothing of it", func(_ int64, w http.ResponseWriter) bool {
+			w.Header().Set("silent", "yes")
+			return false
+		}, []string{signed, signed, signed}},
+		{"one that stops to say so", func(i int64, w http.ResponseWriter) bool {
+			if i > 1 {
+				w.Header().Set("silent", "yes")
+			}
+			return false
+		}, []string{signed, "UNSIGNED-PAYLOAD", signed, signed}},
+		{"a bucket that wants its payloads signed", func(i int64, w http.ResponseWriter) bool {
+			if i == 2 {
+				w.Header().Set("Content-Type", "application/xml")
+				w.WriteHeader(http.StatusForbidden)
+				io.WriteString(w, "<Error><Code>AccessDenied</Code></Error>")
+			}
+			return i == 2
+		}, []string{signed, "UNSIGNED-PAYLOAD", signed, "UNSIGNED-PAYLOAD"}},
 	} {
-		if got := header.Get(name); got != want {
-			t.Errorf("%s: got %q, want %q", name, got, want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			s, _ := through(t, serverWithObject(t, nil), func(i int64, w http.ResponseWriter, r *http.Request, pass http.HandlerFunc) {
+				got = append(got, r.Header.Get("X-Amz-Content-Sha256"))
+				for name, want := range map[string]string{"X-Amz-Checksum-Sha256": checksum, "Content-Encoding": "", "X-Amz-Trailer": "", "X-Amz-Checksum-Crc32": ""} {
+					if got := r.Header.Get(name); got != want {
+						t.Errorf("%s: got %q, want %q", name, got, want)
+					}
+				}
+				if !strings.Contains(r.Header.Get("Authorization"), "x-amz-checksum-sha256") {
+					t.Error("the checksum is not signed")
+				}
+				if c.answer == nil || !c.answer(i, w) {
+					pass(&silent{w}, r)
+				}
+			})
+			for range 3 {
+				if err := s.Put(t.Context(), "object", body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("payload hashes %q, want %q", got, c.want)
+			}
+		})
 	}
+}
+
+// silent drops the checksum from an answer that is to be silent about it.
+type silent struct{ http.ResponseWriter }
+
+func (w *silent) WriteHeader(status int) {
+	if w.Header().Get("silent") != "" {
+		w.Header().Del("X-Amz-Checksum-Sha256")
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func TestClockOffset(t *testing.T) {
