@@ -51,6 +51,7 @@ type Sum struct {
 const (
 	packedBelow = 256 << 10
 	fullPack    = 8 << 20
+	joinedPack  = 2 << 20
 	fullGroup   = 8 << 20
 	roundFiles  = 4000
 	roundSmall  = 64 << 20
@@ -334,7 +335,8 @@ func (c *counter) add(kind string, p []byte) error {
 		return nil
 	}
 	if b != nil && (b.Len() > fullPack || !b.Fits(int64(len(p)))) {
-		if err := c.finishPack(kind); err != nil {
+		delete(c.packs, kind)
+		if err := c.finishPack(b); err != nil {
 			return err
 		}
 		b = nil
@@ -348,9 +350,7 @@ func (c *counter) add(kind string, p []byte) error {
 	return nil
 }
 
-func (c *counter) finishPack(kind string) error {
-	b := c.packs[kind]
-	delete(c.packs, kind)
+func (c *counter) finishPack(b *repo.PackBuilder) error {
 	s, _, err := b.Finish()
 	if err != nil {
 		return err
@@ -371,11 +371,11 @@ func (c *counter) roundIfFull() error {
 
 func (c *counter) round() error {
 	c.files, c.small = 0, 0
-	for _, kind := range []string{repo.Tags, repo.Art, repo.IndexPart, repo.Seals, repo.Probe, repo.Data} {
-		if c.packs[kind] != nil {
-			if err := c.finishPack(kind); err != nil {
-				return err
-			}
+	packs := repo.JoinPacks(c.packs, joinedPack)
+	clear(c.packs)
+	for _, b := range packs {
+		if err := c.finishPack(b); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,11 +1,8 @@
 package repo
 
 import (
-	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -24,12 +21,17 @@ func (x *Index) Apply(commits ...*Commit) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.applied++
+	numbers, err := x.placeAhead(commits)
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
 	done := map[string]bool{} // objects placed or condemned
-	err := x.update(func(tx *bolt.Tx) error {
+	err = x.update(func(tx *bolt.Tx) error {
 		a, err := newApplier(tx)
 		if err != nil {
 			return err
 		}
+		a.numbers = numbers
 		for _, c := range commits {
 			if err := a.commit(c); err != nil {
 				return err
@@ -77,12 +79,10 @@ func (x *Index) dropPlacedAcks() error {
 type applier struct {
 	objects, names, blobs, headers, heads, totals, condemned *bolt.Bucket
 
-	sums   map[string]*Totals
-	placed []placed // by put, not in blobs yet
+	sums    map[string]*Totals
+	placed  []placed          // by put, not in blobs yet
+	numbers map[string][]byte // of objects whose placements are there; see placeAhead
 }
-
-// placed is a row of blobs.
-type placed struct{ key, value []byte }
 
 func newApplier(tx *bolt.Tx) (*applier, error) {
 	a := &applier{
@@ -158,37 +158,37 @@ func (a *applier) put(row *ObjectRow) error {
 	if a.names.Get(key) != nil {
 		return nil
 	}
-	n, err := a.names.NextSequence()
-	if err != nil || n > math.MaxUint32 {
-		return fmt.Errorf("object number %d: %w", n, err)
+	number, ahead := a.numbers[row.Name]
+	if !ahead {
+		n, err := a.names.NextSequence()
+		if err == nil {
+			number, err = objectNumber(n)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	number := binary.BigEndian.AppendUint32(nil, uint32(n))
 	if err := a.names.Put(key, number); err != nil {
 		return err
 	}
 	if err := a.objects.Put(number, encodeObject(row)); err != nil {
 		return err
 	}
-	if !isCondemned(a.condemned, key) {
+	if !isCondemned(a.condemned.Cursor(), key) {
 		a.count(row, 1)
 	}
-	return eachPlacement(row, func(id ID, p Placement) error {
-		a.placed = append(a.placed, placed{append(slices.Clone(id[:]), number...), p.encode()})
-		return nil
-	})
+	if !ahead {
+		a.placed = appendPlaced(a.placed, row, number)
+	}
+	return nil
 }
 
-// place stores the rows that put gathered, in their order: bbolt splits no page
-// before the transaction ends, and moves all that is behind a row in its page.
+// place stores the rows that put gathered.
 func (a *applier) place() error {
-	slices.SortFunc(a.placed, func(p, q placed) int { return bytes.Compare(p.key, q.key) })
-	for _, p := range a.placed {
-		if err := a.blobs.Put(p.key, p.value); err != nil {
-			return err
-		}
-	}
+	sortPlaced(a.placed)
+	err := putPlaced(a.blobs, a.placed)
 	a.placed = nil
-	return nil
+	return err
 }
 
 // remove takes out an object and its placements.
@@ -207,7 +207,7 @@ func (a *applier) remove(name string) error {
 			return err
 		}
 	}
-	if !isCondemned(a.condemned, key) {
+	if !isCondemned(a.condemned.Cursor(), key) {
 		a.count(&row, -1)
 	}
 	if err := a.objects.Delete(number); err != nil {
@@ -220,10 +220,11 @@ func (a *applier) remove(name string) error {
 }
 
 func (a *applier) count(row *ObjectRow, sign int64) {
-	t := a.sums[row.Kind]
+	kind := kindNumbered(kindNumber(row.Kind)) // as it is when the object goes
+	t := a.sums[kind]
 	if t == nil {
 		t = new(Totals)
-		a.sums[row.Kind] = t
+		a.sums[kind] = t
 	}
 	t.Objects += sign
 	t.Stored += sign * row.Size

@@ -249,6 +249,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 
 func parseRow(text []byte) (Row, error) {
 	l, err := parseLine(text)
+	defer l.release()
 	if err != nil {
 		return nil, err
 	}

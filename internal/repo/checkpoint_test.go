@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // stateOf makes the sorted rows of a library of n tracks.
@@ -55,6 +57,7 @@ func (e *env) checkpoint(rows []Row) (*Commit, int) {
 }
 
 func TestCheckpoint(t *testing.T) {
+	tools.StepByStep(t)
 	e := newEnv(t)
 	e.commit(&Commit{})
 	rows := stateOf(4000)

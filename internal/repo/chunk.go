@@ -36,7 +36,9 @@ type Chunker struct {
 // NewChunker makes a chunker that cuts to these sizes.
 func NewChunker(minSize, normal, maxSize int) *Chunker {
 	opts := &chunkers.ChunkerOpts{MinSize: minSize, NormalSize: normal, MaxSize: maxSize}
-	c, err := chunkers.NewChunker("fastcdc-v1.0.0", strings.NewReader(""), opts)
+	// Room behind the longest chunk saves moving bytes; a mebibyte of it is enough of that.
+	buf := make([]byte, maxSize+min(maxSize, 1<<20))
+	c, err := chunkers.NewChunkerBuffer("fastcdc-v1.0.0", strings.NewReader(""), opts, buf)
 	return &Chunker{c, err}
 }
 

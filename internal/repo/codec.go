@@ -13,14 +13,27 @@ import (
 // bucket.
 
 // kinds are the kinds of object by number. Numbers are never given anew.
-var kinds = []string{"", Tags, Art, IndexPart, Seals, Probe, Audio, Data, Checkpoint}
+var kinds = []string{unknownKind, Tags, Art, IndexPart, Seals, Probe, Audio, Data, Checkpoint, Mixed}
+
+// unknownKind stands for kinds that a newer program may write: they are needed to read
+// nothing.
+const unknownKind = "unknown"
+
+func kindNumber(kind string) byte { return byte(max(0, slices.Index(kinds, kind))) }
+
+func kindNumbered(n byte) string {
+	if int(n) >= len(kinds) {
+		return unknownKind
+	}
+	return kinds[n]
+}
 
 var errIndex = errors.New("damaged entry; remove the index to have it rebuilt from the log")
 
-// encodeObject: kind, 'a' or 'm', SHA-256, head, then varints and ids.
+// encodeObject: kind, 'a' or 'm', SHA-256, head, then varints and ids; of a mixed pack
+// each frame begins with its kind.
 func encodeObject(o *ObjectRow) []byte {
-	kind := max(0, slices.Index(kinds, o.Kind))
-	b := append([]byte{byte(kind)}, nameKey(o.Name)...)
+	b := append([]byte{kindNumber(o.Kind)}, nameKey(o.Name)...)
 	b = append(b, o.Head[:]...)
 	b = binary.AppendUvarint(b, uint64(o.Size))
 	if o.Raw != nil {
@@ -28,6 +41,9 @@ func encodeObject(o *ObjectRow) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(o.Frames)))
 	for _, f := range o.Frames {
+		if o.Kind == Mixed {
+			b = append(b, kindNumber(f.Kind))
+		}
 		b = binary.AppendUvarint(b, uint64(f.Packed))
 		b = appendRefs(b, f.Blobs)
 	}
@@ -90,9 +106,7 @@ func (d *decoder) head() (o ObjectRow) {
 	if start[1] == 'a' {
 		prefix = "audio"
 	}
-	if int(start[0]) < len(kinds) {
-		o.Kind = kinds[start[0]]
-	}
+	o.Kind = kindNumbered(start[0])
 	o.Name = objectName(prefix, [32]byte(start[2:]))
 	o.Head = [32]byte(d.bytes(32))
 	o.Size = d.int()
@@ -117,8 +131,12 @@ func decodeObject(b []byte) (ObjectRow, error) {
 		o.Raw = d.refs()
 	} else {
 		for n := d.int(); n > 0 && !d.bad; n-- {
-			packed := d.int()
-			o.Frames = append(o.Frames, Frame{packed, d.refs()})
+			var f Frame
+			if o.Kind == Mixed {
+				f.Kind = kindNumbered(d.bytes(1)[0])
+			}
+			f.Packed, f.Blobs = d.int(), d.refs()
+			o.Frames = append(o.Frames, f)
 		}
 	}
 	if d.bad || len(d.b) > 0 {

@@ -277,6 +277,7 @@ func verifyText(key ed25519.PublicKey, text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: no signature", ErrSignature)
 	}
 	l, err := parseLine(body[cut:])
+	defer l.release()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
@@ -292,6 +293,7 @@ func verifyText(key ed25519.PublicKey, text []byte) ([]byte, error) {
 func parseCommit(text []byte) (*Commit, error) {
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	l, err := parseLine(first)
+	defer l.release()
 	if err != nil {
 		return nil, fmt.Errorf("%w: header: %w", ErrCorrupt, err)
 	}
@@ -317,6 +319,7 @@ func parseCommit(text []byte) (*Commit, error) {
 
 func (c *Commit) addLine(text []byte) error {
 	l, err := parseLine(text)
+	defer l.release()
 	if err != nil {
 		return err
 	}

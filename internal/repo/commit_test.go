@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/zstd"
 	"pgregory.net/rapid"
+
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // Generators of rows as a writer makes them.
@@ -49,7 +51,13 @@ var (
 		}
 		row := ObjectRow{Name: objectName("meta", sum), Size: sealedSize(8 << 20), Head: head, Kind: Tags}
 		for range rapid.IntRange(1, 3).Draw(t, "frames") {
-			row.Frames = append(row.Frames, Frame{rapid.Int64Range(1, 1<<20).Draw(t, "z"), refs})
+			row.Frames = append(row.Frames, Frame{Packed: rapid.Int64Range(1, 1<<20).Draw(t, "z"), Blobs: refs})
+		}
+		if len(row.Frames) > 1 && rapid.Bool().Draw(t, "mixed") {
+			row.Kind = Mixed
+			for i := range row.Frames {
+				row.Frames[i].Kind = rapid.SampledFrom([]string{Tags, Probe, Art}).Draw(t, "kind")
+			}
 		}
 		return row
 	})
@@ -122,6 +130,7 @@ var (
 )
 
 func TestCommitRoundTrip(t *testing.T) {
+	tools.StepByStep(t)
 	e := newEnv(t)
 	rapid.Check(t, func(t *rapid.T) {
 		c := &Commit{Kind: Changes, Seq: rapid.Uint64Range(2, 1e15).Draw(t, "seq"), Prev: strings.Repeat("ab", 32), Time: e.clock}
@@ -226,6 +235,7 @@ func TestForgedCommits(t *testing.T) {
 }
 
 func TestCommitBomb(t *testing.T) {
+	tools.StepByStep(t)
 	e := newEnv(t)
 	var b bytes.Buffer
 	w := must(zstd.NewWriter(&b))(t)
@@ -274,7 +284,7 @@ func FuzzCommit(f *testing.F) {
 	c.Rows = []BlobRef{{ID{1}, 2}}
 	c.Seen = c.Heads
 	c.Puts = []ObjectRow{
-		{Name: objectName("meta", [32]byte{1}), Size: 500, Kind: Tags, Frames: []Frame{{9, []BlobRef{{ID{3}, 7}}}}},
+		{Name: objectName("meta", [32]byte{1}), Size: 500, Kind: Tags, Frames: []Frame{{Packed: 9, Blobs: []BlobRef{{ID{3}, 7}}}}},
 		{Name: objectName("audio", [32]byte{2}), Size: sealedSize(padTo), Kind: Audio, Raw: []BlobRef{{ID{3}, 7}}},
 	}
 	c.Condemned = []CondemnRow{{Name: c.Puts[0].Name, Size: 5, Why: "old"}}

@@ -59,7 +59,7 @@ func (x *Index) Condemned() (rows []CondemnRow, err error) {
 func (x *Index) InUse(name string) (is bool, err error) {
 	err = x.db.View(func(tx *bolt.Tx) error {
 		key := nameKey(name)
-		is = tx.Bucket(namesBucket).Get(key) != nil && !isCondemned(tx.Bucket(condemnedBucket), key)
+		is = tx.Bucket(namesBucket).Get(key) != nil && !isCondemned(tx.Bucket(condemnedBucket).Cursor(), key)
 		return nil
 	})
 	return is, err
@@ -77,8 +77,8 @@ func (x *Index) OnlyCondemned(id ID) (bool, error) {
 }
 
 // isCondemned tells whether a device condemns the object with that key.
-func isCondemned(condemned *bolt.Bucket, key []byte) bool {
-	k, _ := condemned.Cursor().Seek(key)
+func isCondemned(condemned *bolt.Cursor, key []byte) bool {
+	k, _ := condemned.Seek(key)
 	return bytes.HasPrefix(k, key)
 }
 
@@ -88,7 +88,7 @@ func (a *applier) condemn(row CondemnRow, by string, seq uint64) error {
 		row.Device, row.Seq = by, seq
 	}
 	key := nameKey(row.Name)
-	if !isCondemned(a.condemned, key) {
+	if !isCondemned(a.condemned.Cursor(), key) {
 		if err := a.countNamed(key, -1); err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (a *applier) takeBack(name, by string, seq uint64) error {
 	if err != nil || row.Seq >= seq {
 		return err
 	}
-	if err := a.condemned.Delete(key); err != nil || isCondemned(a.condemned, nameKey(name)) {
+	if err := a.condemned.Delete(key); err != nil || isCondemned(a.condemned.Cursor(), nameKey(name)) {
 		return err
 	}
 	return a.countNamed(nameKey(name), 1)

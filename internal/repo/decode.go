@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -24,9 +25,20 @@ type line struct {
 	signature string
 }
 
-// parseLine reads one line of JSON. Fields that it does not know are skipped.
+// lines lends them, as each is larger than most rows are.
+var lines = sync.Pool{New: func() any { return &line{seen: make(map[string]bool, 16)} }}
+
+// release gives a line back of which nothing more is asked. What was taken of it stays.
+func (l *line) release() {
+	clear(l.seen)
+	*l = line{seen: l.seen}
+	lines.Put(l)
+}
+
+// parseLine reads one line of JSON. Fields that it does not know are skipped. The caller
+// releases the line, whether or not there is an error.
 func parseLine(text []byte) (*line, error) {
-	l := &line{seen: make(map[string]bool, 16)}
+	l := lines.Get().(*line)
 	s := &scanner{p: text}
 	s.object(func(name string) {
 		if l.seen[name] {
@@ -363,6 +375,7 @@ func (l *line) row() (Row, error) {
 	name := has("name") || has("name64")
 	switch {
 	case has("put"):
+		l.object.readKinds()
 		return l.object, l.object.validate()
 	case has("condemn"):
 		return CondemnRow{l.object.Name, l.object.Size, l.condemned.Why, l.condemned.Device, l.condemned.Seq}, nil

@@ -118,6 +118,24 @@ type deviceList struct {
 	epochs       map[string]int // the newest for each device
 }
 
+// ListedDevices gives the devices that a listing of devices/ has, but for those that
+// were retired. Nothing of it is verified.
+func ListedDevices(infos []store.Info) (devices []string) {
+	retired := map[string]bool{}
+	for _, info := range infos {
+		if device, ok := parseRetiredName(info.Key); ok {
+			retired[device] = true
+		}
+	}
+	for _, info := range infos {
+		device := strings.TrimSuffix(path.Base(info.Key), ".age")
+		if isHex(device, 16) && !retired[device] {
+			devices = append(devices, device)
+		}
+	}
+	return devices
+}
+
 func listDevices(ctx context.Context, st store.Store) (*deviceList, error) {
 	l := &deviceList{retired: map[string]bool{}, epochs: map[string]int{}}
 	for info, err := range st.List(ctx, "devices/", "") {

@@ -59,7 +59,7 @@ func appendRow(b []byte, row Row) []byte {
 // appendObjectFields appends the fields that a pack's own index has as well.
 func appendObjectFields(b []byte, o *ObjectRow) []byte {
 	b = appendField(b, "kind")
-	b = appendString(b, o.Kind)
+	b = appendString(b, o.kindText())
 	if o.Raw != nil {
 		b = appendField(b, "raw")
 		return append(appendFlatRefs(append(b, '['), o.Raw), ']')

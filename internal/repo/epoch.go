@@ -133,6 +133,12 @@ func parseEpochName(name string) (device string, epoch int, ok bool) {
 	return device, epoch, err == nil && isHex(device, 16) && name == epochName(device, epoch)
 }
 
+// IsEpochFile tells whether an object of devices/ holds the keys up to an epoch.
+func IsEpochFile(name string) bool {
+	_, _, ok := parseEpochName(name)
+	return ok
+}
+
 // epochMark is the same object once more, in the log, where the device looks before
 // each commit it makes.
 func epochMark(device string, epoch int) string {

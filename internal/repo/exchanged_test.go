@@ -3,11 +3,14 @@ package repo
 import (
 	"bytes"
 	"testing"
+
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // TestKeysExchanged: a file of keys/ that has the bytes of another, or of another repository's,
 // is found and put back, also where the home came by the bucket in between.
 func TestKeysExchanged(t *testing.T) {
+	tools.StepByStep(t)
 	other := newEnv(t)
 	record := "keys/" + RecoveryName + recordEnd
 	for _, c := range []struct {

@@ -66,7 +66,7 @@ func (x *exporter) commit(c *Commit) error {
 		return err
 	}
 	for _, row := range x.repeats.Of(c) {
-		if err := x.write(c, "put", row.Name, row.Size, row.Kind); err != nil {
+		if err := x.write(c, "put", row.Name, row.Size, row.Kinds()); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/store"
+
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // attack is something done to a bucket, and what must be said of it.
@@ -116,6 +118,7 @@ func loseCondemned(l *library) string {
 // Whatever is done to a bucket behind our back is found, by a word for it and
 // the object it was done to; a bucket to which nothing was done has no finding.
 func TestAttacks(t *testing.T) {
+	tools.StepByStep(t)
 	if findings, _ := newLibrary(t).check(true); len(findings) > 0 {
 		t.Fatalf("of a clean bucket: %+v", findings)
 	}

@@ -81,7 +81,8 @@ var ErrIndexDamaged = pages.ErrDamaged
 // lies path.acks. A second process waits a second for the first and then fails.
 func OpenIndex(path string) (*Index, error) {
 	x := &Index{headers: map[string][]byte{}}
-	db, err := pages.Open(path, false, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: x.openFile})
+	db, err := pages.Open(path, false, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, OpenFile: x.openFile,
+		InitialMmapSize: mapped.Ahead})
 	if err != nil {
 		return nil, fmt.Errorf("index %s: %w", path, err)
 	}
@@ -174,8 +175,8 @@ func (x *Index) lookup(id ID, condemned bool) (p Placement, ok bool, err error) 
 	if ok {
 		return p, true, nil
 	}
-	err = x.db.View(func(tx *bolt.Tx) error {
-		p, ok, err = lookup(tx, id, "", condemned)
+	err = x.db.Ask(func(rows *mapped.Rows) error {
+		p, ok, err = lookup(rows, id, "", condemned)
 		return err
 	})
 	return p, ok, err
@@ -183,19 +184,23 @@ func (x *Index) lookup(id ID, condemned bool) (p Placement, ok bool, err error) 
 
 // lookup finds the newest object that has the blob, of the kind if given. One that
 // is condemned is found only if asked for, and if there is no other.
-func lookup(tx *bolt.Tx, id ID, kind string, condemned bool) (Placement, bool, error) {
+func lookup(rows *mapped.Rows, id ID, kind string, condemned bool) (Placement, bool, error) {
 	var p Placement
 	found, good := false, false
-	c := tx.Bucket(blobsBucket).Cursor()
+	c := rows.Cursor(blobsBucket)
 	for key, value := c.Seek(id[:]); len(key) == 20 && ID(key[:16]) == id; key, value = c.Next() {
-		o, err := decodeObjectHead(tx.Bucket(objectsBucket).Get(key[16:]))
+		row := rows.Get(objectsBucket, key[16:])
+		if row == nil {
+			continue // placed ahead
+		}
+		o, err := decodeObjectHead(row)
 		if err != nil {
 			return p, false, err
 		}
 		if kind != "" && o.Kind != kind {
 			continue
 		}
-		doomed := isCondemned(tx.Bucket(condemnedBucket), nameKey(o.Name))
+		doomed := isCondemned(rows.Cursor(condemnedBucket), nameKey(o.Name))
 		if doomed && (good || !condemned) {
 			continue
 		}
@@ -243,7 +248,7 @@ func (x *Index) Has(name string) (has bool, err error) {
 func (x *Index) ObjectOf(id ID, kind string) (row ObjectRow, ok bool, err error) {
 	err = x.db.View(func(tx *bolt.Tx) error {
 		var p Placement
-		if p, ok, err = lookup(tx, id, kind, false); err != nil || !ok {
+		if p, ok, err = lookup(mapped.RowsOf(tx), id, kind, false); err != nil || !ok {
 			return err
 		}
 		row, err = decodeObject(tx.Bucket(objectsBucket).Get(tx.Bucket(namesBucket).Get(nameKey(p.Object))))
@@ -258,7 +263,7 @@ func (x *Index) Objects() iter.Seq2[ObjectRow, error] {
 	return func(yield func(ObjectRow, error) bool) {
 		var after []byte
 		for {
-			rows, last, err := x.objectsAfter(after, 500)
+			rows, last, err := x.objectsAfter(after, 500, 20_000)
 			for _, row := range rows {
 				if !yield(row, nil) {
 					return
@@ -275,22 +280,25 @@ func (x *Index) Objects() iter.Seq2[ObjectRow, error] {
 	}
 }
 
-// objectsAfter reads up to n objects behind the name key after. last is nil at
-// the end.
-func (x *Index) objectsAfter(after []byte, n int) (rows []ObjectRow, last []byte, err error) {
+// objectsAfter reads up to n objects behind the name key after, and no more once they
+// have so many blobs: a pack of small ones has thousands. last is nil at the end.
+func (x *Index) objectsAfter(after []byte, n, blobs int) (rows []ObjectRow, last []byte, err error) {
 	err = x.db.View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(namesBucket).Cursor()
 		key, number := c.Seek(after)
 		if after != nil && slices.Equal(key, after) {
 			key, number = c.Next()
 		}
-		for ; key != nil && len(rows) < n; key, number = c.Next() {
+		for ; key != nil && len(rows) < n && blobs > 0; key, number = c.Next() {
 			row, err := decodeObject(tx.Bucket(objectsBucket).Get(number))
 			if err != nil {
 				return err
 			}
 			rows = append(rows, row)
 			last = append(last[:0], key...)
+			for _, f := range row.Frames {
+				blobs -= len(f.Blobs)
+			}
 		}
 		return nil
 	})

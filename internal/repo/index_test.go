@@ -126,12 +126,24 @@ func TestObjectsAreSorted(t *testing.T) {
 	if n != 60 {
 		t.Errorf("%d objects, want 60", n)
 	}
-	rows, last2, err := e.x.objectsAfter(nil, 7)
+	rows, last2, err := e.x.objectsAfter(nil, 7, 1000)
 	if err != nil || len(rows) != 7 {
 		t.Fatal(len(rows), err)
 	}
-	if next, _, err := e.x.objectsAfter(last2, 1); err != nil || len(next) != 1 || compareRows(rows[6], next[0]) >= 0 {
+	if next, _, err := e.x.objectsAfter(last2, 1, 1000); err != nil || len(next) != 1 || compareRows(rows[6], next[0]) >= 0 {
 		t.Error("the next page does not follow", err)
+	}
+	packs, blobs := 0, 0 // of a page that is to have few blobs
+	page, _, err := e.x.objectsAfter([]byte{'m'}, 60, 2)
+	for _, row := range page {
+		if blobs >= 2 {
+			t.Errorf("another object is read after %d with %d blobs", packs, blobs)
+		}
+		packs++
+		blobs += len(row.Blobs())
+	}
+	if err != nil || packs != 2 {
+		t.Error(packs, err)
 	}
 }
 

@@ -84,7 +84,7 @@ func TestReadGenericTools(t *testing.T) {
 	body := run(t, packed, "age", "-r", e.k.ring.Load().recipient.String())
 	row := ObjectRow{
 		Name: objectName("meta", sha256.Sum256(body)), Size: int64(len(body)), Head: sha256.Sum256(body[:pinnedSize]),
-		Kind: Tags, Frames: []Frame{{int64(len(packed)), []BlobRef{e.ref(plain)}}},
+		Kind: Tags, Frames: []Frame{{Packed: int64(len(packed)), Blobs: []BlobRef{e.ref(plain)}}},
 	}
 	e.overwrite(row.Name, body)
 	if err := e.x.Apply(&Commit{Puts: []ObjectRow{row}}); err != nil {

@@ -17,6 +17,9 @@ import (
 const (
 	parallelGets = 8 // of one ReadLog
 	lookahead    = 8 // decoded commits kept ahead of the merge, a device
+	// lookaheadBytes is how much they are at most as they lie in the bucket, if more than one: in
+	// memory they are twenty times that, and those of a first backup are long.
+	lookaheadBytes = 1 << 20
 )
 
 // OwnHead lists what stands behind the head that device remembers of itself:
@@ -96,19 +99,25 @@ func Refused(ctx context.Context, st store.Store, c Certificate) (names []string
 	return names, nil
 }
 
+// LogListing is what is asked of a store to list the commits of a device behind the
+// head after.
+func LogListing(device string, after Head) (prefix, last string) {
+	prefix = logPrefix(device)
+	if after.Seq > 0 {
+		last = fmt.Sprintf("%s%016d-", prefix, after.Seq)
+	}
+	return prefix, last
+}
+
 // listLog lists the commits of device behind the head after, none missing,
 // none twice. The list begins at the number of after itself, so that it shows
 // whether that commit is still there, and alone; one that is lost need not be. Of a device that was retired it
 // ends with the last that counts. marked is what else the list shows.
 func listLog(ctx context.Context, st store.Store, device string, after Head, retired *Retirement, lost lostCommits) (infos []store.Info, marked logMarks, err error) {
-	prefix := logPrefix(device)
 	if retired != nil && after.Seq >= retired.Last.Seq {
 		return nil, logMarks{retired: true}, nil
 	}
-	last := ""
-	if after.Seq > 0 {
-		last = fmt.Sprintf("%s%016d-", prefix, after.Seq)
-	}
+	prefix, last := LogListing(device, after)
 	counts := Certificate{Retired: retired}
 	previous := Head{} // of the list
 	if after.Seq > 0 && lost.has(device, after) {
@@ -207,7 +216,8 @@ func readLog(ctx context.Context, st store.Store, k *Keys, certs map[string]Cert
 			return err
 		}
 		if len(infos) > 0 {
-			c := &chain{st: st, k: k, certs: certs, gets: gets, last: since[device], lost: lost, ahead: make(chan chan fetched, lookahead)}
+			c := &chain{st: st, k: k, certs: certs, gets: gets, last: since[device], lost: lost,
+				ahead: make(chan chan fetched, lookahead), room: semaphore.NewWeighted(lookaheadBytes)}
 			chains = append(chains, c)
 			ahead.Go(func() { c.fetch(ctx, infos) })
 		}
@@ -262,11 +272,14 @@ type chain struct {
 	lost  lostCommits
 	next  *Commit
 	ahead chan chan fetched // in the order of the chain
+	room  *semaphore.Weighted
+	taken int64 // of room, by next
 }
 
 type fetched struct {
 	commit *Commit
 	name   string
+	size   int64 // of room
 	err    error
 }
 
@@ -276,6 +289,10 @@ func (c *chain) fetch(ctx context.Context, infos []store.Info) {
 	defer gets.Wait()
 	defer close(c.ahead)
 	for _, info := range infos {
+		size := min(info.Size, lookaheadBytes)
+		if c.room.Acquire(ctx, size) != nil {
+			return
+		}
 		result := make(chan fetched, 1)
 		select {
 		case c.ahead <- result:
@@ -289,7 +306,7 @@ func (c *chain) fetch(ctx context.Context, infos []store.Info) {
 			}
 			defer c.gets.Release(1)
 			commit, err := getCommit(ctx, c.st, c.k, c.certs, info.Key)
-			result <- fetched{commit, info.Key, err}
+			result <- fetched{commit, info.Key, size, err}
 		})
 	}
 }
@@ -302,11 +319,14 @@ func (c *chain) advance(ctx context.Context) error {
 	}
 	c.next = nil
 	for {
+		c.room.Release(c.taken)
+		c.taken = 0
 		result, ok := <-c.ahead
 		if !ok {
 			return ctx.Err()
 		}
 		f := <-result
+		c.taken = f.size
 		if f.err != nil && c.isLost(f) {
 			continue
 		}

@@ -5,11 +5,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // TestReadLogPassesOverLost: what a commit says is lost, and only that, is passed over,
 // missing or damaged in its place, by all who read the log.
 func TestReadLogPassesOverLost(t *testing.T) {
+	tools.StepByStep(t)
 	for _, lost := range [][]int{{0}, {2}, {2, 3}, {0, 1, 2}, {1, 3}, {5}, {4, 5}, {0, 1, 2, 3, 4, 5}} {
 		for _, way := range []string{"missing", "damaged", "number"} {
 			e, names := chainOf(t, 6)

@@ -214,7 +214,7 @@ func (m *Needs) uses() (map[uint32]*Use, error) {
 			m.x.db.Visited(tx, 1)
 			o, err := decodeObjectHead(v)
 			number := binary.BigEndian.Uint32(k)
-			is := m.doubted[o.Name] || isCondemned(condemned, nameKey(o.Name))
+			is := m.doubted[o.Name] || isCondemned(condemned.Cursor(), nameKey(o.Name))
 			uses[number] = &Use{Object: o, Condemned: is, number: number}
 			return err
 		})

@@ -1,8 +1,11 @@
 package repo
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // ObjectRow describes an object in the bucket and places its blobs: in Frames
@@ -11,7 +14,7 @@ type ObjectRow struct {
 	Name   string
 	Size   int64    // in the bucket
 	Head   [32]byte // SHA-256 of the first 184 bytes
-	Kind   string   // of all its blobs
+	Kind   string   // of all its blobs, or Mixed
 	Frames []Frame
 	Raw    []BlobRef
 }
@@ -21,6 +24,7 @@ type ObjectRow struct {
 type Frame struct {
 	Packed int64
 	Blobs  []BlobRef
+	Kind   string // of its blobs, in a pack that is Mixed
 }
 
 // Size is the length of the frame, unpacked.
@@ -40,20 +44,84 @@ func (o *ObjectRow) Blobs() []BlobRef {
 	return all
 }
 
+// KindOf is the kind of the blobs in a frame of the pack.
+func (o *ObjectRow) KindOf(f Frame) string {
+	if o.Kind == Mixed {
+		return f.Kind
+	}
+	return o.Kind
+}
+
+// BlobKinds gives the kind of each blob.
+func (o *ObjectRow) BlobKinds() map[ID]string {
+	kinds := map[ID]string{}
+	for _, b := range o.Raw {
+		kinds[b.ID] = o.Kind
+	}
+	for _, f := range o.Frames {
+		for _, b := range f.Blobs {
+			kinds[b.ID] = o.KindOf(f)
+		}
+	}
+	return kinds
+}
+
+// Kinds names the kind of the object for people: "tags", "tags+probe".
+func (o *ObjectRow) Kinds() string {
+	if o.Kind != Mixed {
+		return o.Kind
+	}
+	var all []string
+	for _, f := range o.Frames {
+		if !slices.Contains(all, f.Kind) {
+			all = append(all, f.Kind)
+		}
+	}
+	return strings.Join(all, "+")
+}
+
+// kindText is the field "kind" of FORMAT.md §5: of a mixed pack a word for each frame.
+func (o *ObjectRow) kindText() string {
+	if o.Kind != Mixed {
+		return o.Kind
+	}
+	words := make([]string, len(o.Frames))
+	for i, f := range o.Frames {
+		words[i] = f.Kind
+	}
+	return strings.Join(words, " ")
+}
+
+// readKinds takes apart what kindText made. Kinds are needed to read nothing, so words
+// that do not fit the frames are no fault: such frames are of no known kind.
+func (o *ObjectRow) readKinds() {
+	if o.Frames == nil || o.Kind != Mixed && !strings.Contains(o.Kind, " ") {
+		return
+	}
+	words := strings.Split(o.Kind, " ")
+	o.Kind = Mixed
+	for i := range o.Frames {
+		o.Frames[i].Kind = unknownKind
+		if len(words) == len(o.Frames) {
+			o.Frames[i].Kind = words[i]
+		}
+	}
+}
+
 // Blob is a blob with its bytes.
 type Blob struct {
 	ID   ID
 	Data []byte
 }
 
-// PackBuilder gathers blobs of one kind into a pack. It is used by one
-// goroutine.
+// PackBuilder gathers blobs of one kind into a pack, which may then join others. It is
+// used by one goroutine.
 type PackBuilder struct {
 	k      *Keys
 	kind   string
 	have   map[ID]bool
 	frames []Frame
-	packed []byte // finished frames
+	packed packed // finished frames
 	open   []byte // plaintext of the frame being filled
 	blobs  []BlobRef
 	size   int64 // plaintext of all blobs
@@ -72,7 +140,7 @@ func (b *PackBuilder) Len() int64 { return b.size }
 
 // Fits tells whether a blob of n bytes may still be added, whatever it packs to.
 func (b *PackBuilder) Fits(n int64) bool {
-	return len(b.have) == 0 || int64(len(b.packed)+len(b.open))+n+64*int64(len(b.have)) <= MaxBlob-frameLimit
+	return len(b.have) == 0 || b.packed.size+int64(len(b.open))+n+64*int64(len(b.have)) <= MaxBlob-frameLimit
 }
 
 // Add takes in blob p, unless the pack has it; p is not kept. The caller asks
@@ -95,12 +163,13 @@ func (b *PackBuilder) flush() {
 	if len(b.blobs) == 0 {
 		return
 	}
-	before := len(b.packed)
-	b.packed = packFrame(b.kind, b.open, b.packed)
-	if len(b.packed) == before { // an empty blob alone: zstd gives no frame for it
-		b.packed = append(b.packed, emptyFrame...)
-	}
-	b.frames = append(b.frames, Frame{int64(len(b.packed) - before), b.blobs})
+	n := b.packed.add(len(b.open), func(dst []byte) []byte {
+		if len(b.open) == 0 { // an empty blob alone: zstd gives no frame for it
+			return append(dst, emptyFrame...)
+		}
+		return packFrame(b.kind, b.open, dst)
+	})
+	b.frames = append(b.frames, Frame{n, b.blobs, b.kind})
 	b.open, b.blobs = b.open[:0], nil
 }
 
@@ -115,15 +184,81 @@ func (b *PackBuilder) Finish() (*Sealed, ObjectRow, error) {
 	if len(b.frames) == 0 {
 		return nil, row, fmt.Errorf("pack of %s: no blob", b.kind)
 	}
+	row.settleKind()
 	index := append(appendObjectFields([]byte{'{'}, &row), '}')
-	b.packed = better().EncodeAll(index, b.packed)
-	s, err := b.k.Seal("meta", b.packed)
-	b.packed, b.open = nil, nil // the builder may be asked for longer what it has
+	b.packed.add(len(index), func(dst []byte) []byte { return better().EncodeAll(index, dst) })
+	s, err := b.k.sealInto("meta", b.packed.pieces...)
+	b.packed.release() // the builder may be asked for longer what it has
+	b.open = nil
 	if err != nil {
 		return nil, row, fmt.Errorf("pack of %s: %w", b.kind, err)
 	}
 	row.describe(s)
 	return s, row, nil
+}
+
+// settleKind says of the object, rather than of its frames, what they all are.
+func (o *ObjectRow) settleKind() {
+	if slices.ContainsFunc(o.Frames, func(f Frame) bool { return f.Kind != o.Frames[0].Kind }) {
+		o.Kind = Mixed
+		return
+	}
+	o.Kind = o.Frames[0].Kind
+	for i := range o.Frames {
+		o.Frames[i].Kind = ""
+	}
+}
+
+// joinOrder is that of the kinds in a mixed pack, any others behind: what a scan reads
+// lies together.
+var joinOrder = []string{Tags, IndexPart, Seals, Probe, Art, Data}
+
+func joinRank(kind string) int {
+	if i := slices.Index(joinOrder, kind); i >= 0 {
+		return i
+	}
+	return len(joinOrder)
+}
+
+// JoinPacks gives the packs of several kinds that are to leave together, in the order in
+// which they go. Those that are small, the smallest first, leave as one object of limit
+// bytes at most, packed: each keeps its frames. The packs given must be used no more.
+func JoinPacks(packs map[string]*PackBuilder, limit int64) (leave []*PackBuilder) {
+	kinds := slices.Sorted(maps.Keys(packs))
+	slices.SortStableFunc(kinds, func(a, b string) int { return cmp.Compare(joinRank(a), joinRank(b)) })
+	for _, kind := range kinds {
+		packs[kind].flush()
+		leave = append(leave, packs[kind])
+	}
+	smallest := slices.Clone(leave)
+	slices.SortStableFunc(smallest, func(a, b *PackBuilder) int { return cmp.Compare(a.packed.size, b.packed.size) })
+	joins := map[*PackBuilder]bool{}
+	for _, b := range smallest {
+		if limit -= b.packed.size; limit < 0 {
+			break
+		}
+		joins[b] = true
+	}
+	var joined *PackBuilder
+	return slices.DeleteFunc(leave, func(b *PackBuilder) bool {
+		switch {
+		case !joins[b]:
+			return false
+		case joined == nil:
+			joined = b
+			return false
+		}
+		joined.join(b)
+		return true
+	})
+}
+
+// join takes over the frames of another pack. A blob that both have stays twice.
+func (b *PackBuilder) join(o *PackBuilder) {
+	b.packed.join(&o.packed)
+	b.frames = append(b.frames, o.frames...)
+	b.size += o.size
+	maps.Copy(b.have, o.have)
 }
 
 // SealAudio makes an audio object of blobs, as AudioBuilder does.
@@ -157,8 +292,11 @@ type AudioBuilder struct {
 
 // NewAudio begins an object of about expect bytes of sound.
 func NewAudio(k *Keys, expect int64) *AudioBuilder {
-	return &AudioBuilder{k: k, expect: (min(expect, MaxBlob) + padTo - 1) / padTo * padTo, row: ObjectRow{Kind: Audio}}
+	return &AudioBuilder{k: k, expect: paddedSize(min(expect, MaxBlob)), row: ObjectRow{Kind: Audio}}
 }
+
+// paddedSize is the length of the plaintext of an audio object with n bytes of sound.
+func paddedSize(n int64) int64 { return (n + padTo - 1) / padTo * padTo }
 
 // Has tells whether the blob is in the object already.
 func (a *AudioBuilder) Has(id ID) bool {
@@ -189,7 +327,7 @@ func (a *AudioBuilder) Finish() (*Sealed, ObjectRow, error) {
 	if a.size == 0 {
 		return nil, a.row, fmt.Errorf("audio object of no bytes: %w", ErrTooLarge)
 	}
-	if pad := (padTo - a.size%padTo) % padTo; pad > 0 {
+	if pad := paddedSize(a.size) - a.size; pad > 0 {
 		a.sealer.write(make([]byte, pad))
 	}
 	s := a.sealer.finish()

@@ -2,11 +2,16 @@ package repo
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -111,6 +116,39 @@ func TestAudioIsPadded(t *testing.T) {
 		if len(plain)%padTo != 0 || len(plain)-n >= padTo || !bytes.Equal(plain[:n], p) || !strings.HasPrefix(row.Name, "audio/") {
 			t.Errorf("%d bytes padded to %d", n, len(plain))
 		}
+	}
+}
+
+// TestLoadedAudio: sound that is sealed where it was read is the object that
+// SealAudio makes of it, whatever lay in that memory before.
+func TestLoadedAudio(t *testing.T) {
+	e := newEnv(t)
+	for i, n := range []int{5 << 20, 1, padTo - 1, padTo, chunkSize, chunkSize + 1, 300000, 4_200_000, 3*chunkSize - padTo} {
+		p := noise(uint64(i), n)
+		a := must(e.k.LoadAudio(iotest.HalfReader(bytes.NewReader(p)), int64(n)))(t)
+		if a.ID() != e.k.BlobID(p) {
+			t.Errorf("%d bytes have another id", n)
+		}
+		s, row, err := a.Seal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, wantRow, err := SealAudio(e.k, Blob{e.k.BlobID(p), p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := must(e.k.OpenObject(s.Name, s.Body))(t)
+		if !bytes.Equal(plain, must(e.k.OpenObject(want.Name, want.Body))(t)) || row.Size != wantRow.Size || !slices.Equal(row.Raw, wantRow.Raw) || row.Head != sha256.Sum256(s.Header) {
+			t.Errorf("%d bytes are another object: %+v", n, row)
+		}
+		a.Release() // of no effect
+		s.Release()
+	}
+	if _, err := e.k.LoadAudio(bytes.NewReader(noise(1, 99)), 100); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("of a file that is too short: %v", err)
+	}
+	if _, err := e.k.LoadAudio(zeros{}, MaxBlob+1); err == nil {
+		t.Error("more than a blob was read")
 	}
 }
 
@@ -239,15 +277,40 @@ func TestAudioBuilder(t *testing.T) {
 	}
 }
 
-// TestNoiseIsPackedQuickly: what does not shrink is given to the quick encoder
-// only, and what does shrink loses nothing by that.
-func TestNoiseIsPackedQuickly(t *testing.T) {
-	random := noise(7, frameLimit)
-	if got, want := packFrame(Data, random, nil), quick().EncodeAll(random, nil); !bytes.Equal(got, want) || len(got) > len(random)+64 {
-		t.Errorf("noise of %d bytes packed to %d, quickly to %d", len(random), len(got), len(want))
+// TestNoiseIsPackedAsItIs: what does not shrink lies in its frame as it is, so that its
+// beginning can be read before its end is here; what does shrink loses nothing by that.
+func TestNoiseIsPackedAsItIs(t *testing.T) {
+	for _, kind := range []string{Art, Probe, Data} {
+		for _, n := range []int{1, 1000, 128 << 10, frameLimit, 700_001} {
+			random := noise(7, n)
+			got := packFrame(kind, random, []byte("before"))
+			if len(got) > n+40 || !bytes.HasPrefix(got, []byte("before")) {
+				t.Errorf("%s: noise of %d bytes packed to %d", kind, n, len(got))
+			}
+			if plain, err := unpackFrame(got[6:], int64(n)); err != nil || !bytes.Equal(plain, random) {
+				t.Errorf("%s: noise of %d bytes is not unpacked: %v", kind, n, err)
+			}
+			var b rawBlocks
+			var seen []byte
+			for end := 0; end <= len(got)-6; end += 777 { // as it comes
+				for p := b.next(got[6:][:end]); len(p) > 0; p = b.next(got[6:][:end]) {
+					seen = append(seen, p...)
+				}
+				if len(seen) < end-40 {
+					t.Fatalf("%s: of %d bytes that came %d are seen", kind, end, len(seen))
+				}
+			}
+			if !bytes.HasPrefix(random, seen) {
+				t.Errorf("%s: what is seen of %d bytes differs", kind, n)
+			}
+		}
 	}
 	text := bytes.Repeat(noise(8, 40_000), 6)
 	if got, want := packFrame(Data, text, []byte("before")), better().EncodeAll(text, []byte("before")); !bytes.Equal(got, want) {
 		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+	var b rawBlocks
+	if seen := b.next(better().EncodeAll(text, nil)); len(seen) > 0 {
+		t.Errorf("%d bytes are seen of what is packed", len(seen))
 	}
 }

@@ -1,11 +1,11 @@
 package repo
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -20,8 +20,8 @@ import (
 )
 
 // packDir keeps packs as they lie in the bucket, in files named by their
-// SHA-256. Those of tags and probes are pinned, in a folder of that name; of
-// the others the least recently used go when they exceed the cap.
+// SHA-256. Those of tags and probes are pinned, in a folder of that name, and so are mixed ones,
+// which nearly always hold some; of the others the least recently used go when they exceed the cap.
 type packDir struct {
 	dir string
 	cap int64
@@ -80,7 +80,7 @@ func (d *packDir) file(name, kind string) (path, base string) {
 		return "", ""
 	}
 	base = hex.EncodeToString(sum[:])
-	if kind == Tags || kind == Probe {
+	if isPinned(kind) {
 		return filepath.Join(d.dir, "pinned", base), base
 	}
 	return filepath.Join(d.dir, base), base
@@ -88,34 +88,68 @@ func (d *packDir) file(name, kind string) (path, base string) {
 
 // keep writes a pack whose SHA-256 was verified.
 func (d *packDir) keep(name, kind string, body []byte) error {
-	path, base := d.file(name, kind)
-	if path == "" || path == filepath.Join(d.dir, base) && int64(len(body)) > d.cap {
+	f, err := d.begin(kind, int64(len(body)))
+	if errors.Is(err, errNotKept) {
 		return nil
 	}
-	f, err := os.CreateTemp(d.dir, "new-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(body)
-	crashpoint.At("pack.kept")
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = d.take(f.Name(), name, kind, int64(len(body)))
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return err
 	}
-	if path == filepath.Join(d.dir, base) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if old, ok := d.lru.Peek(base); ok {
-			d.used -= old
-		}
-		d.used += int64(len(body))
-		d.lru.Add(base, int64(len(body)))
-		d.shrink()
+	return err
+}
+
+// begin makes the file that a pack is written into. errNotKept: packs of that size
+// are not.
+func (d *packDir) begin(kind string, size int64) (*os.File, error) {
+	if !isPinned(kind) && size > d.cap {
+		return nil, errNotKept
 	}
+	f, err := os.CreateTemp(d.dir, "new-*")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	return f, nil
+}
+
+// take gives the file of a pack whose SHA-256 was verified the name by which it is kept.
+func (d *packDir) take(file, name, kind string, size int64) error {
+	path, base := d.file(name, kind)
+	if path == "" {
+		return fmt.Errorf("%s: %w", name, errNotKept)
+	}
+	crashpoint.At("pack.kept")
+	if err := os.Rename(file, path); err != nil {
+		return fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	if isPinned(kind) {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old, ok := d.lru.Peek(base); ok {
+		d.used -= old
+	}
+	d.used += size
+	d.lru.Add(base, size)
+	d.shrink()
 	return nil
+}
+
+// isPinned tells whether packs of a kind stay, whatever room they take.
+func isPinned(kind string) bool { return kind == Tags || kind == Probe || kind == Mixed }
+
+// has tells whether a pack is kept.
+func (d *packDir) has(name, kind string) bool {
+	path, _ := d.file(name, kind)
+	_, err := os.Stat(path)
+	return path != "" && err == nil
 }
 
 // open opens a pack kept; nil if it is not.
@@ -149,13 +183,6 @@ func (d *packDir) drop(name, kind string) {
 func fileSource(f *os.File) source {
 	return func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
 		return io.NopCloser(io.NewSectionReader(f, offset, length)), nil
-	}
-}
-
-// bytesSource reads an object from memory.
-func bytesSource(body []byte) source {
-	return func(_ context.Context, offset, length int64) (io.ReadCloser, error) {
-		return io.NopCloser(io.NewSectionReader(bytes.NewReader(body), offset, length)), nil
 	}
 }
 

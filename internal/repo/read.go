@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -20,11 +21,11 @@ import (
 // ReaderOptions are the sizes of a [Reader]; zero means the default.
 type ReaderOptions struct {
 	Frames int64 // memory for decoded frames, in bytes; 32 MiB
-	Packs  int64 // disk for packs of kinds other than tags and probe, in bytes; 1 GiB
+	Packs  int64 // disk for packs without tags and probes, in bytes; 1 GiB
 
 	// Verified is told of each object of which all bytes were read from the bucket,
 	// in whatever pieces, and found to be as they were written. It may be nil; it must
-	// not wait for anything.
+	// not wait for anything, and may be told of several objects at once.
 	Verified func(object string)
 }
 
@@ -51,14 +52,22 @@ type Reader struct {
 	streams *lru.Cache[string, openStream] // by object
 	frames  *frameCache
 
-	mu    sync.Mutex
-	asked *lru.Cache[string, askedFrames] // by pack
+	pace     func(context.Context) Pace // of the reading of whole packs
+	missed   atomic.Uint64
+	begun    *lru.Cache[string, packBegun] // packs of which the beginning was fetched
+	fetching sync.WaitGroup                // of packs
+
+	mu       sync.Mutex
+	asked    *lru.Cache[string, askedFrames] // by pack
+	arriving map[string]*incoming            // packs on their way, by name
+	growing  map[frameKey]*growingFrame      // that somebody waits for
 }
 
 // askedFrames are the frames of a pack lately fetched alone.
 type askedFrames struct {
 	since time.Time
 	offs  []int64
+	alone int // of them, those that were fetched so
 }
 
 // When a pack is fetched whole.
@@ -77,19 +86,34 @@ func NewReader(st store.Store, k *Keys, x *Index, packDir string, opts ReaderOpt
 	if opts.Packs == 0 {
 		opts.Packs = 1 << 30
 	}
-	r := &Reader{st: st, k: k, x: x, frames: newFrameCache(opts.Frames), coverage: newCoverage(opts.Verified)}
+	r := &Reader{st: st, k: k, x: x, frames: newFrameCache(opts.Frames), growing: map[frameKey]*growingFrame{}, arriving: map[string]*incoming{},
+		pace: func(context.Context) Pace { return anyPace{} }, coverage: newCoverage(opts.Verified)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.dir, _ = openPackDir(packDir, opts.Packs)
 	r.streams, _ = lru.New[string, openStream](4096)
 	r.asked, _ = lru.New[string, askedFrames](1024)
+	r.begun, _ = lru.New[string, packBegun](begunPacks)
 	return r
 }
 
 // Close ends requests under way.
-func (r *Reader) Close() { r.cancel() }
+func (r *Reader) Close() {
+	r.cancel()
+	r.fetching.Wait()
+}
 
 // Drop gives up the memory that frames of a pack take, of which no more is to be read.
 func (r *Reader) Drop(object string) { r.frames.drop(object) }
+
+// Discard gives up all that is kept of a pack that is no more.
+func (r *Reader) Discard(object string) {
+	r.Drop(object)
+	if r.dir != nil && strings.HasPrefix(object, "meta/") {
+		for _, kind := range []string{Tags, Art} { // pinned, and not
+			r.dir.drop(object, kind)
+		}
+	}
+}
 
 // Blob reads a whole blob and verifies it by its id.
 func (r *Reader) Blob(ctx context.Context, id ID) ([]byte, error) {
@@ -101,13 +125,21 @@ func (r *Reader) Blob(ctx context.Context, id ID) ([]byte, error) {
 		return r.rawBlob(ctx, id, p)
 	}
 	blob, err := r.packed(ctx, p)
+	if err == nil {
+		err = r.verifyBlob(p, id, blob)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if r.k.BlobID(blob) != id {
-		return nil, fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, id)
-	}
 	return bytes.Clone(blob), nil
+}
+
+// verifyBlob compares a whole blob, which lies at p, with its id.
+func (r *Reader) verifyBlob(p *Placement, id ID, blob []byte) error {
+	if r.k.BlobID(blob) != id {
+		return fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, id)
+	}
+	return nil
 }
 
 func (r *Reader) lookup(id ID) (*Placement, error) {
@@ -158,12 +190,15 @@ func (r *Reader) Range(ctx context.Context, s Slice, off, n int64) (io.ReadClose
 	if p.FrameLen == 0 {
 		return r.rawRange(ctx, s.ID, p, off, n)
 	}
+	if p.FrameLen > chunkSize && n > 0 {
+		return r.follow(ctx, p, s.ID, off, n), nil
+	}
 	blob, err := r.packed(ctx, p)
+	if err == nil && n == p.Size {
+		err = r.verifyBlob(p, s.ID, blob)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if n == p.Size && r.k.BlobID(blob) != s.ID {
-		return nil, fmt.Errorf("%s: %w: blob %s is not what lies there", p.Object, ErrCorrupt, s.ID)
 	}
 	return io.NopCloser(bytes.NewReader(blob[off : off+n])), nil
 }
@@ -200,22 +235,33 @@ func (r *Reader) bucket(p *Placement) source {
 
 // packed gives the bytes of a blob of a pack. They are shared: not to be changed.
 func (r *Reader) packed(ctx context.Context, p *Placement) ([]byte, error) {
-	if ctx.Value(wholePacks{}) != nil {
-		r.scanned(p)
-	}
-	key := frameKey{p.Object, p.FrameOff}
-	frame, ok := r.frames.get(key)
-	if !ok {
-		var err error
-		wait := r.flights.DoChan(fmt.Sprintf("frame %d %s", p.FrameOff, p.Object), func() (any, error) { return r.loadFrame(p) })
-		if frame, err = await[[]byte](ctx, wait); err != nil {
+	for {
+		r.mu.Lock()
+		if g := r.growing[frameKey{p.Object, p.FrameOff}]; g != nil {
+			g.need()
+		}
+		r.mu.Unlock()
+		frame, err := await[[]byte](ctx, r.frame(ctx, p))
+		switch {
+		case err == nil:
+			return p.in(frame)
+		case !errors.Is(err, errLeft):
 			return nil, err
 		}
 	}
-	if p.Off > int64(len(frame)) || p.Size > int64(len(frame))-p.Off {
-		return nil, fmt.Errorf("%s: %w: a blob lies beyond its frame", p.Object, ErrCorrupt)
+}
+
+// frame gives the frame that p lies in, once it is here.
+func (r *Reader) frame(ctx context.Context, p *Placement) <-chan singleflight.Result {
+	if ctx.Value(wholePacks{}) != nil {
+		r.scanned(p)
 	}
-	return frame[p.Off : p.Off+p.Size], nil
+	if frame, ok := r.frames.get(frameKey{p.Object, p.FrameOff}); ok {
+		c := make(chan singleflight.Result, 1)
+		c <- singleflight.Result{Val: frame}
+		return c
+	}
+	return r.flights.DoChan(fmt.Sprintf("frame %d %s", p.FrameOff, p.Object), func() (any, error) { return r.loadFrame(p) })
 }
 
 // loadFrame gets a frame from the pack on the disk, or else from the bucket.
@@ -224,12 +270,16 @@ func (r *Reader) loadFrame(p *Placement) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.grown(frameKey{p.Object, p.FrameOff})
 	frame, err := r.localFrame(p, size)
 	if err != nil {
 		frame, err = r.remoteFrame(p, size)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if p.Kind == Checkpoint { // read from end to end, once: what is behind is not wanted again
+		r.Drop(p.Object)
 	}
 	r.frames.add(frameKey{p.Object, p.FrameOff}, frame)
 	return frame, nil
@@ -284,26 +334,55 @@ func (r *Reader) localFrame(p *Placement, size int64) ([]byte, error) {
 // remoteFrame gets a frame from the bucket: alone, or with the whole pack if
 // the pack is being scanned or small.
 func (r *Reader) remoteFrame(p *Placement, size int64) ([]byte, error) {
-	if r.alone(p) {
-		return r.readFrame(p, r.bucket(p), size, r.coverage.of(p))
+	r.missed.Add(1)
+	if in := r.join(p); in != nil {
+		frame, err := r.arrivingFrame(p, in, size)
+		r.leave(in)
+		if !errors.Is(err, errNotKept) {
+			return frame, err
+		}
 	}
-	pack, err, _ := r.flights.Do("pack "+p.Object, func() (any, error) { return r.fetchPack(p) })
-	if err != nil {
-		return nil, err
-	}
-	return r.readFrame(p, bytesSource(pack.([]byte)), size, nil)
+	return r.frameAlone(p, size)
 }
 
-// alone tells whether the frame is to be fetched without the rest of its pack.
-func (r *Reader) alone(p *Placement) bool {
+// Missed counts the frames that were asked for and not here.
+func (r *Reader) Missed() uint64 { return r.missed.Load() }
+
+// join gives the pack of a frame on its way, if it is not to be fetched alone. The
+// caller leaves it.
+func (r *Reader) join(p *Placement) *incoming {
 	if r.dir == nil {
-		return true
-	}
-	if p.ObjectSize <= smallPack {
-		return false
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	in := r.arriving[p.Object]
+	switch {
+	case in != nil && in.apart < framesAlone && in.far(p.frameEnd()):
+		in.apart++
+		return nil
+	case in != nil:
+		in.readers++
+	case r.alone(p):
+		return nil
+	default:
+		var err error
+		if in, err = r.arrive(Pack{p.Object, p.Kind, p.ObjectSize}); err != nil {
+			return nil
+		}
+		a, _ := r.asked.Peek(p.Object)
+		in.apart = max(in.apart, a.alone)
+	}
+	in.wanted = true
+	return in
+}
+
+// alone tells whether the frame is to be fetched without the rest of its pack. r.mu
+// is held.
+func (r *Reader) alone(p *Placement) bool {
+	if p.ObjectSize <= smallPack {
+		return false
+	}
 	a, ok := r.asked.Get(p.Object)
 	if now := time.Now(); !ok || now.Sub(a.since) > scanPause {
 		a = askedFrames{since: now}
@@ -311,8 +390,12 @@ func (r *Reader) alone(p *Placement) bool {
 	if !slices.Contains(a.offs, p.FrameOff) {
 		a.offs = append(a.offs, p.FrameOff)
 	}
+	alone := len(a.offs) <= framesAlone
+	if alone {
+		a.alone = len(a.offs)
+	}
 	r.asked.Add(p.Object, a)
-	return len(a.offs) <= framesAlone
+	return alone
 }
 
 type wholePacks struct{}
@@ -330,38 +413,19 @@ func (r *Reader) scanned(p *Placement) {
 	r.asked.Add(p.Object, askedFrames{since: time.Now(), offs: make([]int64, framesAlone+1)})
 }
 
-// fetchPack reads a whole pack, verifies it and keeps it.
-func (r *Reader) fetchPack(p *Placement) ([]byte, error) {
-	body, err := r.st.Get(r.ctx, p.Object, 0, p.ObjectSize)
-	if err != nil {
-		return nil, rangeError(p.Object, err)
-	}
-	defer body.Close()
-	if _, err := plainSize(p.ObjectSize); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", p.Object, ErrCorrupt, err)
-	}
-	pack := make([]byte, p.ObjectSize)
-	if err := readAll(body, pack); err != nil {
-		return nil, rangeError(p.Object, err)
-	}
-	if err := verifyName(p.Object, pack); err != nil {
-		return nil, err
-	}
-	r.coverage.whole(p.Object)
-	r.dir.keep(p.Object, p.Kind, pack) // if it fails, it is fetched again
-	return pack, nil
-}
-
 // readFrame reads and unpacks the frame of p from src. seen may be nil.
 func (r *Reader) readFrame(p *Placement, src source, size int64, seen func(int64)) ([]byte, error) {
-	body, err := r.openPlain(r.ctx, p, src, p.FrameOff, p.FrameLen)
-	if err != nil {
-		return nil, err
+	ctx, stop := context.WithCancel(r.ctx)
+	defer stop()
+	g := r.growingFrame(frameKey{p.Object, p.FrameOff})
+	g.mu.Lock()
+	g.stop = stop
+	g.mu.Unlock()
+	packed, err := r.grow(ctx, g, p, src, size, seen)
+	if err != nil && ctx.Err() != nil && r.ctx.Err() == nil {
+		return nil, errLeft
 	}
-	defer body.Close()
-	body.seen = seen
-	packed := make([]byte, p.FrameLen)
-	if _, err := io.ReadFull(body, packed); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	frame, err := unpackFrame(packed, size)

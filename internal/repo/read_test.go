@@ -134,6 +134,7 @@ func TestVerifiedWhole(t *testing.T) {
 	}
 	r = fresh()
 	must(r.Blob(t.Context(), e.k.BlobID(noise(3, 5000))))(t)
+	r.fetching.Wait() // the frame is handed out before the end of its pack is here
 	must(e.read(r, b, 0, int64(len(b))))(t)
 	if len(told) != 2 {
 		t.Errorf("told of %v, want a pack and an audio object", told)
@@ -144,6 +145,7 @@ func TestVerifiedWhole(t *testing.T) {
 	}
 	_, err1 := e.read(r, a, 0, int64(len(a)))
 	_, err2 := r.Blob(t.Context(), e.k.BlobID(noise(3, 5000)))
+	r.fetching.Wait()
 	if err1 == nil || err2 == nil || len(told) > 0 {
 		t.Errorf("damaged: %v, %v, told of %v", err1, err2, told)
 	}
@@ -249,6 +251,7 @@ func TestPackRequests(t *testing.T) {
 	if n := e.gets(func() { must(r.Blob(t.Context(), e.k.BlobID(art[0])))(t) }); n != 0 {
 		t.Errorf("%d GETs of a frame in memory", n)
 	}
+	r.fetching.Wait() // what lies behind the frame
 	r = e.reader(dir)
 	if n := e.gets(func() { must(r.Blob(t.Context(), e.k.BlobID(art[3])))(t) }); n != 0 {
 		t.Errorf("%d GETs of a pack on the disk", n)
@@ -267,6 +270,7 @@ func TestPackRequests(t *testing.T) {
 				t.Error("another blob")
 			}
 		}
+		r.fetching.Wait()
 	}
 }
 
@@ -303,6 +307,7 @@ func TestKeepAndEvict(t *testing.T) {
 			t.Errorf("picture %d: %d GETs, want %d", i, n, want)
 		}
 	}
+	r.fetching.Wait()
 	r = NewReader(e.counted, e.k, e.x, dir, ReaderOptions{Packs: 100 << 10})
 	defer r.Close()
 	if n := e.gets(func() { must(r.Blob(t.Context(), e.k.BlobID(tags)))(t) }); n != 0 {
@@ -408,7 +413,7 @@ func TestLyingRow(t *testing.T) {
 		if o.Raw != nil {
 			o.Raw = refs
 		} else {
-			o.Frames = []Frame{{o.Frames[0].Packed, refs}}
+			o.Frames = []Frame{{Packed: o.Frames[0].Packed, Blobs: refs}}
 		}
 		if err := x.Apply(&Commit{Puts: []ObjectRow{o}}); err != nil {
 			t.Fatal(err)

@@ -14,6 +14,10 @@ const (
 	Checkpoint = "checkpoint" // rows of a checkpoint; never a part of a file
 )
 
+// Mixed is the kind of a pack whose frames are of several. It is no kind of blob, and in
+// the bucket the kinds themselves stand for it.
+const Mixed = "mixed"
+
 // BlobRef names a blob and its length in bytes.
 type BlobRef struct {
 	ID   ID

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"sync"
 
 	"filippo.io/age"
 )
@@ -22,36 +21,11 @@ type Sealed struct {
 	sum [32]byte // SHA-256 of Body
 }
 
-// bodies lends the bodies of large objects: of full ones, and of half as much.
-var bodies [2]sync.Pool
-
-// bodySizes are the capacities of the bodies lent.
-var bodySizes = [len(bodies)]int64{sealedSize(MaxBlob / 2), sealedSize(MaxBlob)}
-
 // Release gives Body back for a later Seal. It may be called once, by the last
 // user of Body; it need not be called. Name, Head and Header stay valid.
 func (s *Sealed) Release() {
-	for i, size := range bodySizes {
-		if int64(cap(s.Body)) == size {
-			b := s.Body[:0]
-			bodies[i].Put(&b)
-		}
-	}
+	bodies.release(s.Body)
 	s.Body = nil
-}
-
-// bodyBuffer is an empty buffer for n bytes. Small objects get one of their
-// own size, as many of them may be kept.
-func bodyBuffer(n int64) []byte {
-	for i, size := range bodySizes {
-		if n > size/2 && n <= size {
-			if b, ok := bodies[i].Get().(*[]byte); ok {
-				return *b
-			}
-			return make([]byte, 0, size)
-		}
-	}
-	return make([]byte, 0, n)
 }
 
 // Seal encrypts plaintext into an object below prefix, "audio" or "meta". The
@@ -101,7 +75,12 @@ type sealer struct {
 
 // newSealer begins an object of about n bytes of plaintext.
 func (k *Keys) newSealer(n int64) (*sealer, error) {
-	body := bytes.NewBuffer(bodyBuffer(sealedSize(n)))
+	return k.sealerInto(bodies.get(sealedSize(n)))
+}
+
+// sealerInto begins an object in the memory of buf.
+func (k *Keys) sealerInto(buf []byte) (*sealer, error) {
+	body := bytes.NewBuffer(buf[:0])
 	to := &keyTap{to: k.ring.Load().recipient}
 	if _, err := age.Encrypt(body, to); err != nil { // header and nonce only; the chunks are ours
 		return nil, err

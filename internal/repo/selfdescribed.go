@@ -42,7 +42,7 @@ func (k *Keys) EachBlob(name string, body []byte, sizes []int64, fn func(kind st
 			if k.BlobID(unpacked[:b.Size]) != b.ID {
 				return fmt.Errorf("%s: %w: blob %s is not what lies there", name, ErrCorrupt, b.ID)
 			}
-			if _, err := fn(row.Kind, unpacked[:b.Size]); err != nil {
+			if _, err := fn(row.KindOf(f), unpacked[:b.Size]); err != nil {
 				return err
 			}
 			unpacked = unpacked[b.Size:]

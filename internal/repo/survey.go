@@ -68,7 +68,7 @@ func (s *LogSurvey) chain(ctx context.Context, st store.Store, k *Keys, certs ma
 		for i, name := range batch {
 			g.Go(func() error {
 				c, err := getCommit(ctx, st, k, certs, name)
-				results[i] = fetched{c, name, err}
+				results[i] = fetched{commit: c, name: name, err: err}
 				return nil
 			})
 		}

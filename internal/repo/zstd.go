@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -37,17 +38,39 @@ func newDecoder(limit uint64) *zstd.Decoder {
 
 // packFrame appends a zstd frame of plain to dst. It trades time for bytes: pictures
 // and sound do not shrink, and files of any kind may not, such as archives and
-// encrypted images. To find that out the better way takes ten times as long.
+// encrypted images. To find that out the better way takes ten times as long. Of what
+// hardly shrinks the beginning can be read before the end is here: see growingFrame.
 func packFrame(kind string, plain, dst []byte) []byte {
 	switch kind {
-	case Art, Probe:
-		return quick().EncodeAll(plain, dst)
-	case Data:
-		if p := quick().EncodeAll(plain, dst); len(p)-len(dst) > len(plain)-len(plain)/worthPacking {
+	case Art, Probe, Data:
+		p := quick().EncodeAll(plain, dst)
+		shrinks := len(p)-len(dst) <= len(plain)-len(plain)/worthPacking
+		switch {
+		case !shrinks && len(plain) > 0:
+			return rawFrame(plain, dst)
+		case kind != Data || !shrinks:
 			return p
 		}
 	}
 	return better().EncodeAll(plain, dst)
+}
+
+// rawFrame appends a zstd frame that has plain as it is: magic, a single segment with
+// its size in four bytes, raw blocks (RFC 8878 §3.1.1).
+func rawFrame(plain, dst []byte) []byte {
+	const most = 128 << 10
+	dst = append(dst, 0x28, 0xb5, 0x2f, 0xfd, 0xa0)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(plain)))
+	for len(plain) > 0 {
+		n := min(len(plain), most)
+		head := n<<3 | rawBlock<<1
+		if n == len(plain) {
+			head |= 1 // the last
+		}
+		dst = append(dst, byte(head), byte(head>>8), byte(head>>16))
+		dst, plain = append(dst, plain[:n]...), plain[n:]
+	}
+	return dst
 }
 
 // worthPacking is the part of its bytes that a frame has to lose quickly to be packed

@@ -32,7 +32,7 @@ const script = "../restore.py"
 
 // A fixture is a folder of ../testdata: the objects in bucket, the key, and
 // what must come back.
-var fixtures = []string{"format1", "format1-checkpoint", "format1-fed", "format1-slices"}
+var fixtures = []string{"format1", "format1-checkpoint", "format1-fed", "format1-mixed", "format1-slices"}
 
 // TestScriptRestoresFixtures: FORMAT.md is enough to get everything back.
 func TestScriptRestoresFixtures(t *testing.T) {
