@@ -1,7 +1,9 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/kv"
@@ -62,9 +64,15 @@ func (b *Batch) DropNames(of map[Ino]bool) {
 // are files not yet cut, and every name that would show a reader such a file or
 // hide the one it replaces; more reports whether rows were left for another batch.
 func (c *Cache) Pending(limit int) (b *Batch, more bool, err error) {
+	return c.PendingTo(limit, math.MaxUint64)
+}
+
+// PendingTo is Pending for inodes up to one: while files are cut in the order of their
+// numbers, it does not look at all those that wait to be cut.
+func (c *Cache) PendingTo(limit int, last Ino) (b *Batch, more bool, err error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	g := gather{c: c, b: &Batch{Vers: map[Ino]uint64{}}, limit: limit}
+	g := gather{c: c, b: &Batch{Vers: map[Ino]uint64{}}, limit: limit, upTo: last}
 	if err := g.inodes(); err != nil {
 		return nil, false, err
 	}
@@ -84,46 +92,53 @@ type gather struct {
 	limit    int
 	slices   int // of the parts of the rows; six take as much as a row does
 	more     bool
+	upTo     Ino // rows of inodes behind it are another batch's
+	last     Ino // of the rows
 	heldName bool
 	removed  []Ino
 }
 
 func (g *gather) inodes() error {
-	inos, err := g.c.keys(bPRow)
-	if err != nil {
-		return err
-	}
-	for _, ino := range inos {
-		if len(g.b.Rows)+g.slices/6 >= g.limit {
+	err := g.c.pages(bPRow, func(k, _ []byte) error {
+		ino := keyIno(k)
+		if len(g.b.Rows)+g.slices/6 >= g.limit || ino > g.upTo {
 			g.more = true
-			return nil
+			return errEnough
 		}
 		n, err := g.c.inode(ino)
 		if errors.Is(err, ErrNotExist) || err == nil && n.Nlink == 0 {
 			g.removed = append(g.removed, ino)
-			continue
+			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := g.inode(ino, n); err != nil {
-			return err
-		}
-	}
-	return nil
+		g.last = ino
+		return g.inode(ino, n)
+	})
+	return unlessEnough(err)
 }
 
+// errEnough ends a walk of rows.
+var errEnough = errors.New("enough")
+
+func unlessEnough(err error) error {
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// inode gathers the row of an inode, unless its recipe is not of its attributes yet.
 func (g *gather) inode(ino Ino, n *inode) error {
-	r := Row{Ino: ino, Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Mtime: n.Mtime.time(), Xattrs: n.Xattrs,
-		Target: n.Target, Parent: n.Parent, Name: n.Name, TakenOpen: n.TakenOpen, Base: n.Base, Succeeds: n.Succeeds, Fed: n.Fed}
-	if n.isFile() {
-		if n.dirty() {
-			return nil // its recipe is not of these attributes yet
-		}
-		var err error
-		if r.Recipe, err = g.c.recipe(ino); err != nil {
-			return err
-		}
+	if n.dirty() {
+		return nil
+	}
+	r, err := g.c.committedRow(ino, n)
+	if err != nil {
+		return err
+	}
+	if r.Recipe != nil {
 		for _, p := range r.Recipe.Parts {
 			g.slices += len(p.Blobs)
 		}
@@ -133,21 +148,51 @@ func (g *gather) inode(ino Ino, n *inode) error {
 	return nil
 }
 
+// committedRow is an inode as a commit has it.
+func (c *Cache) committedRow(ino Ino, n *inode) (r Row, err error) {
+	r = Row{Ino: ino, Mode: n.Mode, UID: n.UID, GID: n.GID, Rdev: n.Rdev, Mtime: n.Mtime.time(), Xattrs: n.Xattrs,
+		Target: n.Target, Parent: n.Parent, Name: n.Name, TakenOpen: n.TakenOpen, Base: n.Base, Succeeds: n.Succeeds, Fed: n.Fed}
+	if n.isFile() {
+		r.Recipe, err = c.recipe(ino)
+	}
+	return r, err
+}
+
+// pageOfRows is how many rows are read before what they lead to is: a scan holds the
+// database, and all names of a large drive would not fit into memory.
+const pageOfRows = 2000
+
+// pages calls fn for each row of a bucket, in order, a page at a time: fn may read other rows.
+func (c *Cache) pages(b kv.Bucket, fn func(key, value []byte) error) error {
+	type row struct{ key, value []byte }
+	var after []byte
+	for {
+		var page []row
+		err := c.db.Scan(b, nil, after, func(k, v []byte) bool {
+			page = append(page, row{bytes.Clone(k), bytes.Clone(v)})
+			return len(page) < pageOfRows
+		})
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, r := range page {
+			if err := fn(r.key, r.value); err != nil {
+				return err
+			}
+		}
+		after = page[len(page)-1].key
+	}
+}
+
+// names gathers the names of this batch. While rows are left for another one, those in
+// directories behind its last row are left, too: nearly all of them are names of such rows, and
+// to look at all that wait for each batch would take the square of the time.
 func (g *gather) names() error {
-	type waiting struct {
-		key []byte
-		pname
-	}
-	var list []waiting
-	err := g.c.db.Scan(bPName, nil, nil, func(k, v []byte) bool {
-		list = append(list, waiting{append([]byte(nil), k...), decodePName(v)})
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	for _, w := range list {
-		row := NameRow{Parent: keyIno(w.key), Name: string(w.key[8:])}
+	err := g.c.pages(bPName, func(k, v []byte) error {
+		row := NameRow{Parent: keyIno(k), Name: string(k[8:])}
+		if g.more && row.Parent > g.last {
+			return errEnough
+		}
 		e, ok, err := g.c.name(row.Parent, row.Name)
 		if err != nil {
 			return err
@@ -155,11 +200,9 @@ func (g *gather) names() error {
 		if ok {
 			row.Ino = e.ino
 		}
-		if err := g.nameRow(row, w.pname); err != nil {
-			return err
-		}
-	}
-	return nil
+		return g.nameRow(row, decodePName(v))
+	})
+	return unlessEnough(err)
 }
 
 func (g *gather) nameRow(row NameRow, w pname) error {
@@ -179,6 +222,9 @@ func (g *gather) nameRow(row NameRow, w pname) error {
 	if row.Ino == 0 && !w.Committed {
 		g.b.Done = append(g.b.Done, row)
 		return nil
+	}
+	if row.Ino == 0 && g.more {
+		return nil // what lost this name may have another, which is a later batch's
 	}
 	g.b.Names = append(g.b.Names, row)
 	g.b.Seqs = append(g.b.Seqs, w.Seq)
@@ -212,20 +258,13 @@ func (c *Cache) EachWaiting(fn func(*Recipe) error) error {
 
 // eachRecipe yields the recipes of the files that have a row there.
 func (c *Cache) eachRecipe(there kv.Bucket, fn func(*Recipe) error) error {
-	inos, err := c.keys(there)
-	if err != nil {
-		return err
-	}
-	for _, ino := range inos {
-		r, err := c.recipe(ino)
-		if err == nil {
-			err = fn(r)
-		}
+	return c.pages(there, func(k, _ []byte) error {
+		r, err := c.recipe(keyIno(k))
 		if err != nil {
 			return err
 		}
-	}
-	return nil
+		return fn(r)
+	})
 }
 
 // Each yields every row as the bucket knows it, inodes by number, then names by
@@ -233,79 +272,70 @@ func (c *Cache) eachRecipe(there kv.Bucket, fn func(*Recipe) error) error {
 // lost. It is the committed state only while [Cache.Idle] is true
 // and Version does not move.
 func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
-	inos, err := c.keys(bInode)
-	if err != nil {
-		return err
-	}
-	g := gather{c: c, b: &Batch{Vers: map[Ino]uint64{}}}
-	for _, ino := range inos {
+	err := c.pages(bInode, func(k, _ []byte) error {
+		ino := keyIno(k)
 		n, err := c.inode(ino)
+		if err != nil || n.dirty() || ino == Root && !n.committed() {
+			return err
+		}
+		if gone, err := c.marked(bOrphan, ino); err != nil || gone {
+			return err // still in use here; the bucket has heard that it is gone
+		}
+		r, err := c.committedRow(ino, n)
 		if err != nil {
 			return err
 		}
-		if ino == Root && !n.committed() {
-			continue
-		}
-		if gone, err := c.marked(bOrphan, ino); err != nil || gone {
-			if err != nil {
-				return err
-			}
-			continue // still in use here; the bucket has heard that it is gone
-		}
-		g.b.Rows = g.b.Rows[:0]
-		if err := g.inode(ino, n); err != nil {
-			return err
-		}
-		for _, r := range g.b.Rows {
-			if err := inode(r); err != nil {
-				return err
-			}
-		}
-	}
-	var names []NameRow
-	err = c.db.Scan(bName, nil, nil, func(k, v []byte) bool {
-		names = append(names, NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: decodeName(v).ino})
-		return true
+		return inode(r)
 	})
 	if err != nil {
 		return err
 	}
-	for _, r := range names {
+	return c.pages(bName, func(k, v []byte) error {
+		r := NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: decodeName(v).ino}
 		n, err := c.inode(r.Ino)
 		if err != nil && !errors.Is(err, ErrNotExist) {
 			return err
 		}
 		if err == nil && n.isDir() {
-			continue
+			return nil
 		}
-		if err := nameOf(r); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nameOf(r)
+	})
 }
 
 // Version moves with every change of the namespace.
 func (c *Cache) Version() uint64 { return c.version.Load() }
 
+// markedAtOnce is how many rows and names of a batch are marked with one change.
+const markedAtOnce = 1000
+
 // Committed marks the rows of a batch as known to the bucket, but for those that
-// changed since it was gathered. base names the commit.
+// changed since it was gathered. base names the commit. What a crash or an error
+// leaves unmarked is marked when the same batch is given again.
 func (c *Cache) Committed(b *Batch, base string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x := c.begin()
+	x, n := c.begin(), 0
+	next := func() error {
+		if n++; n%markedAtOnce != 0 {
+			return nil
+		}
+		err := x.apply()
+		x = c.begin()
+		return err
+	}
 	for ino, ver := range b.Vers {
-		if err := x.committedRow(ino, ver, base); err != nil {
+		if err := errors.Join(x.committedRow(ino, ver, base), next()); err != nil {
 			return err
 		}
 	}
 	for i, row := range b.Names {
-		if err := x.committedName(row, b.Seqs[i]); err != nil {
+		if err := errors.Join(x.committedName(row, b.Seqs[i]), next()); err != nil {
 			return err
 		}
 	}
 	for _, row := range b.Done {
-		if err := x.dropName(row); err != nil {
+		if err := errors.Join(x.dropName(row), next()); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ type file struct {
 	saved   bool // have is stored, or handed to the next Sync
 	size    int64
 	layout  *layout // of the recipe; loaded at the first miss
-	small   map[int][]byte
+	small   map[int]*smallPart
 	fills   []*fill
 	handles int
 	writers int

@@ -79,8 +79,12 @@ func (f *file) readSome(ctx context.Context, ra *readahead, p []byte, off int64)
 		clear(p[:n])
 		return int(n), nil
 	}
+	if f.layout.recipe.Parts[s.part].big() && ra.far(off) {
+		f.leaveSmall() // who goes elsewhere needs no more of a picture
+	}
+	f.foresee(ctx, ra, off, end)
 	if part := f.layout.recipe.Parts[s.part]; !part.big() {
-		b, err := f.smallPart(ctx, s.part)
+		b, err := f.awaitSmall(ctx, s.part, s.partOff)
 		if err != nil {
 			return 0, err
 		}
@@ -123,52 +127,17 @@ func (c *Cache) loadLayout(ctx context.Context, ino Ino) (*layout, error) {
 	return newLayout(*r)
 }
 
-// smallPart returns a part held in memory while the file is open. f.mu is held,
-// and let go while it is fetched.
-func (f *file) smallPart(ctx context.Context, i int) ([]byte, error) {
-	if b := f.small[i]; b != nil {
-		return b, nil
-	}
-	l := f.layout
-	f.mu.Unlock()
-	b, err := f.c.readPart(ctx, l.recipe.Parts[i])
-	f.mu.Lock()
-	if err != nil {
-		return nil, err
-	}
-	if f.layout == l {
-		if f.small == nil {
-			f.small = map[int][]byte{}
-		}
-		f.small[i] = b
-	}
-	return b, nil
-}
-
 // await waits until the first byte of the span, at an offset of the file, is here,
 // beginning a fill if none is under way that will bring it.
 func (f *file) await(ctx context.Context, ra *readahead, s span, off, n int64) error {
-	fl := f.fillFor(s)
-	away := ra.far(off)
-	if fl == nil || away && s.partOff-fl.pos > firstWindow { // a seek does not wait for all before it
-		if away {
-			ra.abandon()
-			ra.window = 0
-		}
-		ra.next = off
-		fl = f.begin(s.part, s.partOff, max(n, f.nextWindow(ra)), ra.quiet)
-		ra.fills = append(slices.DeleteFunc(ra.fills, func(x *fill) bool { return x.done }), fl)
-	}
+	fl := f.fillOf(ra, s, off, n)
 	if !ra.quiet {
+		f.c.looks.heard(f.ino)
 		fl.hasten()
 	}
 	fl.waiters++
 	defer func() { fl.waiters-- }()
-	stop := context.AfterFunc(ctx, func() {
-		f.mu.Lock()
-		f.cond.Broadcast()
-		f.mu.Unlock()
-	})
+	stop := f.wakeAtEnd(ctx)
 	defer stop()
 	for fl.pos <= s.partOff && !fl.done && ctx.Err() == nil {
 		f.cond.Wait()
@@ -182,6 +151,24 @@ func (f *file) await(ctx context.Context, ra *readahead, s span, off, n int64) e
 		return nil // given up by its reader; the caller looks again
 	}
 	return fl.err
+}
+
+// fillOf finds the fill that will bring a span, at an offset of the file, or begins it.
+func (f *file) fillOf(ra *readahead, s span, off, n int64) *fill {
+	fl := f.fillFor(s)
+	away := ra.far(off)
+	if fl != nil && !(away && s.partOff-fl.pos > nearby) {
+		return fl
+	}
+	if away { // a seek does not wait for all before it
+		ra.abandon()
+		ra.window = 0
+	}
+	ra.next = off
+	ahead := f.nextWindow(ra) - (s.partOff - f.layout.recipe.Parts[s.part].unit(s.partOff)) // that is sent anyway
+	fl = f.begin(s.part, s.partOff, max(n, ahead), ra.quiet)
+	ra.fills = append(slices.DeleteFunc(ra.fills, func(x *fill) bool { return x.done }), fl)
+	return fl
 }
 
 func (f *file) fillFor(s span) *fill {

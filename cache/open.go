@@ -39,6 +39,7 @@ type Cache struct {
 	db  *kv.DB
 
 	watches    watches
+	looks      looks
 	migrations []migration
 	mayGo      atomic.Bool // there may be contents to evict that were not before
 	shrunk     struct {    // the last look for them; of syncLoop alone
@@ -102,7 +103,7 @@ func open(dir string, o Options, m []migration) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c := &Cache{opt: o, log: o.Log, migrations: m, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
+	c := &Cache{opt: o, log: o.Log, migrations: m, looks: looks{news: make(chan struct{}, 1)}, files: map[Ino]*file{}, closed: map[Ino]time.Time{},
 		toSync: map[Ino]uint64{}, lost: map[Ino]error{}, doomed: map[Ino]bool{}, later: map[Ino]*have{}, kept: map[Ino]bool{}, safeWord: StateSafe, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	var err error
 	if c.root, err = os.Open(o.ContentDir); err != nil {

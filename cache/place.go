@@ -49,7 +49,7 @@ type Outside struct {
 type fed struct {
 	any     atomic.Bool // there is a row in the bucket place
 	mu      sync.Mutex
-	members map[Ino]Ino // inodes that only a feed changes, with the top folder; nil: not known
+	members map[Ino]inoSet // inodes that only a feed changes, by the top folder; nil: not known
 	stale   map[Ino]error
 	told    func(FedChange)
 	device  string
@@ -246,7 +246,10 @@ func (c *Cache) readOnly(inos ...Ino) error {
 	}
 	c.fed.mu.Lock()
 	members, err := c.members()
-	in := slices.ContainsFunc(inos, func(ino Ino) bool { return members[ino] != 0 })
+	in := false
+	for _, m := range members {
+		in = in || slices.ContainsFunc(inos, m.has)
+	}
 	c.fed.mu.Unlock()
 	if err != nil || in {
 		return errors.Join(err, orNil(in, ErrReadOnly))
@@ -266,8 +269,8 @@ func (c *Cache) writable(ino Ino) error {
 	return c.takeIn(ino)
 }
 
-// members counts the inodes of all places. fed.mu is held.
-func (c *Cache) members() (map[Ino]Ino, error) {
+// members lists the inodes of all places. fed.mu is held.
+func (c *Cache) members() (map[Ino]inoSet, error) {
 	if c.fed.members != nil {
 		return c.fed.members, nil
 	}
@@ -275,7 +278,7 @@ func (c *Cache) members() (map[Ino]Ino, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := map[Ino]Ino{}
+	all := map[Ino]inoSet{}
 	for _, top := range tops {
 		n, err := c.inode(top)
 		if errors.Is(err, ErrNotExist) || err == nil && n.Fed == "" {
@@ -284,7 +287,9 @@ func (c *Cache) members() (map[Ino]Ino, error) {
 		if err != nil {
 			return nil, err
 		}
-		m[top] = top
+		m := inoSet{}
+		all[top] = m
+		m.add(top)
 		for dirs := []Ino{top}; len(dirs) > 0; {
 			dir := dirs[len(dirs)-1]
 			dirs = dirs[:len(dirs)-1]
@@ -293,23 +298,23 @@ func (c *Cache) members() (map[Ino]Ino, error) {
 				return nil, err
 			}
 			for _, e := range kids {
-				m[e.Ino] = top
+				m.add(e.Ino)
 				if e.Mode == unix.S_IFDIR {
 					dirs = append(dirs, e.Ino)
 				}
 			}
 		}
 	}
-	c.fed.members = m
-	return m, nil
+	c.fed.members = all
+	return all, nil
 }
 
 // join notes an inode as one of a place.
 func (c *Cache) join(ino, top Ino) {
 	c.fed.mu.Lock()
 	defer c.fed.mu.Unlock()
-	if c.fed.members != nil {
-		c.fed.members[ino] = top
+	if m := c.fed.members[top]; m != nil {
+		m.add(ino)
 	}
 }
 
@@ -319,7 +324,7 @@ func (c *Cache) inPlace(top Ino, inos ...Ino) error {
 	defer c.fed.mu.Unlock()
 	m, err := c.members()
 	for _, ino := range inos {
-		if err == nil && m[ino] != top {
+		if err == nil && !m[top].has(ino) {
 			err = fmt.Errorf("inode %x is not in the place: %w", ino, ErrNotExist)
 		}
 	}

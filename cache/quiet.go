@@ -144,11 +144,7 @@ func (f *file) bring(ctx context.Context, s span, n int64) error {
 		ra.fills = []*fill{fl}
 	}
 	fl.waiters++
-	stop := context.AfterFunc(ctx, func() {
-		f.mu.Lock()
-		f.cond.Broadcast()
-		f.mu.Unlock()
-	})
+	stop := f.wakeAtEnd(ctx)
 	for !fl.done && ctx.Err() == nil {
 		f.cond.Wait()
 	}

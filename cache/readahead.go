@@ -5,10 +5,14 @@ import "slices"
 // Readahead windows, in bytes. A first miss fetches little, so that a scanner
 // that looks once costs little; a reader that goes on earns more.
 const (
-	firstWindow = 256 << 10
+	firstWindow = 64 << 10
 	maxWindow   = 4 << 20
-	reorder     = 512 << 10 // the kernel's own readahead asks this far out of order
 	lastStretch = 128 << 10 // of a fill, in bytes, during which the next is asked for
+
+	// nearby is how far ahead a reader may go on and wait for what lies between: it is
+	// here as soon as what a request of its own would bring. The kernel, which reads
+	// 64 KiB ahead where files are not opened direct, asks no further out of order.
+	nearby = 128 << 10
 )
 
 // readahead follows one handle's reads of sound. What is read of tags and of the
@@ -44,7 +48,7 @@ func (ra *readahead) abandon() {
 }
 
 // far tells whether an offset is elsewhere than where the reader was.
-func (ra *readahead) far(off int64) bool { return off < ra.next-reorder || off > ra.next+reorder }
+func (ra *readahead) far(off int64) bool { return off < ra.next-nearby || off > ra.next+nearby }
 
 // passed notes that sound up to an offset was read. A look elsewhere at what is
 // here tells nothing yet.

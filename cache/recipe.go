@@ -65,6 +65,7 @@ const (
 	cborBytes = 2 << 5
 	cborText  = 3 << 5
 	cborArray = 4 << 5
+	cborMap   = 5 << 5
 	cborFalse = 0xf4
 	cborTrue  = 0xf5
 	cborNull  = 0xf6
@@ -151,7 +152,7 @@ func appendCBORHead(b []byte, major byte, n uint64) []byte {
 
 // UnmarshalCBOR implements [cbor.Unmarshaler].
 func (r *Recipe) UnmarshalCBOR(row []byte) error {
-	d := &recipeRow{p: row}
+	d := &cborRow{p: row}
 	*r = Recipe{}
 	d.exactly(4)
 	r.Size = d.int()
@@ -185,13 +186,13 @@ var (
 	_ cbor.Unmarshaler = (*Recipe)(nil)
 )
 
-// recipeRow reads the row of a recipe; once it is found bad all else reads as nothing.
-type recipeRow struct {
+// cborRow reads a row; once it is found bad all else reads as nothing.
+type cborRow struct {
 	p   []byte
 	bad bool
 }
 
-func (d *recipeRow) part() (p Part) {
+func (d *cborRow) part() (p Part) {
 	d.exactly(4)
 	p.Kind = kindOf(d.take(d.head(cborText)))
 	p.Size = d.int()
@@ -230,7 +231,7 @@ func kindOf(b []byte) string {
 	return string(b)
 }
 
-func (d *recipeRow) blob() (b Blob) {
+func (d *cborRow) blob() (b Blob) {
 	n := d.head(cborArray)
 	id := d.take(d.head(cborBytes))
 	if n < 2 || n > 3 || len(id) != len(b.ID) {
@@ -245,21 +246,21 @@ func (d *recipeRow) blob() (b Blob) {
 	return b
 }
 
-func (d *recipeRow) int() int64 {
+func (d *cborRow) int() int64 {
 	if len(d.p) > 0 && d.p[0]>>5 == cborNeg>>5 {
 		return -1 - int64(d.head(cborNeg))
 	}
 	return int64(d.head(cborInt))
 }
 
-func (d *recipeRow) exactly(n uint64) {
+func (d *cborRow) exactly(n uint64) {
 	if d.head(cborArray) != n {
 		d.bad = true
 	}
 }
 
 // list gives the length of an array, -1 for null. Each element takes a byte at least.
-func (d *recipeRow) list() int {
+func (d *cborRow) list() int {
 	if d.null() {
 		return -1
 	}
@@ -271,7 +272,7 @@ func (d *recipeRow) list() int {
 	return int(n)
 }
 
-func (d *recipeRow) null() bool {
+func (d *cborRow) null() bool {
 	if len(d.p) == 0 || d.p[0] != cborNull {
 		return false
 	}
@@ -279,8 +280,17 @@ func (d *recipeRow) null() bool {
 	return true
 }
 
-// head reads the argument of a major type.
-func (d *recipeRow) head(major byte) uint64 {
+// head reads the argument of a major type that says how much of something there is.
+func (d *cborRow) head(major byte) uint64 {
+	n := d.argument(major)
+	if n > math.MaxInt64 {
+		d.bad = true
+		return 0
+	}
+	return n
+}
+
+func (d *cborRow) argument(major byte) uint64 {
 	b := d.take(1)
 	if len(b) == 0 || b[0]&0xe0 != major || b[0]&0x1f > 27 {
 		d.bad = true
@@ -295,14 +305,10 @@ func (d *recipeRow) head(major byte) uint64 {
 	for _, c := range arg {
 		n = n<<8 | uint64(c)
 	}
-	if n > math.MaxInt64 {
-		d.bad = true
-		return 0
-	}
 	return n
 }
 
-func (d *recipeRow) take(n uint64) []byte {
+func (d *cborRow) take(n uint64) []byte {
 	if d.bad || n > uint64(len(d.p)) {
 		d.bad, d.p = true, nil
 		return nil

@@ -77,7 +77,7 @@ func (n *brief) sound() int64 {
 }
 
 func briefOf(row []byte) (n brief, err error) {
-	err = decMode.Unmarshal(row, &n)
+	err = decode(row, &n)
 	return n, err
 }
 
@@ -191,7 +191,7 @@ func (c *Cache) row(b kv.Bucket, key []byte, v any) (ok bool, err error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	if err := decMode.Unmarshal(p, v); err != nil {
+	if err := decode(p, v); err != nil {
 		return false, fmt.Errorf("local database: row %s/%x: %w", bucketNames[b], key, err)
 	}
 	return true, nil

@@ -55,6 +55,11 @@
 // missing behind the end of the file, from where it began, a hundred times, and
 // the program gets the end of the file over and over.
 //
+// A read by io_uring may be answered in part: what is here after a tenth of a second is
+// given, the rest at the next request (see readsElsewhere). mpd asks for 256 KiB at a
+// time, which would have it silent until they came. read(2) never gets less than it
+// asked for.
+//
 // It has its price. Such a read is not interrupted when its program is killed:
 // the program dies at once, the drive is in use until the store answers or is
 // given up. And such a write drops the kernel's pages when it is sent, not when

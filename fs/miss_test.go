@@ -26,7 +26,7 @@ import (
 // every file planted is the beginning, behind a line that may hang or be cut.
 type bucket struct {
 	mu      sync.Mutex
-	mode    string // serve, hang, fail
+	mode    string // serve, hang, fail; mute: hang for sound
 	changed chan struct{}
 	heard   int // requests for sound
 }
@@ -51,6 +51,12 @@ func (b *bucket) Open(ctx context.Context, p cache.Part, off, n int64) (io.ReadC
 		b.mu.Lock()
 		mode, changed := b.mode, b.changed
 		b.mu.Unlock()
+		switch mode {
+		case "mute":
+			if p.Kind != "audio" {
+				mode = "serve"
+			}
+		}
 		switch mode {
 		case "serve":
 			return io.NopCloser(io.NewSectionReader(sound{}, off, n)), nil

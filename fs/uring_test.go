@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -128,6 +129,22 @@ func (r *ring) do(t *testing.T) []int {
 	return results
 }
 
+// readFull reads on after an answer that was short, until nothing more comes.
+func (r *ring) readFull(t *testing.T, f *os.File, b []byte, off int64) (n int) {
+	t.Helper()
+	for n < len(b) {
+		r.queue(ringRead, f, b[n:], off+int64(n))
+		k := r.do(t)[0]
+		if k < 0 {
+			t.Fatalf("%d bytes at %d: %v", len(b), off, unix.Errno(-k))
+		}
+		if n += k; k == 0 {
+			break
+		}
+	}
+	return n
+}
+
 // inBothModes runs a test on a drive of its own without passthrough, and on one
 // with it.
 func inBothModes(t *testing.T, test func(t *testing.T, c *child)) {
@@ -164,8 +181,7 @@ func TestRingReads(t *testing.T) {
 				f, err := os.Open(filepath.Join(c.Dir, name))
 				check(t, err)
 				got := bytes.Repeat([]byte{0xee}, at.n)
-				r.queue(ringRead, f, got, at.off)
-				if n := r.do(t)[0]; n != len(want) || !bytes.Equal(got[:n], want) {
+				if n := r.readFull(t, f, got, at.off); n != len(want) || !bytes.Equal(got[:n], want) {
 					t.Errorf("%d bytes at %d of %d, %s: got %d, want %d", at.n, at.off, at.size, when, n, len(want))
 				}
 				check(t, f.Close())
@@ -184,6 +200,9 @@ func TestRingReads(t *testing.T) {
 		}
 		for i, n := range r.do(t) {
 			want := soundOf(int64(i)*piece, min(piece, songSize-i*piece))
+			if n > 0 {
+				n += r.readFull(t, f, got[i][n:], int64(i*piece+n))
+			}
 			if n != len(want) || !bytes.Equal(got[i][:max(n, 0)], want) {
 				t.Errorf("piece %d: got %d, want %d", i, n, len(want))
 			}
@@ -199,6 +218,42 @@ func TestRingReads(t *testing.T) {
 			t.Errorf("without the line: got %d, want %d", n, -int(unix.EIO))
 		}
 	})
+}
+
+// Who reads by io_uring gets what is here while the rest is awaited; who reads as ever
+// gets all that it asked for.
+func TestRingTakesWhatIsHere(t *testing.T) {
+	c := mounted(t, mode{})
+	r := newRing(t)
+	c.tell(t, "plant-track song")
+	want := trackContent()
+	f, err := os.Open(filepath.Join(c.Dir, "song"))
+	check(t, err)
+	defer f.Close()
+	c.tell(t, "bucket mute")
+	got := make([]byte, 256<<10)
+	r.queue(ringRead, f, got, 0)
+	if n := r.do(t)[0]; n != trackTags+trackProbe || !bytes.Equal(got[:n], want[:n]) {
+		t.Errorf("%d bytes while the sound is awaited, want %d", n, trackTags+trackProbe)
+	}
+	read := make(chan error, 1)
+	go func() {
+		n, err := f.ReadAt(got, 0)
+		if err == nil && (n != len(got) || !bytes.Equal(got, want[:n])) {
+			err = fmt.Errorf("%d bytes, or others", n)
+		}
+		read <- err
+	}()
+	select {
+	case err := <-read:
+		t.Errorf("read(2) did not wait for the sound: %v", err)
+	case <-time.After(5 * soon):
+	}
+	c.tell(t, "bucket serve")
+	check(t, <-read)
+	if n := r.readFull(t, f, got, 1000); n != len(got) || !bytes.Equal(got, want[1000:][:n]) {
+		t.Errorf("%d bytes in the end", n)
+	}
 }
 
 // Writes by io_uring to a file of missing bytes, within it and past its end.

@@ -79,12 +79,12 @@ func (b *blobs) part(rnd *rand.Rand, kind string, n int64) (p repo.Part, all []b
 
 func newPast(t *testing.T, b *blobs) *Past {
 	t.Helper()
-	c, err := cache.Open(t.TempDir(), cache.Options{Log: slog.New(slog.DiscardHandler)})
+	c, err := cache.Open(t.TempDir(), cache.Options{Fetcher: b, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return New(Options{Fetcher: b, Cache: c})
+	return New(Options{Cache: c})
 }
 
 // randomFile is a file of parts in runs, and its bytes.
@@ -116,7 +116,7 @@ func TestFile(t *testing.T) {
 	for range tools.Count(t, 8, 100, 2000) {
 		b := &blobs{all: map[repo.ID][]byte{}}
 		row, want := randomFile(rnd, b)
-		f := newPast(t, b).open(row)
+		f := newPast(t, b).open(row, false)
 		read := func(off int64, n int) {
 			p := make([]byte, n)
 			k, err := f.ReadAt(t.Context(), p, off)
@@ -172,9 +172,9 @@ func TestFileAsksForLittle(t *testing.T) {
 	b := &blobs{all: map[repo.ID][]byte{{1}: make([]byte, 40<<20)}}
 	row := repo.InodeRow{Inode: 7, Type: "file", Size: 40 << 20, Runs: []repo.Run{{Length: 40 << 20}},
 		Parts: []repo.Part{{Kind: "audio", Size: 40 << 20, Blobs: []repo.Slice{{ID: repo.ID{1}, Size: 40 << 20}}}}}
-	f := newPast(t, b).open(row)
+	f := newPast(t, b).open(row, false)
 	defer f.Close()
-	if _, err := f.ReadAt(t.Context(), make([]byte, 100), 1<<20); err != nil || b.asked != firstStreamed {
+	if _, err := f.ReadAt(t.Context(), make([]byte, 100), 1<<20); err != nil || b.asked != 256<<10 {
 		t.Errorf("%d bytes were asked for, %v", b.asked, err)
 	}
 	*b = blobs{all: b.all}
@@ -194,14 +194,14 @@ func TestPruned(t *testing.T) {
 	b := &blobs{all: map[repo.ID][]byte{}}
 	row := repo.InodeRow{Inode: 7, Type: "file", Size: 9, Runs: []repo.Run{{Length: 9}},
 		Parts: []repo.Part{{Kind: "tags", Size: 9, Blobs: []repo.Slice{{ID: repo.ID{1}, Size: 9}}}}}
-	f := newPast(t, b).open(row)
+	f := newPast(t, b).open(row, false)
 	defer f.Close()
 	n, err := f.ReadAt(t.Context(), make([]byte, 9), 0)
 	if n != 0 || !errors.Is(err, ErrPruned) || !errors.Is(err, cache.ErrUnavailable) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	row.Parts[0].Blobs = nil // owed, and never paid
-	f = newPast(t, b).open(row)
+	f = newPast(t, b).open(row, false)
 	defer f.Close()
 	if _, err := f.ReadAt(t.Context(), make([]byte, 9), 0); !errors.Is(err, cache.ErrOwed) {
 		t.Errorf("what is owed: %v", err)

@@ -30,13 +30,12 @@ var ErrPruned = errors.New("no longer in the store: a prune removed it")
 
 // Options are what a Past works with; all are needed.
 type Options struct {
-	File    string // of the history database
-	Store   store.Store
-	Keys    *repo.Keys
-	Index   *repo.Index
-	Fetcher cache.Fetcher
-	Cache   *cache.Cache // whose contents have parts of older versions, too
-	Log     *slog.Logger
+	File  string // of the history database
+	Store store.Store
+	Keys  *repo.Keys
+	Index *repo.Index
+	Cache *cache.Cache // reads the bytes; its contents have parts of older versions, too
+	Log   *slog.Logger
 }
 
 // Past is the drive as it was. Its methods may be called at once.

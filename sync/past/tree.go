@@ -94,7 +94,9 @@ func (t *Tree) Xattrs(ino cache.Ino) (map[string][]byte, error) {
 }
 
 // Open opens a file for reading.
-func (t *Tree) Open(_ context.Context, ino cache.Ino) (*File, error) {
+func (t *Tree) Open(_ context.Context, ino cache.Ino) (*File, error) { return t.open(ino, false) }
+
+func (t *Tree) open(ino cache.Ino, whole bool) (*File, error) {
 	row, _, err := t.v.Inode(ino)
 	if err != nil {
 		return nil, notExist(err)
@@ -109,7 +111,7 @@ func (t *Tree) Open(_ context.Context, ino cache.Ino) (*File, error) {
 	if err := paid(db, &row); err != nil {
 		return nil, err
 	}
-	return t.p.open(row), nil
+	return t.p.open(row, whole), nil
 }
 
 // paid completes a version that was committed while sound of it was still on its way:
@@ -155,16 +157,13 @@ func sameBut(owing, r *repo.InodeRow) bool {
 func sameSlices(a, b []repo.Slice) bool { return slices.Equal(a, b) }
 
 // OpenToRestore implements [tsync.RestoreSource].
-func (t *Tree) OpenToRestore(ino cache.Ino) (tsync.RestoreFile, error) {
-	f, err := t.Open(context.Background(), ino)
+func (t *Tree) OpenToRestore(ino cache.Ino, whole bool) (tsync.RestoreFile, error) {
+	f, err := t.open(ino, whole)
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
-
-// Release is Close.
-func (f *File) Release() error { return f.Close() }
 
 // Version is another for another version of an inode.
 func (t *Tree) Version(ino cache.Ino) (string, error) {
@@ -189,15 +188,13 @@ func (t *Tree) Picture(ctx context.Context, ino cache.Ino, most int64) ([]byte, 
 		return nil, err
 	}
 	defer f.Close()
-	n := slices.IndexFunc(f.recipe.Parts, func(p cache.Part) bool { return p.Kind == repo.Art && p.Size <= most })
+	n := slices.IndexFunc(f.Parts(), func(p cache.Part) bool { return p.Kind == repo.Art && p.Size <= most })
 	if n < 0 {
 		return nil, fmt.Errorf("a picture: %w", cache.ErrNotExist)
 	}
-	b := make([]byte, f.recipe.Parts[n].Size)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.readPart(ctx, n, 0, b); err != nil {
-		return nil, f.why(n, err)
+	b, err := f.Part(ctx, n)
+	if err != nil {
+		return nil, why(err)
 	}
 	return label.Picture(b), nil
 }

@@ -61,7 +61,7 @@ func newUndoing(t *testing.T, seed uint64) *undoing {
 	if u.c, err = cache.Open(dir, cache.Options{Fetcher: fetcher, InoBase: 1 << 40, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	u.p = New(Options{File: filepath.Join(dir, "history"), Store: st, Keys: keys, Index: u.index, Fetcher: fetcher, Cache: u.c, Log: log})
+	u.p = New(Options{File: filepath.Join(dir, "history"), Store: st, Keys: keys, Index: u.index, Cache: u.c, Log: log})
 	u.w = tsync.New(tsync.Options{Cache: u.c, Store: st, Keys: keys, Device: dev, Index: u.index, Reader: rd, Dir: dir, Log: log,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(u.later.Load())) },
 		Settle: time.Millisecond, Committed: u.p.Committed, Kept: repo.OpenKept(filepath.Join(dir, "kept"))})

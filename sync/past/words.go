@@ -79,11 +79,9 @@ func isMusic(r *repo.InodeRow) bool {
 
 // Label reads what a version says of itself.
 func (p *Past) Label(ctx context.Context, r *repo.InodeRow) (label.Label, error) {
-	f := p.open(*r)
+	f := p.open(*r, false)
 	defer f.Close()
-	f.mu.Lock()
-	err := f.layOut(ctx)
-	f.mu.Unlock()
+	runs, err := f.Runs(ctx)
 	if err != nil {
 		return label.Label{}, err
 	}
@@ -91,8 +89,8 @@ func (p *Past) Label(ctx context.Context, r *repo.InodeRow) (label.Label, error)
 	for _, part := range r.Parts {
 		l.Parts = append(l.Parts, split.KindOf(part.Kind))
 	}
-	for _, run := range f.runs {
-		l.Runs = append(l.Runs, split.Run(run.Run))
+	for _, run := range runs {
+		l.Runs = append(l.Runs, split.Run(run))
 	}
 	return label.Read(cache.ReaderAt{Ctx: ctx, File: f}, r.Size, l)
 }
