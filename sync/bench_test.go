@@ -3,6 +3,7 @@ package sync
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -27,6 +28,35 @@ func BenchmarkFirstBackup(b *testing.B) {
 		b.StopTimer()
 		d.close()
 	}
+}
+
+// BenchmarkTinyTracks uploads a thousand tracks of 12 KB into memory: what is left is what
+// each file costs, whatever its size.
+func BenchmarkTinyTracks(b *testing.B) {
+	const tracks = 1000
+	rnd := rand.New(rand.NewPCG(1, 2))
+	files := make([][]byte, tracks)
+	for i := range files {
+		files[i] = wav(rnd, 12_000)
+	}
+	var before, after runtime.MemStats
+	var allocs uint64
+	for range b.N {
+		b.StopTimer()
+		d := newWorld(b).device("bench")
+		for i, p := range files {
+			d.write(fmt.Sprintf("%d.wav", i), p)
+		}
+		runtime.ReadMemStats(&before)
+		b.StartTimer()
+		d.wait()
+		b.StopTimer()
+		runtime.ReadMemStats(&after)
+		allocs += after.Mallocs - before.Mallocs
+		d.close()
+	}
+	b.ReportMetric(float64(allocs)/float64(b.N)/tracks, "allocs/track")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/tracks, "us/track")
 }
 
 // wav makes a sound file of n random bytes, cheaply.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	gosync "sync"
 	"time"
 
@@ -26,9 +27,12 @@ func (w *Worker) commitAll(ctx context.Context) error {
 	return w.checkpointIfDue(ctx)
 }
 
-func (w *Worker) commitRows(ctx context.Context) error {
+func (w *Worker) commitRows(ctx context.Context) error { return w.commitRowsTo(ctx, math.MaxUint64) }
+
+// commitRowsTo commits the rows of inodes up to one.
+func (w *Worker) commitRowsTo(ctx context.Context, last cache.Ino) error {
 	for {
-		b, more, err := w.cache.Pending(rowsOfCommit)
+		b, more, err := w.cache.PendingTo(rowsOfCommit, last)
 		if err != nil {
 			return err
 		}

@@ -11,17 +11,9 @@ import (
 // commit and no other object, and is then on every other device.
 func TestCopyOfColdFileMovesNoBytes(t *testing.T) {
 	w := newWorld(t)
-	one := w.device("one")
 	rnd := rand.New(rand.NewPCG(8, 8))
 	files := map[string][]byte{"a.wav": wav(rnd, 2_000_000), "long.wav": wav(rnd, 20<<20)}
-	for name, p := range files {
-		one.write(name, p)
-	}
-	one.wait()
-	one.close()
-
-	two := w.device("two")
-	two.wait()
+	two := w.cold(files)
 	before := w.st.Counts()
 	for _, name := range []string{"a.wav", "long.wav"} {
 		a, err := two.cache.Lookup(cache.Root, name)

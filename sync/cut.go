@@ -34,13 +34,15 @@ func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, err err
 			w.dropPacks()
 			return done, err
 		}
+		last := inos[max(n, 1)-1]
 		inos = inos[n:]
 		if err := w.finishRound(ctx, cuts); err != nil {
 			return done, err
 		}
 		done += len(cuts)
-		if len(inos) > 0 && w.overdue() { // hours may pass until the last is cut
-			if err := w.commitRows(ctx); err != nil {
+		// Hours may pass until the last is cut; and what waits for a commit is held in memory.
+		if len(inos) > 0 && (w.overdue() || n >= roundFiles) {
+			if err := w.commitRowsTo(ctx, last); err != nil {
 				return done, err
 			}
 			w.commitDue = time.Now().Add(longestSettle)

@@ -20,7 +20,11 @@ var _ cache.Fetcher = (*Fetcher)(nil)
 
 // NewFetcher makes the cache's way to the bucket. What goes by one Fetcher shares the
 // line in turns: somebody who waits goes before what [cache.Unhurried] tells of.
-func NewFetcher(r *repo.Reader) *Fetcher { return &Fetcher{r, newTurns()} }
+func NewFetcher(r *repo.Reader) *Fetcher {
+	f := &Fetcher{r, newTurns()}
+	r.SetPace(func(ctx context.Context) repo.Pace { return packTurn{&turn{t: f.turns, ctx: ctx}} })
+	return f
+}
 
 // Open implements [cache.Fetcher].
 func (f *Fetcher) Open(ctx context.Context, p cache.Part, offset, length int64) (io.ReadCloser, error) {

@@ -28,6 +28,7 @@ type device struct {
 	index *repo.Index
 	rd    *repo.Reader
 	cache *cache.Cache
+	fetch *Fetcher
 	w     *Worker
 	stop  func()
 
@@ -95,6 +96,20 @@ func (w *world) device(name string) *device {
 	return d
 }
 
+// cold enrols a home that has nothing of these files here; another wrote them.
+func (w *world) cold(files map[string][]byte) *device {
+	w.t.Helper()
+	one := w.device("one")
+	for name, p := range files {
+		one.write(name, p)
+	}
+	one.wait()
+	one.close()
+	two := w.device("two")
+	two.wait()
+	return two
+}
+
 // enroller makes a new device of a home.
 func (w *world) enroller(d *device) func(context.Context) (*repo.Device, error) {
 	return func(ctx context.Context) (*repo.Device, error) {
@@ -145,7 +160,8 @@ func (d *device) assemble(st store.Store) {
 		d.t.Fatal(err)
 	}
 	d.rd = repo.NewReader(st, d.keys, d.index, filepath.Join(d.dir, "packs"), repo.ReaderOptions{})
-	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: NewFetcher(d.rd), InoBase: baseOf(d.dev), CacheSize: d.cacheSize, Log: log})
+	d.fetch = NewFetcher(d.rd)
+	d.cache, err = cache.Open(d.dir, cache.Options{Fetcher: d.fetch, InoBase: baseOf(d.dev), CacheSize: d.cacheSize, Log: log})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -272,7 +272,7 @@ func (h *harvest) remains(ctx context.Context) error {
 		if s.done {
 			continue
 		}
-		p, err := h.w.o.Reader.Blob(ctx, id)
+		p, err := h.w.o.Reader.Salvage(ctx, id)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

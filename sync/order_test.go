@@ -53,6 +53,7 @@ func (f *faulty) await(t *testing.T, prefix string, n int) {
 // TestLibraryGoesBeforeSound: playlists and the databases of players are labour.
 // They are in the bucket, whole, before any sound.
 func TestLibraryGoesBeforeSound(t *testing.T) {
+	tools.StepByStep(t)
 	w := newWorld(t)
 	d, f, release := holdSound(t, w)
 	rnd := rand.New(rand.NewPCG(21, 21))

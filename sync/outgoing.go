@@ -176,6 +176,7 @@ func (w *Worker) deliver(ctx context.Context, out *outgoing) error {
 		return err
 	}
 	crashpoint.At("commit.taken")
+	w.letGo(c)
 	w.keepCommit(out.Name, out.Body)
 	w.o.Committed(c)
 	w.mu.Lock()

@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"maps"
 	"slices"
 	gosync "sync"
 	"time"
@@ -18,6 +17,11 @@ const (
 	fullPack  = 8 << 20
 	firstPack = 4 << 20
 	smallPack = 1 << 20
+
+	// joinedPack is how much of all kinds together leaves as one object: the labour of a
+	// night, with the pictures of an album or two. What is joined is kept on this disk for
+	// good, as its tags and probes are, and pictures so much with them.
+	joinedPack = 2 << 20
 )
 
 // packFull is the size that suits the line.
@@ -42,13 +46,8 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 		return err
 	}
 	p := w.packs[kind]
-	if p != nil && p.Has(id) {
+	if w.packed(id) {
 		return nil
-	}
-	for _, p := range w.leaving {
-		if p.Has(id) {
-			return nil
-		}
 	}
 	if p != nil && (p.Len() > w.packFull() || !p.Fits(int64(len(blob)))) {
 		if err := w.finishFull(ctx, kind); err != nil {
@@ -63,6 +62,16 @@ func (w *Worker) add(ctx context.Context, kind string, id repo.ID, blob []byte) 
 	p.Add(id, blob)
 	w.small += int64(len(blob))
 	return nil
+}
+
+// packed tells whether a blob is in a pack that the bucket does not have yet.
+func (w *Worker) packed(id repo.ID) bool {
+	for _, p := range w.packs {
+		if p.Has(id) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.leaving, func(p *pack) bool { return p.Has(id) })
 }
 
 // finishFull uploads the full pack of a kind; in a round of cuts, while the next
@@ -80,18 +89,18 @@ func (w *Worker) finishFull(ctx context.Context, kind string) error {
 	return g.Wait()
 }
 
-// finishPacks uploads every pack that holds something, and returns when those that
-// are on their way have arrived, too. After an error all are dropped: the cuts that
-// needed them are not accepted, and made again.
+// finishPacks uploads every pack that holds something, small ones as one object, and
+// returns when those that are on their way have arrived, too. After an error all are
+// dropped: the cuts that needed them are not accepted, and made again.
 func (w *Worker) finishPacks(ctx context.Context) error {
-	packs, g := maps.Clone(w.packs), w.ahead
+	packs, g := repo.JoinPacks(w.packs, min(w.packFull(), joinedPack)), w.ahead
 	clear(w.packs)
 	w.ahead, w.leaving = nil, nil
 	if g == nil {
 		g = newCrew(ctx, w.transfers())
 	}
-	for _, kind := range slices.Sorted(maps.Keys(packs)) {
-		w.finishPack(g, packs[kind])
+	for _, p := range packs {
+		w.finishPack(g, p)
 	}
 	return g.Wait()
 }
@@ -121,6 +130,14 @@ func (w *Worker) finishPack(g *crew, p *pack) {
 		defer s.Release()
 		return w.put(g.ctx, s, row)
 	})
+}
+
+// letGo removes from this disk the packs that a commit says are deleted. One that stays,
+// as the program died before, takes room and no more.
+func (w *Worker) letGo(c *repo.Commit) {
+	for _, row := range c.Deleted {
+		w.o.Reader.Discard(row.Name)
+	}
 }
 
 // scratch is memory for n bytes, good until the next call, for the goroutine of Run.

@@ -1,10 +1,14 @@
 package sync
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,6 +29,9 @@ type distantStore struct {
 	link    chan struct{} // holds a token
 	gets    int           // of sound; guarded by link
 	sound   int64         // bytes of sound sent; likewise
+	down    int64         // bytes sent; likewise
+	other   int64         // bytes of all else
+	asked   []string      // what was asked for, one after another
 }
 
 const (
@@ -46,8 +53,11 @@ func (d *distantStore) send(ctx context.Context, sound bool, n int) error {
 		return ctx.Err()
 	}
 	time.Sleep(time.Duration(float64(n) / d.rate * float64(time.Second)))
+	d.down += int64(n)
 	if sound {
 		d.sound += int64(n)
+	} else {
+		d.other += int64(n)
 	}
 	d.link <- struct{}{}
 	return nil
@@ -62,18 +72,32 @@ func (d *distantStore) counts() (gets int, sound int64) {
 	return gets, sound
 }
 
+// packs tells what was asked for but sound, and the bytes of it, since the last call.
+func (d *distantStore) packs() (asked []string, bytes int64) {
+	<-d.link
+	asked, bytes = d.asked, d.other
+	d.asked, d.other = nil, 0
+	d.link <- struct{}{}
+	return slices.DeleteFunc(asked, func(key string) bool { return strings.HasPrefix(key, "audio/") }), bytes
+}
+
 func (d *distantStore) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	time.Sleep(d.latency)
+	select {
+	case <-time.After(d.latency):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	r, err := d.Store.Get(ctx, key, off, n)
 	if err != nil {
 		return nil, err
 	}
 	sound := strings.HasPrefix(key, "audio/")
+	<-d.link
+	d.asked = append(d.asked, key)
 	if sound {
-		<-d.link
 		d.gets++
-		d.link <- struct{}{}
 	}
+	d.link <- struct{}{}
 	b := &distantBody{pieces: make(chan []byte, distantBuffer/distantPiece-1), ctx: ctx}
 	ctx, b.cancel = context.WithCancel(ctx)
 	go func() {
@@ -137,15 +161,27 @@ type listening struct {
 
 const listenedSound = 2 << 20
 
-// listen runs a test on the virtual clock.
+// listen runs a test on the virtual clock, with tracks that have no pictures.
 func listen(t *testing.T, tracks int, test func(*testing.T, *listening)) {
+	t.Helper()
+	files := map[string][]byte{}
+	for i := range tracks {
+		files[fmt.Sprintf("%d.wav", i)] = wav(rand.New(rand.NewPCG(1, uint64(i))), listenedSound)
+	}
+	listenTo(t, files, func(t *testing.T, l *listening) {
+		l.measure("0.wav")
+		test(t, l)
+	})
+}
+
+func listenTo(t *testing.T, files map[string][]byte, test func(*testing.T, *listening)) {
 	t.Helper()
 	warmUp.Do(func() { simWarmUp(t) })
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		a := w.device("a")
-		for i := range tracks {
-			a.write(fmt.Sprintf("%d.wav", i), wav(rand.New(rand.NewPCG(1, uint64(i))), listenedSound))
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			a.write(name, files[name])
 		}
 		a.wait()
 		a.close()
@@ -153,23 +189,28 @@ func listen(t *testing.T, tracks int, test func(*testing.T, *listening)) {
 		l.stop()
 		l.closeFiles()
 		l.openWithoutPull(l.line)
-		r, _, err := l.cache.RecipeOf(l.ino("0.wav"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.size = r.Size
-		for _, run := range r.Runs {
-			if r.Parts[run.Part].Kind == "audio" {
-				break
-			}
-			l.far += run.Length
-		}
-		if l.far == 0 || l.far > 64<<10 {
-			t.Fatalf("the sound that is not kept with the tags begins at %d", l.far)
-		}
 		test(t, l)
 		time.Sleep(time.Minute) // until nothing is under way
 	})
+}
+
+// measure finds where the sound of a track begins that is not in the probe.
+func (l *listening) measure(name string) {
+	l.t.Helper()
+	r, _, err := l.cache.RecipeOf(l.ino(name))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.size = r.Size
+	for _, run := range r.Runs {
+		if r.Parts[run.Part].Kind == "audio" {
+			break
+		}
+		l.far += run.Length
+	}
+	if l.far == 0 || l.far > 64<<10 {
+		l.t.Fatalf("the sound that is not kept with the tags begins at %d", l.far)
+	}
 }
 
 func (l *listening) ino(name string) cache.Ino {
@@ -198,6 +239,12 @@ func (l *listening) took(h *cache.Handle, off int64, n int) time.Duration {
 		l.t.Fatalf("%d of %d bytes at %d: %v", k, n, off, err)
 	}
 	return time.Since(began)
+}
+
+// reads tells whether a file begins with these bytes.
+func (l *listening) reads(h *cache.Handle, got, want []byte) bool {
+	n, err := h.ReadAt(context.Background(), got, 0)
+	return err == nil && n == len(want) && bytes.Equal(got, want)
 }
 
 // onLine is how long bytes are on the line.
@@ -246,6 +293,88 @@ func TestPlayFromAfar(t *testing.T) {
 	})
 }
 
+// TestOneLook: who looks behind the probe once, as programs do that decode the first
+// frames to know the streams, has one sealed chunk sent.
+func TestOneLook(t *testing.T) {
+	tools.StepByStep(t)
+	listen(t, 1, func(t *testing.T, l *listening) {
+		h := l.play("0.wav")
+		defer h.Release()
+		l.took(h, l.far+10_000, 4096)
+		time.Sleep(time.Minute)
+		if gets, sound := l.line.counts(); gets != 1 || sound > 65<<10 {
+			t.Errorf("%d requests, %d bytes of sound", gets, sound)
+		}
+	})
+}
+
+// pictured is a FLAC track with a picture before its sound.
+func pictured(rnd *rand.Rand, picture int) []byte {
+	block := func(kind byte, b []byte) []byte {
+		return append([]byte{kind, byte(len(b) >> 16), byte(len(b) >> 8), byte(len(b))}, b...)
+	}
+	head := make([]byte, 32) // of the picture's block
+	binary.BigEndian.PutUint32(head[28:], uint32(picture))
+	out := append([]byte("fLaC"), block(0, make([]byte, 34))...)
+	out = append(out, block(0x80|6, append(head, append([]byte("\xff\xd8\xff\xe0"), hiss(rnd, picture)[4:]...)...))...)
+	return append(append(out, 0xFF, 0xF8), hiss(rnd, listenedSound)...)
+}
+
+// TestPictureFirst: of a track whose picture lies before its sound the first 64 KiB wait
+// for as much of the picture as is in them, and for no part after another; who reads on has
+// each byte sent once; and the next track of the album begins at once.
+func TestPictureFirst(t *testing.T) {
+	tools.StepByStep(t)
+	const unit, picture = 64 << 10, 300_000
+	files := map[string][]byte{}
+	for i := range 4 { // two albums of two tracks
+		rnd := rand.New(rand.NewPCG(2, uint64(i/2)))
+		files[fmt.Sprintf("%d.flac", i)] = append(pictured(rnd, picture), byte(i))
+	}
+	listenTo(t, files, func(t *testing.T, l *listening) {
+		h := l.play("2.flac")
+		defer h.Release()
+		first := l.took(h, 0, unit)
+		// Of the tags one sealed chunk, of the picture the two that its beginning lies in.
+		if most := l.line.latency + l.onLine(3*unit+8<<10); first > most {
+			t.Errorf("the first 64 KiB took %v, over %v", first, most)
+		}
+		t.Logf("figure: at 1 MB/s and 30 ms the first 64 KiB of a track with a picture of 300 kB before its sound are here after %v", first)
+		for off := unit; off < picture+unit; off += unit / 2 {
+			l.took(h, int64(off), unit/2)
+		}
+		<-l.line.link
+		if most := int64(picture + 5*unit + 64<<10); l.line.down > most {
+			t.Errorf("%d bytes were sent until the sound was read, over %d", l.line.down, most)
+		}
+		l.line.link <- struct{}{}
+		next := l.play("3.flac")
+		defer next.Release()
+		if d := l.took(next, 0, unit); d != 0 {
+			t.Errorf("the beginning of the next track of the album took %v", d)
+		}
+	})
+}
+
+// TestSeekAmidPicture: who goes elsewhere while the picture before the sound is on its way
+// does not wait for the rest of it, and may have it later.
+func TestSeekAmidPicture(t *testing.T) {
+	tools.StepByStep(t)
+	const unit, picture = 64 << 10, 300_000
+	files := map[string][]byte{"0.flac": pictured(rand.New(rand.NewPCG(3, 0)), picture)}
+	listenTo(t, files, func(t *testing.T, l *listening) {
+		h := l.play("0.flac")
+		defer h.Release()
+		l.took(h, 0, unit)
+		if d, most := l.took(h, listenedSound/2, unit), l.line.latency+l.onLine(2*unit)+slack; d > most {
+			t.Errorf("a seek amid the picture took %v, over %v", d, most)
+		}
+		if got, want := make([]byte, picture), files["0.flac"][:picture]; !l.reads(h, got, want) {
+			t.Error("the picture that was left and read again is anh")
+		}
+	})
+}
+
 // TestEndFirst: who looks at the end of a track first, and at its tags while it plays,
 // has each byte sent once, and waits for nothing twice.
 func TestEndFirst(t *testing.T) {
@@ -271,8 +400,8 @@ func TestEndFirst(t *testing.T) {
 	})
 }
 
-// TestAwayFromWhatWasAsked: a seek is not held up by what was asked for ahead of the
-// place that was left.
+// TestAwayFromWhatWasAsked: a seek, far or near, is not held up by what was asked for
+// ahead of the place that was left.
 func TestAwayFromWhatWasAsked(t *testing.T) {
 	tools.StepByStep(t)
 	listen(t, 1, func(t *testing.T, l *listening) {
@@ -280,6 +409,9 @@ func TestAwayFromWhatWasAsked(t *testing.T) {
 		defer h.Release()
 		for off := l.far; off < l.far+listenedSound/2; off += 64 << 10 { // until much is asked for at once
 			l.took(h, off, 64<<10)
+		}
+		if d, most := l.took(h, l.far+listenedSound/2+300<<10, 64<<10), l.line.latency+l.onLine(128<<10)+slack; d > most {
+			t.Errorf("a seek of 300 KiB took %v, over %v", d, most)
 		}
 		if d, most := l.took(h, l.far+listenedSound*13/16, 64<<10), l.line.latency+l.onLine(128<<10)+slack; d > most {
 			t.Errorf("a seek took %v, over %v", d, most)

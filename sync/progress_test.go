@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"github.com/tunesafe/tunesafe/tests/tools"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -10,6 +11,7 @@ import (
 // TestLabourSince: the time since when labour is safe survives a restart, ends
 // with new labour, and does not wait for sound.
 func TestLabourSince(t *testing.T) {
+	tools.StepByStep(t)
 	w := newWorld(t)
 	d, f, release := holdSound(t, w)
 	rnd := rand.New(rand.NewPCG(31, 31))

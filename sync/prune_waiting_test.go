@@ -76,6 +76,7 @@ func TestPruneBesideWhatIsCutAlready(t *testing.T) {
 	one, two := all[0], all[1]
 	song := tagged(one.rng, 400_000)
 	one.write("song", song)
+	one.write("gone", tagged(one.rng, 400_000)) // by which it is seen that one deletes
 	one.saved(t)
 	two.again(t, w)
 	song = bytes.Clone(song)
@@ -90,7 +91,7 @@ func TestPruneBesideWhatIsCutAlready(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	two.cache.SettleNow(false)
-	one.removes(t, "song")
+	one.removes(t, "song", "gone")
 	if p := one.pruned(t, keepLast(1)); p.Condemned < 1 || p.Deleted > 0 {
 		t.Fatalf("%+v", p)
 	}

@@ -3,8 +3,6 @@ package sync
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/tunesafe/tunesafe/internal/repo"
 )
@@ -20,6 +18,11 @@ func (p *pruner) rewrite(ctx context.Context, f *found) error {
 	}
 	out := copier{w: p.w, ctx: ctx, packs: map[string]*pack{}}
 	for _, u := range f.sparse {
+		row, _, err := p.w.o.Index.Object(u.Object.Name)
+		if err != nil {
+			return err
+		}
+		kinds := row.BlobKinds()
 		for _, id := range blobs[u.Object.Name] {
 			if _, acked := p.w.o.Index.UnplacedBlob(id); acked { // by a prune that was cut short
 				continue
@@ -28,7 +31,7 @@ func (p *pruner) rewrite(ctx context.Context, f *found) error {
 			if err != nil {
 				return fmt.Errorf("copying what is needed of %s: %w", u.Object.Name, err)
 			}
-			if err := out.add(u.Object.Kind, id, blob); err != nil {
+			if err := out.add(kinds[id], id, blob); err != nil {
 				return err
 			}
 		}
@@ -81,8 +84,8 @@ func (c *copier) addSound(id repo.ID, blob []byte) error {
 }
 
 func (c *copier) finish() error {
-	for _, kind := range slices.Sorted(maps.Keys(c.packs)) {
-		if err := c.put(c.packs[kind].Finish()); err != nil {
+	for _, b := range repo.JoinPacks(c.packs, joinedPack) {
+		if err := c.put(b.Finish()); err != nil {
 			return err
 		}
 	}

@@ -24,7 +24,10 @@ type Pulled struct {
 }
 
 // absorbAtOnce is how many rows are taken in with one transaction.
-const absorbAtOnce = 20000
+const absorbAtOnce = 4000
+
+// placesAtOnce is how many blobs of objects are.
+const placesAtOnce = 60_000
 
 // Pull takes in the commits of the bucket that this home does not know: at a
 // cold start all of them, behind the newest checkpoint, later those of other
@@ -38,6 +41,7 @@ func (w *Worker) Pull(ctx context.Context) (Pulled, error) {
 type puller struct {
 	Pulled
 	w     *Worker
+	st    *early
 	certs map[string]repo.Certificate
 	rows  []cache.Row
 	names []cache.NameRow
@@ -52,22 +56,28 @@ func (p *puller) pull(ctx context.Context) error {
 	if err := w.resend(ctx); err != nil && !errors.Is(err, ErrCloned) {
 		return err
 	}
-	if err := p.meetDevices(ctx); err != nil {
-		return err
-	}
-	if err := p.settle(ctx); err != nil {
-		return err
-	}
 	heads, err := w.o.Index.Heads()
-	if err == nil {
-		p.lost, err = w.lostCommits()
-	}
 	if err != nil {
 		return err
 	}
 	// A first taking-in that was interrupted begins again: rows of a checkpoint
 	// may be missing that no later commit repeats.
 	begun, err := w.cache.Meta("pulling")
+	if err != nil {
+		return err
+	}
+	p.st = newEarly(ctx, w.o.Store)
+	defer p.st.end()
+	p.st.foresee(heads, len(heads) == 0 || len(begun) > 0)
+	if err := p.meetDevices(ctx); err != nil {
+		return err
+	}
+	if err := p.settle(ctx); err != nil {
+		return err
+	}
+	if heads, err = w.o.Index.Heads(); err == nil {
+		p.lost, err = w.lostCommits()
+	}
 	if err != nil {
 		return err
 	}
@@ -89,7 +99,7 @@ func (p *puller) pull(ctx context.Context) error {
 		}
 	}
 	crashpoint.At("pull.done")
-	if err := w.o.Kept.KeepSmall(ctx, w.o.Store, w.o.Keys); err != nil {
+	if err := w.o.Kept.KeepSmall(ctx, p.st, w.o.Keys); err != nil {
 		w.log.Warn("the keys in the bucket are not kept here", "err", err)
 	}
 	p.OtherDevices = slices.Sorted(maps.Keys(p.other))
@@ -112,7 +122,7 @@ func (w *Worker) UpToDate(ctx context.Context) (bool, error) {
 // meetDevices reads who may commit, and takes the key epochs begun since.
 func (p *puller) meetDevices(ctx context.Context) error {
 	w := p.w
-	certs, bad, err := repo.Devices(ctx, w.o.Store, w.o.Keys)
+	certs, bad, err := repo.Devices(ctx, p.st, w.o.Keys)
 	if err != nil {
 		return err
 	}
@@ -121,7 +131,7 @@ func (p *puller) meetDevices(ctx context.Context) error {
 		w.report(e)
 	}
 	for id, c := range certs {
-		names, err := repo.Refused(ctx, w.o.Store, c)
+		names, err := repo.Refused(ctx, p.st, c)
 		if err != nil {
 			return err
 		}
@@ -135,7 +145,7 @@ func (p *puller) meetDevices(ctx context.Context) error {
 // checkpoint takes in the newest checkpoint and returns the heads that it stands for.
 func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 	w := p.w
-	c, err := repo.LatestCheckpoint(ctx, w.o.Store, w.o.Keys, p.certs)
+	c, err := repo.LatestCheckpoint(ctx, p.st, w.o.Keys, p.certs)
 	if err != nil || c == nil {
 		return map[string]repo.Head{}, err
 	}
@@ -144,10 +154,15 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 	}
 	var puts []repo.ObjectRow
 	var condemned []repo.CondemnRow
+	places := 0
 	err = repo.ReadCheckpoint(ctx, w.o.Reader, c, func(row repo.Row) error {
 		switch r := row.(type) {
 		case repo.ObjectRow:
 			puts = append(puts, r)
+			places += len(r.Raw) + 1
+			for _, f := range r.Frames {
+				places += len(f.Blobs)
+			}
 		case repo.CondemnRow:
 			condemned = append(condemned, r)
 		case repo.InodeRow:
@@ -155,11 +170,11 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 		case repo.NameRow:
 			p.names = append(p.names, cache.NameRow{Parent: r.In, Name: r.Name, Ino: r.Inode})
 		}
-		if len(puts) >= absorbAtOnce {
+		if places >= placesAtOnce {
 			if err := w.o.Index.Apply(&repo.Commit{Puts: puts}); err != nil {
 				return err
 			}
-			puts = puts[:0]
+			puts, places = nil, 0
 		}
 		return p.flushIfMany("")
 	})
@@ -178,7 +193,12 @@ func (p *puller) checkpoint(ctx context.Context) (map[string]repo.Head, error) {
 func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 	dayAgo := p.w.o.Now().Add(-24 * time.Hour)
 	p.other = map[string]bool{}
-	return repo.ReadLog(ctx, p.w.o.Store, p.w.o.Keys, p.certs, heads, func(c *repo.Commit) error {
+	for device, c := range p.certs {
+		if c.Retired == nil {
+			p.st.logs([]string{device}, heads)
+		}
+	}
+	return repo.ReadLog(ctx, p.st, p.w.o.Keys, p.certs, heads, func(c *repo.Commit) error {
 		p.Commits++
 		if c.Time.After(p.Newest) {
 			p.Newest = c.Time
@@ -205,6 +225,7 @@ func (p *puller) log(ctx context.Context, heads map[string]repo.Head) error {
 		if err := errors.Join(p.w.o.Index.Apply(c), p.w.seen(c.Time), p.w.noteHead(c)); err != nil {
 			return err
 		}
+		p.w.letGo(c)
 		p.w.keepCommit(c.Name, c.Body)
 		p.w.o.Committed(c)
 		return nil

@@ -15,6 +15,7 @@ import (
 // TestRebuildFromPacks: the home is gone, and so is the log, or its end, with the commits of the
 // checkpoints. What the last checkpoint had is rebuilt from its packs.
 func TestRebuildFromPacks(t *testing.T) {
+	tools.StepByStep(t)
 	seed := tools.Seed(t)
 	for _, keep := range []int{0, 3} {
 		t.Run(fmt.Sprintf("%d commits left", keep), func(t *testing.T) {

@@ -225,6 +225,7 @@ func (m *mend) lookFor(ctx context.Context, found func(repo.ID, *sought, []byte)
 			m.redo = true
 			continue
 		}
+		kinds := d.row.BlobKinds()
 		for _, b := range d.row.Blobs() {
 			p, ok, err := m.w.o.Index.Lookup(b.ID)
 			if err != nil {
@@ -233,7 +234,7 @@ func (m *mend) lookFor(ctx context.Context, found func(repo.ID, *sought, []byte)
 			if ok && !bad[p.Object] {
 				continue // lies in another object, too
 			}
-			m.h.want[b.ID] = &sought{kind: d.row.Kind, size: b.Size}
+			m.h.want[b.ID] = &sought{kind: kinds[b.ID], size: b.Size}
 		}
 	}
 	if err := m.h.users(); err != nil {
@@ -320,12 +321,11 @@ func (m *mend) flushSound(ctx context.Context) error {
 
 // flush uploads what is packed so far.
 func (m *mend) flush(ctx context.Context) error {
-	for _, kind := range []string{repo.Tags, repo.Art, repo.IndexPart, repo.Seals, repo.Probe, repo.Data} {
-		if p := m.packs[kind]; p != nil {
-			delete(m.packs, kind)
-			if err := m.put(ctx)(p.Finish()); err != nil {
-				return err
-			}
+	packs := repo.JoinPacks(m.packs, joinedPack)
+	clear(m.packs)
+	for _, p := range packs {
+		if err := m.put(ctx)(p.Finish()); err != nil {
+			return err
 		}
 	}
 	return m.flushSound(ctx)

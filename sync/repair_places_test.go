@@ -182,6 +182,7 @@ func (h *hurt) ours(key string) bool {
 // TestRepairRefusesRot: bits that the disk of a folder lost, with its size and times as
 // they were, are no source; the file once it is mended is one.
 func TestRepairRefusesRot(t *testing.T) {
+	tools.StepByStep(t)
 	h := newHurt(t, tools.Seed(t))
 	name := filepath.Join(h.fed, "f2.wav")
 	good, err := os.ReadFile(name)

@@ -63,6 +63,11 @@ func newHurtIn(t testing.TB, w *world, seed int64) *hurt {
 	}
 	feed(t, d.cache, h.fed, false)
 	d.wait()
+	h.files["copy.wav"] = bytes.Clone(h.files["0.wav"]) // of which the tags alone are new
+	copy(h.files["copy.wav"][len(h.files["copy.wav"])-8:], "retagged")
+	h.stored("copy.wav")
+	d.write("copy.wav", h.files["copy.wav"])
+	d.wait()
 	d.close()
 	return h
 }
@@ -435,7 +440,7 @@ func TestRepairEachKind(t *testing.T) {
 			t.Run(fmt.Sprintf("%s kept %v", way, kept), func(t *testing.T) {
 				h := newHurt(t, seed)
 				damaged := map[string]bool{} // a commit that is lost stays as it was found
-				for _, kind := range []string{repo.Tags, repo.Probe, repo.Data, repo.Checkpoint, repo.Audio,
+				for _, kind := range []string{repo.Tags, repo.Mixed, repo.Data, repo.Checkpoint, repo.Audio,
 					"log/", "log/", "checkpoints/", "devices/", "repo.json", "readme.txt", "keys/recovery.age", "keys/root.age"} {
 					key := kind
 					for key == kind && !strings.Contains(kind, ".") || damaged[key] {
@@ -479,6 +484,7 @@ func TestRepairEachKind(t *testing.T) {
 // TestRepairWholeLog deletes all of log/ and checkpoints/: a home puts them back, or,
 // where it keeps none, says all of it again.
 func TestRepairWholeLog(t *testing.T) {
+	tools.StepByStep(t)
 	for _, kept := range []bool{true, false} {
 		t.Run(fmt.Sprintf("kept %v", kept), func(t *testing.T) {
 			h := newHurt(t, tools.Seed(t))
@@ -503,6 +509,7 @@ func TestRepairWholeLog(t *testing.T) {
 // TestRepairNames says which files are lost, and keeps what held them until it is told
 // to give up.
 func TestRepairNames(t *testing.T) {
+	tools.StepByStep(t)
 	h := newHurt(t, tools.Seed(t))
 	h.forget(true, false)
 	ino := func() cache.Ino {

@@ -13,6 +13,7 @@ import (
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // inFolder makes a folder at the top, if need be, and a file in it.
@@ -127,6 +128,7 @@ func (d *device) repaired(st store.Store, o RepairOptions) (done Repaired, err e
 // left until they are given up. Then every home goes on, new ones too, and what other
 // commits say is there, if need be in lost+found.
 func TestGiveUpCommits(t *testing.T) {
+	tools.StepByStep(t)
 	for lose := range 5 {
 		t.Run(fmt.Sprint(lose), func(t *testing.T) {
 			w, b, commits := commitLost(t,
@@ -171,6 +173,7 @@ func TestGiveUpCommits(t *testing.T) {
 // TestGiveUpFolder: what was in a folder, or had a name, that a lost commit alone told is
 // in lost+found.
 func TestGiveUpFolder(t *testing.T) {
+	tools.StepByStep(t)
 	w, b, commits := commitLost(t,
 		func(a *device) { a.write("one", []byte("one")) },
 		func(a *device) {

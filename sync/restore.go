@@ -35,7 +35,9 @@ type RestoreSource interface {
 	List(dir cache.Ino) ([]cache.DirEntry, error)
 	Readlink(ino cache.Ino) (string, error)
 	Xattrs(ino cache.Ino) (map[string][]byte, error)
-	OpenToRestore(ino cache.Ino) (RestoreFile, error)
+	// OpenToRestore opens a file. Whole tells that all of it will be read, from its
+	// beginning to its end, and that nobody waits for it.
+	OpenToRestore(ino cache.Ino, whole bool) (RestoreFile, error)
 }
 
 // RestoreFile is an open file of a [RestoreSource].
@@ -67,7 +69,18 @@ func (s now) Xattrs(ino cache.Ino) (map[string][]byte, error) {
 	return all, err
 }
 
-func (s now) OpenToRestore(ino cache.Ino) (RestoreFile, error) {
+// OpenToRestore reads what is not here past the cache: a restored library would be
+// written twice, and take the place of what is played.
+func (s now) OpenToRestore(ino cache.Ino, whole bool) (RestoreFile, error) {
+	if whole {
+		v, err := s.OpenAsCut(ino)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			return v, nil
+		}
+	}
 	h, err := s.OpenFile(ino, cache.OpenFlags{Read: true, Quiet: true})
 	if err != nil {
 		return nil, err
@@ -323,7 +336,7 @@ func (r *restore) special(it restoreItem) error {
 
 // file writes a file beside its place and renames it there when it is complete.
 func (r *restore) file(ctx context.Context, it restoreItem) error {
-	h, err := r.c.OpenToRestore(it.attr.Ino)
+	h, err := r.c.OpenToRestore(it.attr.Ino, true)
 	if err != nil {
 		return err
 	}

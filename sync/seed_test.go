@@ -38,6 +38,7 @@ const (
 // there are mornings in it: each weighs four times as much then. The others are
 // the whole case.
 func TestFirstBackupOverNights(t *testing.T) {
+	tools.StepByStep(t)
 	share, night := 20, seedNight/4
 	if tools.Tier() != "ci" {
 		share, night = 1, seedNight

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/repo"
+	"github.com/tunesafe/tunesafe/internal/store"
 )
 
 // settlingKey names the meta value that holds the device this home was, from the
@@ -25,7 +26,7 @@ func (p *puller) settle(ctx context.Context) error {
 		return err
 	}
 	if len(was) == 0 {
-		if cloned, err := w.cloned(ctx); err != nil || !cloned {
+		if cloned, err := w.cloned(ctx, p.st); err != nil || !cloned {
 			return err
 		}
 		was = []byte(w.o.Device.ID)
@@ -35,7 +36,8 @@ func (p *puller) settle(ctx context.Context) error {
 			return err
 		}
 		p.Copied = true
-		if p.certs, _, err = repo.Devices(ctx, w.o.Store, w.o.Keys); err != nil {
+		p.st.forget() // what was listed lacks the new device
+		if p.certs, _, err = repo.Devices(ctx, p.st, w.o.Keys); err != nil {
 			return err
 		}
 	}
@@ -58,7 +60,7 @@ func (w *Worker) Halfway() (bool, error) {
 
 // cloned tells whether the bucket has newer commits of our device than this
 // home made, but for the one that was on its way when the program ended.
-func (w *Worker) cloned(ctx context.Context) (bool, error) {
+func (w *Worker) cloned(ctx context.Context, st store.Store) (bool, error) {
 	own, err := w.ownHead()
 	if err != nil {
 		return false, err
@@ -67,7 +69,7 @@ func (w *Worker) cloned(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	newer, _, err := repo.OwnHead(ctx, w.o.Store, w.o.Device.ID, own, lost...)
+	newer, _, err := repo.OwnHead(ctx, st, w.o.Device.ID, own, lost...)
 	if err != nil || len(newer) == 0 {
 		return false, err
 	}
@@ -130,7 +132,7 @@ func (p *puller) meet(ctx context.Context, was string) error {
 		return err
 	}
 	one := map[string]repo.Certificate{was: cert}
-	err = repo.ReadLog(ctx, w.o.Store, w.o.Keys, one, map[string]repo.Head{was: heads[was]}, func(c *repo.Commit) error {
+	err = repo.ReadLog(ctx, p.st, w.o.Keys, one, map[string]repo.Head{was: heads[was]}, func(c *repo.Commit) error {
 		for _, r := range c.Inodes {
 			rows = append(rows, FromRepo(r))
 		}

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 	gosync "sync"
+	"syscall"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -35,7 +36,7 @@ const simSteps = 1500 // of one run; then everything must become safe
 // TestSimulation runs the simulation with one seed after another.
 func TestSimulation(t *testing.T) {
 	tools.StepByStep(t)
-	steps := tools.Count(t, 6000, 100_000, 1_000_000)
+	steps := tools.Count(t, 4000, 100_000, 1_000_000)
 	seed := uint64(tools.Seed(t))
 	var total simFigures
 	for total.steps < steps {
@@ -116,7 +117,7 @@ var warmUp gosync.Once
 func simWarmUp(t *testing.T) {
 	w := newWorld(t)
 	d := w.device("warm")
-	song := wav(rand.New(rand.NewPCG(1, 1)), 30_000)
+	song := wav(rand.New(rand.NewPCG(1, 1)), 2<<20) // an object that lends its memory
 	d.write("song", song)
 	d.write("text", []byte("text"))
 	d.wait()
@@ -128,13 +129,27 @@ func simWarmUp(t *testing.T) {
 // is written, not about disks.
 func simDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "tunesafe-sim")
+	simSweep()
+	dir, err := os.MkdirTemp("/dev/shm", fmt.Sprintf("%s%d-", simPrefix, os.Getpid()))
 	if err != nil {
 		return t.TempDir()
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+const simPrefix = "tunesafe-sim-" // and the process
+
+// simSweep removes what runs left in memory that were killed: some hundred of them fill it.
+var simSweep = gosync.OnceFunc(func() {
+	left, _ := filepath.Glob("/dev/shm/" + simPrefix + "*")
+	for _, dir := range left {
+		var pid int
+		if n, _ := fmt.Sscanf(filepath.Base(dir), simPrefix+"%d-", &pid); n == 1 && syscall.Kill(pid, 0) == syscall.ESRCH {
+			os.RemoveAll(dir)
+		}
+	}
+})
 
 // sim is one run.
 type sim struct {

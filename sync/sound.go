@@ -99,16 +99,8 @@ type upload struct {
 	asked   atomic.Int64 // Unix second in which stop last looked
 	stopped atomic.Bool  // amid a file, for new labour
 	group   group
-	left    int64 // bytes that are owed by the files not begun
-}
-
-// fullGroup is how many bytes of small sound an object holds at most.
-const fullGroup = repo.MaxBlob / 2
-
-// group gathers small sound of several files for one object.
-type group struct {
-	object *repo.AudioBuilder // nil: nothing that the bucket lacks yet
-	files  []payment
+	left    int64         // bytes that are owed by the files not begun
+	long    *repo.Chunker // of sound of more than one blob; whoever has all of inFlight uses it
 }
 
 // payment is a part of a file that is paid once its blobs are acknowledged.
@@ -255,18 +247,23 @@ func (u *upload) look(f *owedFile, i int) (found []cache.Blob, err error) {
 func (u *upload) large(f *owedFile, i int) error {
 	defer f.snap.Close()
 	p := f.recipe.Parts[i]
-	weight := min(2*min(p.Size, repo.MaxBlob), inFlight)
+	whole := p.Size <= repo.MaxBlob
+	weight := int64(inFlight) // of the reader, and what it gives
+	if whole {
+		weight = min(repo.LoadedSize(p.Size), inFlight)
+	}
 	if err := u.w.flight.Acquire(u.ctx, weight); err != nil {
 		return err
 	}
 	defer u.w.flight.Release(weight)
-	var buf []byte
-	if p.Size <= repo.MaxBlob {
-		buf = u.w.buffers.get(p.Size)
-		defer u.w.buffers.put(buf)
+	if whole {
+		return u.whole(f, i)
 	}
-	found := make([]cache.Blob, 0, 1)
-	for blob, err := range blobs(f.reader(i), p.Kind, p.Size, buf) {
+	if u.long == nil {
+		u.long = repo.NewChunker(repo.AudioMin, repo.AudioNormal, repo.AudioMax)
+	}
+	var found []cache.Blob
+	for blob, err := range u.long.Chunks(f.reader(i)) {
 		if err != nil {
 			return u.unreadable(f, err)
 		}
@@ -275,14 +272,32 @@ func (u *upload) large(f *owedFile, i int) error {
 			return err
 		}
 		found = append(found, cache.Blob{ID: *id, Size: int64(len(blob))})
-		if err := u.putOnce(repo.Blob{ID: *id, Data: blob}); err != nil {
+		if err := u.putOnce(*id, u.sealing(*id, blob)); err != nil {
 			return err
 		}
-		if p.Size > repo.MaxBlob && u.stop() {
+		if u.stop() {
 			return nil // what was sent is found again, and not sent
 		}
 	}
 	return u.paid(payment{f, i, found})
+}
+
+// whole uploads sound that is one blob.
+func (u *upload) whole(f *owedFile, i int) error {
+	p := f.recipe.Parts[i]
+	sound, err := u.w.o.Keys.LoadAudio(f.reader(i), p.Size)
+	if err != nil {
+		return u.unreadable(f, err)
+	}
+	defer sound.Release()
+	id := sound.ID()
+	if same, err := u.same(f, p, 0, id); err != nil || !same {
+		return err
+	}
+	if err := u.putOnce(id, sound.Seal); err != nil {
+		return err
+	}
+	return u.paid(payment{f, i, []cache.Blob{{ID: id, Size: p.Size}}})
 }
 
 // stop tells an upload amid a long file whether it has to let new labour go
@@ -301,14 +316,22 @@ func (u *upload) stop() bool {
 	return true
 }
 
-// expected names a blob. Where the cut read the part, too, it must be what it was
-// then; nil if it is not, and then the file is cut again.
+// expected names a blob; nil if it is not what the cut read.
 func (u *upload) expected(f *owedFile, p cache.Part, at int, blob []byte) (*repo.ID, error) {
 	id := u.w.o.Keys.BlobID(blob)
-	if len(p.Blobs) == 0 || at < len(p.Blobs) && p.Blobs[at].ID == id {
-		return &id, nil
+	if same, err := u.same(f, p, at, id); err != nil || !same {
+		return nil, err
 	}
-	return nil, u.recut(f.snap.Ino)
+	return &id, nil
+}
+
+// same reports whether a blob is what it was for the cut, where that read the part, too.
+// If it is not, the file is cut again.
+func (u *upload) same(f *owedFile, p cache.Part, at int, id repo.ID) (bool, error) {
+	if len(p.Blobs) == 0 || at < len(p.Blobs) && p.Blobs[at].ID == id {
+		return true, nil
+	}
+	return false, u.recut(f.snap.Ino)
 }
 
 func (u *upload) recut(ino cache.Ino) error {
@@ -327,19 +350,22 @@ func (u *upload) unreadable(f *owedFile, err error) error {
 }
 
 // putOnce uploads a blob unless the bucket has it; of equal blobs at once, one goes.
-func (u *upload) putOnce(b repo.Blob) error {
-	_, err, _ := u.w.once.Do(string(b.ID[:]), func() (any, error) {
-		_, ok, err := u.w.o.Index.Lookup(b.ID)
+func (u *upload) putOnce(id repo.ID, seal func() (*repo.Sealed, repo.ObjectRow, error)) error {
+	_, err, _ := u.w.once.Do(string(id[:]), func() (any, error) {
+		_, ok, err := u.w.o.Index.Lookup(id)
 		if err != nil || ok {
 			return nil, err
 		}
-		return nil, u.putSound(b)
+		return nil, u.putObject(seal())
 	})
 	return err
 }
 
-func (u *upload) putSound(b repo.Blob) error {
-	return u.putObject(repo.SealAudio(u.w.o.Keys, b))
+// sealing gives what makes an object of a blob.
+func (u *upload) sealing(id repo.ID, blob []byte) func() (*repo.Sealed, repo.ObjectRow, error) {
+	return func() (*repo.Sealed, repo.ObjectRow, error) {
+		return repo.SealAudio(u.w.o.Keys, repo.Blob{ID: id, Data: blob})
+	}
 }
 
 // putObject uploads a sealed object of sound.
@@ -352,77 +378,6 @@ func (u *upload) putObject(s *repo.Sealed, row repo.ObjectRow, err error) error 
 		return err
 	}
 	u.sent.Add(int64(len(s.Body)))
-	return nil
-}
-
-// small adds the sound of a short file to the group.
-func (u *upload) small(f *owedFile, i int) error {
-	defer f.snap.Close()
-	p := f.recipe.Parts[i]
-	if o := u.group.object; o != nil && o.Len()+p.Size > fullGroup {
-		if err := u.finishGroup(); err != nil {
-			return err
-		}
-	}
-	blob := u.w.scratch(p.Size)
-	if _, err := io.ReadFull(f.reader(i), blob); err != nil {
-		return u.unreadable(f, err)
-	}
-	id, err := u.expected(f, p, 0, blob)
-	if err != nil || id == nil {
-		return err
-	}
-	_, ok, err := u.w.o.Index.Lookup(*id)
-	if err == nil && !ok {
-		err = u.group.add(u.w.o.Keys, *id, blob, u.left)
-	}
-	if err != nil {
-		return err
-	}
-	u.group.files = append(u.group.files, payment{f, i, []cache.Blob{{ID: *id, Size: p.Size}}})
-	return nil
-}
-
-// add seals a blob into the object of the group; left is what may follow.
-func (g *group) add(k *repo.Keys, id repo.ID, blob []byte, left int64) error {
-	if g.object == nil {
-		g.object = repo.NewAudio(k, min(left, fullGroup))
-	}
-	if g.object.Has(id) {
-		return nil
-	}
-	return g.object.Add(id, blob)
-}
-
-// finishGroup uploads the group as one object. It waits for memory before the next
-// group is begun.
-func (u *upload) finishGroup() error {
-	gr := u.group
-	u.group = group{}
-	if len(gr.files) == 0 {
-		return nil
-	}
-	var n int64
-	if gr.object != nil {
-		n = min(2*gr.object.Len(), inFlight) // another is filled meanwhile
-	}
-	if err := u.w.flight.Acquire(u.ctx, n); err != nil {
-		return nil // the error is the crew's
-	}
-	u.g.Go(func() error {
-		defer u.w.flight.Release(n)
-		if gr.object != nil {
-			if err := u.putObject(gr.object.Finish()); err != nil {
-				return err
-			}
-		}
-		for _, f := range gr.files {
-			if err := u.paid(f); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 	return nil
 }
 

@@ -7,12 +7,14 @@ import (
 	"testing"
 
 	"github.com/tunesafe/tunesafe/cache"
+	"github.com/tunesafe/tunesafe/tests/tools"
 )
 
 // TestUnsavedSurvivesHistory: the databases of a home are lost while it holds
 // what was never uploaded. The bucket tells several states of that file one
 // after the other, or that it was removed; none of them may take away the bytes.
 func TestUnsavedSurvivesHistory(t *testing.T) {
+	tools.StepByStep(t)
 	for name, before := range map[string]func(d *device){
 		"changed": func(d *device) { d.write("song", []byte("a later text")) },
 		"removed": func(d *device) {

@@ -71,7 +71,7 @@ func (u *upload) now(f *owedFile, i int) (found []cache.Blob, err error) {
 		id := u.w.o.Keys.BlobID(blob)
 		found = append(found, cache.Blob{ID: id, Size: int64(len(blob))})
 		if p.Kind == repo.Audio {
-			err = u.putOnce(repo.Blob{ID: id, Data: blob})
+			err = u.putOnce(id, u.sealing(id, blob))
 		} else {
 			err = u.w.add(u.ctx, p.Kind, id, blob)
 		}

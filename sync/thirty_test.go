@@ -29,7 +29,7 @@ func thirty(seed int64) s3proxy.Faults {
 // process of its own. In the end everything is safe and the bucket is exactly
 // right, read back by a device that has nothing else.
 func TestThirtyPercentFail(t *testing.T) {
-	ops := tools.Count(t, 1000, 10_000, 100_000)
+	ops := tools.Count(t, 500, 10_000, 100_000)
 	seed := tools.Seed(t)
 	server := realserver.StartEmbedded(t)
 	proxy := s3proxy.Start(server.Endpoint)

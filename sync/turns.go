@@ -153,3 +153,23 @@ func (u *turn) end() {
 	}
 	u.urgent, u.closed = false, true
 }
+
+// packTurn is the part in the turns of a pack that comes whole: it is in a hurry as long
+// as somebody waits for something in it.
+type packTurn struct{ u *turn }
+
+// Next implements [repo.Pace].
+func (p packTurn) Next(hurry <-chan struct{}) error {
+	if u := p.u; u.urgent && !isClosed(hurry) {
+		u.urgent = false
+		u.t.note(func() { u.t.urgent-- })
+	}
+	p.u.hurry = hurry
+	return p.u.begin()
+}
+
+// Took implements [repo.Pace].
+func (p packTurn) Took(n int) { p.u.took(n) }
+
+// End implements [repo.Pace].
+func (p packTurn) End() { p.u.end() }

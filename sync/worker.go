@@ -101,10 +101,10 @@ const (
 	roundSmall       = 64 << 20               // or bytes of small parts
 	unknownLine      = 32 << 10               // bytes a second that are reckoned with while nothing was sent: it may be slow
 	sliceOfSound     = 10 * time.Second       // of uploading sound before looking for new labour
-	rowsOfCommit     = 20000
-	packedBelow      = 256 << 10        // bytes; smaller sound shares an object
-	inFlight         = 32 << 20         // bytes of objects being sealed and sent
-	busyPause        = 10 * time.Second // before a file is tried again that is mapped for writing
+	rowsOfCommit     = 6000                   // a commit is held in memory several times over: as rows, as text, sealed
+	packedBelow      = 256 << 10              // bytes; smaller sound shares an object
+	inFlight         = 20 << 20               // bytes of objects being sealed and sent
+	busyPause        = 10 * time.Second       // before a file is tried again that is mapped for writing
 	firstBackoff     = 2 * time.Second
 	longestBackoff   = time.Minute
 	slowLine         = 256 << 10 // bytes a second; below it one transfer at a time

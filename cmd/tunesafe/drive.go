@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -77,18 +76,10 @@ type drive struct {
 	closers  []func() error // what Close undoes, from the last to the first
 }
 
-// It stays small beside what people run: garbage is collected early, and
-// from memoryLimit bytes on as often as it takes.
-const (
-	gcPercent   = 50
-	memoryLimit = 96 << 20
-)
-
 // openDrive opens a home whose lock the caller took. On an error the lock is
 // given up.
 func openDrive(ctx context.Context, h home.Home, lock *home.Lock, o driveOptions) (*drive, error) {
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
+	staySmall()
 	d := &drive{home: h, lock: lock, log: o.log, recovery: o.recovery}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
@@ -168,6 +159,7 @@ func (d *drive) openState(o driveOptions) (err error) {
 	d.onClose(d.closeHealth)
 	d.onClose(d.locked.close)
 	d.reader = repo.NewReader(d.counted, d.keys, d.index, d.home.PacksDir(), repo.ReaderOptions{Verified: d.fetched.note})
+	d.onClose(func() error { d.reader.Close(); return nil })
 	d.fetcher = tsync.NewFetcher(d.reader)
 	options, err := d.cacheOptions(o)
 	if err != nil {
@@ -178,11 +170,11 @@ func (d *drive) openState(o driveOptions) (err error) {
 	}
 	d.onClose(d.cache.Close)
 	d.past = past.New(past.Options{File: d.home.HistoryFile(), Store: d.counted, Keys: d.keys, Index: d.index,
-		Fetcher: d.fetcher, Cache: d.cache, Log: d.log})
+		Cache: d.cache, Log: d.log})
 	d.onClose(d.past.Close)
 	d.music = browse.New(browse.Options{Cache: d.cache, Log: d.log})
 	d.onClose(d.music.Close)
-	if d.stock, err = stock.New(stock.Options{Cache: d.cache, Instant: o.instant, Log: d.log}); err != nil {
+	if d.stock, err = stock.New(stock.Options{Cache: d.cache, Packs: d.fetcher, Instant: o.instant, Log: d.log}); err != nil {
 		return err
 	}
 	if err := d.home.SetOpened(); err != nil && !room.Lacks(err) {

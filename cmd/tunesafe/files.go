@@ -54,7 +54,7 @@ func (f filesOf) Open(ctx context.Context, name string, then *time.Time) (*api.F
 	if a.Mode&modeType != modeFile {
 		return nil, fmt.Errorf("%s: %w", name, errNoFile)
 	}
-	open, err := from.OpenToRestore(a.Ino)
+	open, err := from.OpenToRestore(a.Ino, false)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func (m moment) Key(n web.Node) (key [16]byte, err error) {
 
 // Open implements [web.Moment].
 func (m moment) Open(ctx context.Context, n web.Node) (web.Bytes, error) {
-	f, err := m.src.OpenToRestore(n.Ino)
+	f, err := m.src.OpenToRestore(n.Ino, false)
 	if err != nil {
 		return nil, notThere(err)
 	}

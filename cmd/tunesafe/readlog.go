@@ -110,7 +110,7 @@ func (l *logReader) tell(c *repo.Commit) (control.LogCommit, bool) {
 		}
 	}
 	for _, row := range l.repeats.Of(c) {
-		add(&out.Put, control.LogObject{Did: "put", Object: row.Name, Size: row.Size, What: row.Kind})
+		add(&out.Put, control.LogObject{Did: "put", Object: row.Name, Size: row.Size, What: row.Kinds()})
 	}
 	for _, row := range c.Condemned {
 		add(&out.Condemn, control.LogObject{Did: "condemn", Object: row.Name, Size: row.Size, What: oneLine(row.Why)})

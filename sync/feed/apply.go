@@ -22,6 +22,9 @@ func (s *scan) apply() error {
 		if err := s.step(s.applyFresh(f), f.path()); err != nil {
 			return err
 		}
+		if err := s.applyBelow(f); err != nil {
+			return err
+		}
 	}
 	updated := map[cache.Ino]bool{}
 	for _, p := range s.diff {
@@ -43,6 +46,23 @@ func (s *scan) apply() error {
 		}
 	}
 	return nil
+}
+
+// applyBelow adds what is in a new directory that was not gone into yet.
+func (s *scan) applyBelow(f *found) error {
+	if f.rules == nil || f.spot.ino == 0 {
+		return nil
+	}
+	err := s.eachNew(f, f.rules, func(n *found) error {
+		if n.in.ino == 0 { // its directory could not be made
+			return nil
+		}
+		return s.step(s.applyFresh(n), n.path())
+	})
+	if err != nil {
+		return err
+	}
+	return s.stillThere()
 }
 
 // step ends a step of the run: what the folder refused is a problem of one name.

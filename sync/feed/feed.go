@@ -6,7 +6,8 @@
 // # A run
 //
 //  1. The folder and the place are walked together, a directory at a time. What
-//     is equal, by one lstat, is forgotten at once: only differences are kept.
+//     is equal, by one lstat, is forgotten at once: only differences are kept. Where
+//     nothing is gone, new directories are gone into when they are applied.
 //  2. Names that are gone are matched with names that are new by device and inode
 //     number, so that a rename, also of a whole directory, stays one.
 //  3. Files whose content may differ are surveyed: their tags are compared with

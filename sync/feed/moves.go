@@ -10,12 +10,15 @@ import (
 )
 
 // resolve finds out what the new names are: what was called otherwise, or new. It
-// goes into new directories, whose names join s.fresh, each behind its directory.
+// goes into new directories, whose names join s.fresh, each behind its directory. Where
+// nothing is lost all in them is new: then they are gone into while they are applied, a name
+// at a time, as a first backup would fill the memory with names else.
 func (s *scan) resolve() error {
 	lost, err := s.lost()
 	if err != nil {
 		return err
 	}
+	s.allNew = len(lost)+len(s.gone) == 0
 	above := map[*spot]*folder.Dir{} // what new directories know of patterns
 	for i := 0; i < len(s.fresh); i++ {
 		if err := s.ctx.Err(); err != nil {
@@ -56,17 +59,64 @@ func (s *scan) resolveOne(f *found, lost map[fileID]*lostFile, above map[*spot]*
 		s.alsoLost(s.diff[diff:], s.dirs[dirs:], lost)
 		return err
 	}
+	if s.allNew {
+		f.rules = in
+		return nil
+	}
 	return s.enter(f, in, above)
+}
+
+// eachNew calls fn for all that is in a new directory which was not gone into, a directory
+// before what it holds. What fn returns of a name ends the walk.
+func (s *scan) eachNew(f *found, in *folder.Dir, fn func(*found) error) error {
+	d, entries := s.listNew(f, in)
+	if d == nil {
+		return nil
+	}
+	s.tell.moreToApply(len(entries))
+	for _, e := range entries {
+		if !s.wanted(f.spot, e) {
+			continue
+		}
+		n := &found{in: f.spot, name: e.Name, st: e.Stat, enter: e.Why == folder.Kept}
+		if !s.isFresh(n) {
+			continue
+		}
+		if e.Stat.IsDir() {
+			n.spot = f.spot.child(e.Name, 0)
+		}
+		if err := fn(n); err != nil {
+			return err
+		}
+		switch {
+		case !e.Stat.IsDir():
+		case !n.enter:
+			s.skip(n.path(), folder.Elsewhere)
+		default:
+			if err := s.eachNew(n, d, fn); err != nil {
+				return err
+			}
+		}
+	}
+	return s.ctx.Err()
+}
+
+// listNew lists a new directory; nil if it is gone, or cannot be read, which is told.
+func (s *scan) listNew(f *found, in *folder.Dir) (*folder.Dir, []folder.Entry) {
+	d, entries, err := s.list(f.spot.path, in)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.problem(f.spot.path, err)
+		}
+		return nil, nil
+	}
+	return d, entries
 }
 
 // enter lists a new directory.
 func (s *scan) enter(f *found, in *folder.Dir, above map[*spot]*folder.Dir) error {
-	d, entries, err := s.list(f.spot.path, in)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		s.problem(f.spot.path, err)
+	d, entries := s.listNew(f, in)
+	if d == nil {
 		return nil
 	}
 	above[f.spot] = d

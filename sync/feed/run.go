@@ -46,9 +46,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 func run(ctx context.Context, o *Options, p cache.Place) (sum Report, err error) {
 	tell := &teller{to: o.Progress}
 	for try := 1; ; try++ {
-		s := &scan{o: o, ctx: ctx, place: p, tell: tell, now: time.Now(), rep: &Report{Place: p.Name, Root: p.Root},
-			links: map[fileID]cache.Ino{}, claimed: map[nameID]*found{}, moved: map[nameID]nameID{}, vacated: map[nameID]bool{},
-			brake: newBrake(o.Limits), feed: o.Cache.Feed(p)}
+		s := newScan(ctx, o, p, tell)
 		tell.begin()
 		err := s.once()
 		sum = sum.with(s.rep)
@@ -73,6 +71,12 @@ func run(ctx context.Context, o *Options, p cache.Place) (sum Report, err error)
 		err = o.After(ctx)
 	}
 	return sum, err
+}
+
+func newScan(ctx context.Context, o *Options, p cache.Place, tell *teller) *scan {
+	return &scan{o: o, ctx: ctx, place: p, tell: tell, now: time.Now(), rep: &Report{Place: p.Name, Root: p.Root},
+		links: map[fileID]cache.Ino{}, claimed: map[nameID]*found{}, moved: map[nameID]nameID{}, vacated: map[nameID]bool{},
+		brake: newBrake(o.Limits), feed: o.Cache.Feed(p)}
 }
 
 // with adds what a later scan of the same run did, and takes over what it saw.
@@ -185,13 +189,23 @@ func topOutside(st folder.Stat, d *folder.Dir) (o cache.Outside, err error) {
 
 // tally counts what a run would apply.
 func (s *scan) tally() error {
-	for _, f := range s.fresh {
+	count := func(f *found) error {
 		switch {
 		case f.from != nil:
 			s.rep.Moved++
 		case !f.st.IsDir():
 			s.rep.New++
 			s.rep.NewBytes += f.st.Size
+		}
+		return nil
+	}
+	for _, f := range s.fresh {
+		_ = count(f) // which never fails
+		if f.rules == nil {
+			continue
+		}
+		if err := s.eachNew(f, f.rules, count); err != nil {
+			return err
 		}
 	}
 	for _, p := range s.diff {

@@ -42,6 +42,7 @@ type scan struct {
 	moved   map[nameID]nameID // names of the place that have another by now
 	vacated map[nameID]bool   // and that were removed for something else
 
+	allNew  bool                 // see resolve
 	links   map[fileID]cache.Ino // files of the folder with several names: what they are in the place
 	claimed map[nameID]*found    // names of the place whose file was found under another
 }
@@ -63,6 +64,8 @@ type found struct {
 	block *known // what has its name in the place
 	from  *known // what it was called before; nil if it is new
 	held  bool   // it is not made, as the place keeps what has its name, or its directory's
+
+	rules *folder.Dir // of a new directory that is gone into when it is applied: what it lies in
 }
 
 // known is a name of the place.
@@ -257,15 +260,23 @@ func (s *scan) onlyFound(sp *spot, e folder.Entry) {
 }
 
 func (s *scan) addFresh(f *found) {
-	if !f.st.IsDir() {
-		s.rep.Files++
-		if s.isYoung(f.st) {
-			s.young = append(s.young, f.path())
-			return
-		}
-		s.tell.fresh()
+	if s.isFresh(f) {
+		s.fresh = append(s.fresh, f)
 	}
-	s.fresh = append(s.fresh, f)
+}
+
+// isFresh counts a new name; false if it is left for later.
+func (s *scan) isFresh(f *found) bool {
+	if f.st.IsDir() {
+		return true
+	}
+	s.rep.Files++
+	if s.isYoung(f.st) {
+		s.young = append(s.young, f.path())
+		return false
+	}
+	s.tell.fresh()
+	return true
 }
 
 // onlyKnown is for a name that only the place has.

@@ -39,6 +39,9 @@ func (t *teller) changed()        { t.p.Changed++ }
 func (t *teller) surveyed()       { t.p.Surveyed++; t.tell() }
 func (t *teller) applied()        { t.p.Applied++; t.tell() }
 
+// moreToApply is for what is found while it is applied.
+func (t *teller) moreToApply(n int) { t.p.ToApply += int64(n) }
+
 func (t *teller) toApply(n int) {
 	t.p.ToApply = int64(n)
 	t.phase(PhaseApply)

@@ -35,7 +35,7 @@ func (s *Stock) playing(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			readers := s.c.Readers()
-			giveUp(jobs, readers)
+			giveUp(jobs, readers, now)
 			for _, r := range readers {
 				if jobs[r.Ino] != nil || !r.Plays(now) || s.c.Room() == 0 {
 					continue
@@ -59,7 +59,7 @@ func (s *Stock) playing(ctx context.Context) {
 
 // giveUp ends what is fetched for who went elsewhere: closed the track before its end,
 // or closed it and plays another than the next.
-func giveUp(jobs map[cache.Ino]*wanted, readers []cache.Reader) {
+func giveUp(jobs map[cache.Ino]*wanted, readers []cache.Reader, now time.Time) {
 	for ino, job := range jobs {
 		open, elsewhere := false, false
 		for _, r := range readers {
@@ -69,7 +69,7 @@ func giveUp(jobs map[cache.Ino]*wanted, readers []cache.Reader) {
 				job.finished = job.finished || r.Read >= r.Size-r.Size/8
 			case job.next:
 			default:
-				elsewhere = elsewhere || !r.Whole && r.Read > 0
+				elsewhere = elsewhere || !r.Whole && r.Read > 0 || r.Plays(now)
 			}
 		}
 		if !open && (!job.finished || elsewhere) {

@@ -1,7 +1,8 @@
 // Package stock fetches what nobody asks for yet: the next track of who plays one,
-// what is pinned, and the first seconds of every track.
+// the packs of tags and pictures that a scan comes to next, what is pinned, and the
+// first seconds of every track.
 //
-// All of it is fetched quietly ([cache.Cache.Fetch]): who waits for something goes
+// All of it is fetched quietly ([cache.Cache.Fetch], [Packs]): who waits for something goes
 // first. What is pinned is known on this machine alone, in the local database, and
 // never evicted. The first seconds go last when the cache is full; the next track is
 // given up when the person goes elsewhere.
@@ -23,6 +24,7 @@ import (
 // Options configure a Stock; Cache is needed.
 type Options struct {
 	Cache   *cache.Cache
+	Packs   Packs         // nil: nothing is fetched ahead of who scans
 	Instant time.Duration // of every track is kept here; 0: nothing
 	Log     *slog.Logger
 }
@@ -74,6 +76,7 @@ func New(o Options) (*Stock, error) {
 func (s *Stock) Run(ctx context.Context) {
 	var g gosync.WaitGroup
 	g.Go(func() { s.playing(ctx) })
+	g.Go(func() { s.scanning(ctx) })
 	g.Go(func() { s.keep(ctx) })
 	g.Wait()
 }
