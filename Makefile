@@ -64,10 +64,10 @@ bench: build ## compare with restic, rclone and others, and with the disk, and w
 	@mkdir -p build/bench
 	@for tool in s5cmd kopia; do sh scripts/gotools.sh $$tool >build/bench/$$tool.log 2>&1 || echo "without $$tool, which cannot be installed: build/bench/$$tool.log"; done
 	$(GO) build -o build/bench/bench ./tests/cmd/bench
-	build/bench/bench -program bin/tunesafe $(if $(BENCH_ONLY),,-to docs/BENCHMARKS.md) -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)' \
+	build/bench/bench -program bin/tunesafe $(if $(filter-out scale,$(BENCH_ONLY)),,-to docs/BENCHMARKS.md) -rounds $(BENCH_ROUNDS) -only '$(BENCH_ONLY)' \
 		-peers '$(BENCH_PEERS)' -mb $(BENCH_MB) -tiny $(BENCH_TINY) $(BENCH_FLAGS)
 
-budget: ## write tests/budget/budget.json anew: what requests, bytes and allocations may cost; tests fail where one doubles
+budget: ## write tests/budget/budget.json anew: requests, bytes, allocations, memory and instructions, none of which may double unseen
 	@sh scripts/deps.sh test
 	@sh scripts/gotools.sh versitygw
 	rm -f tests/budget/budget.json

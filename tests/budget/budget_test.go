@@ -170,7 +170,7 @@ func TestCompare(t *testing.T) {
 		name   string
 		figure float64
 		ok     bool
-	}{{"ten", 3, true}, {"ten", 20, true}, {"ten", 20.5, false}, {"none", 0, true}, {"none", 1, false}, {"new", 0, false}} {
+	}{{"ten", 3, true}, {"ten", 18, true}, {"ten", 19, false}, {"none", 0, true}, {"none", 1, false}, {"new", 0, false}} {
 		if err := compare(budgets, c.name, c.figure); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c, err)
 		}

@@ -58,6 +58,7 @@ func (r *rig) identity() s3proxy.Identity {
 // retagged: programs notice nothing, status says what is wrong as long as it is,
 // the store is not stormed, and when it is over all becomes safe by itself.
 func TestStoreFaults(t *testing.T) {
+	t.Parallel() // it mostly waits
 	tools.Need(t, tools.Mutagen)
 	r := newRig(t, 1, 3)
 	album := filepath.Dir(r.sum.Tracks[0].Path)

@@ -19,8 +19,8 @@ import (
 	"github.com/tunesafe/tunesafe/tests/s3proxy"
 )
 
-// ledger tells the kind of every object that a repository's log names; the kind
-// of a commit is "commit".
+// ledger tells the kind of every object that a repository's log names, of a pack of several
+// all of them, as in "tags+art"; the kind of a commit is "commit".
 type ledger map[string]string
 
 // readLedger reads the log as FORMAT.md describes it, with age and zstd and
@@ -69,7 +69,7 @@ func (l ledger) read(folder, commit string, key []byte) error {
 			return err
 		}
 		if row.Put != "" {
-			l[row.Put] = row.Kind
+			l[row.Put] = strings.Join(slices.Compact(strings.Fields(row.Kind)), "+")
 		}
 	}
 	return err
@@ -112,9 +112,12 @@ func (l ledger) sent(log []s3proxy.Entry) bytesByKind {
 	return n
 }
 
+// of sums up the objects that hold any of these kinds.
 func (n bytesByKind) of(kinds ...string) (sum int64) {
-	for _, k := range kinds {
-		sum += n[k]
+	for k, size := range n {
+		if slices.ContainsFunc(strings.Split(k, "+"), func(kind string) bool { return slices.Contains(kinds, kind) }) {
+			sum += size
+		}
 	}
 	return sum
 }

@@ -29,8 +29,8 @@ func TestColdScan(t *testing.T) {
 		len(got), size(s.Down), s.Requests, float64(s.Down)/float64(small), size(small), stored, shown.Seconds(), took.Seconds())
 	figure(t, "cold scan: by folder %v", s.Prefixes)
 	noSound(t, s)
-	if s.Down > small*3/2 {
-		t.Errorf("%d bytes came down, over 1.5 times %d", s.Down, small)
+	if s.Down > small*7/5 { // 1.1 mostly; frames that came alone before it was told for a scan weigh in a small library
+		t.Errorf("%d bytes came down, over 1.4 times %d", s.Down, small)
 	}
 	proxy.Reset()
 	tracks := tools.Tracks(t, cold.At)

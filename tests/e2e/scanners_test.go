@@ -34,6 +34,14 @@ var scanners = []scanner{
 			each("kid3-cli", "-c", "get")(t, root, []string{f})
 		}
 	}},
+	{"python3-taglib", false, func(t testing.TB, root string, files []string) {
+		const read = "import sys, taglib\nfor p in sys.argv[1:]:\n f = taglib.File(p)\n f.tags, f.length\n f.close()"
+		cmd := exec.CommandContext(t.Context(), tools.Need(t, tools.Taglib)[0], append([]string{"-c", read}, files...)...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("taglib: %v\n%s", err, out[max(0, len(out)-2000):])
+		}
+	}},
 	{"exiftool", true, each("exiftool", "-q", "-json")},
 	{"ffprobe", false, func(t testing.TB, root string, files []string) {
 		for _, f := range files {

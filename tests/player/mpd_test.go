@@ -3,6 +3,8 @@ package player
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +36,7 @@ log_file           "%[2]s/log"
 pid_file           "%[2]s/pid"
 state_file         "%[2]s/state"
 bind_to_address    "%[2]s/socket"
-log_level          "notice"
+log_level          "verbose"
 auto_update        "no"
 zeroconf_enabled   "no"
 replaygain         "off"
@@ -86,6 +88,39 @@ func (m *mpd) run(args ...string) string {
 		m.t.Fatalf("mpc %q: %v\n%s", args, err, out)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// elapsed is how much of a track was heard, in seconds, as mpd says.
+func (m *mpd) elapsed() float64 {
+	m.t.Helper()
+	for line := range strings.Lines(m.ask("status")) {
+		if text, ok := strings.CutPrefix(line, "elapsed: "); ok {
+			s, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			return s
+		}
+	}
+	return 0
+}
+
+// ask gives mpd's whole answer to a command of its protocol.
+func (m *mpd) ask(command string) string {
+	m.t.Helper()
+	c, err := net.Dial("unix", m.socket)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintf(c, "%s\nclose\n", command); err != nil {
+		m.t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(answer)
 }
 
 // logged is mpd's log, but for what it says of mpc's coming and going.

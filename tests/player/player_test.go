@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,16 +34,30 @@ type cold struct {
 // uploaded from, and mounts the drive of a new one.
 func newCold(t testing.TB) *cold {
 	t.Helper()
+	return coldOf(t, musiclib.Options{
+		Albums: tools.Count(t, 2, 5, 20), TracksPerAlbum: 6, TotalBytes: int64(tools.Count(t, 12, 30, 120)) * 1e6,
+		ArtBytes: [2]int{20e3, 60e3},
+	})
+}
+
+// coldOf does so with libraries of some kinds, each in a folder of that name; of
+// the mixture it is "".
+func coldOf(t testing.TB, libraries ...musiclib.Options) *cold {
+	t.Helper()
 	drive.NeedFUSE(t)
 	tools.Need(t, musiclib.Tools...)
 	c := &cold{T: t, lib: filepath.Join(t.TempDir(), "lib")}
-	var err error
-	c.sum, err = musiclib.Make(t.Context(), c.lib, musiclib.Options{
-		Albums: tools.Count(t, 2, 5, 20), TracksPerAlbum: 6, TotalBytes: int64(tools.Count(t, 12, 30, 120)) * 1e6,
-		ArtBytes: [2]int{20e3, 60e3}, Seed: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, o := range libraries {
+		o.Seed = 1
+		sum, err := musiclib.Make(t.Context(), filepath.Join(c.lib, string(o.Only)), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, track := range sum.Tracks {
+			track.Path = path.Join(string(o.Only), track.Path)
+			c.sum.Tracks = append(c.sum.Tracks, track)
+		}
+		c.sum.Bytes += sum.Bytes
 	}
 	server := realserver.StartEmbedded(t)
 	c.proxy = s3proxy.Start(server.Endpoint)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tunesafe/tunesafe/tests/musiclib"
+	"github.com/tunesafe/tunesafe/tests/s3proxy"
 )
 
 // writeBack is longer than any peer leaves a written file alone before it sends it.
@@ -136,18 +137,21 @@ func (l *lab) lineRound(ctx context.Context, m maker, lib *library) (err error) 
 	if err := copyTree(ctx, lib.dir, src); err != nil {
 		return err
 	}
+	l.rest(ctx)
 	settleDisk()
 	defer l.server.line(0, 0)
 	t := l.programs()
-	over := func(what string, c cost, bytes int64) {
+	over := func(what string, c cost, bytes int64, idle s3proxy.Line) {
 		needs := float64(bytes) / float64(l.lineRate)
-		t.row(fmt.Sprintf("%s of %d MB at %d MB/s, over what its bytes need", what, lib.Bytes/1e6, l.lineRate/1e6), "%", 1, remarks[what+" line"]).add(p.name, 100*(c.wall/needs-1))
+		work := fmt.Sprintf("%s of %d MB at %d MB/s, ", what, lib.Bytes/1e6, l.lineRate/1e6)
+		t.row(work+"over what its bytes need", "%", 1, remarks[what+" line"]).add(p.name, 100*(c.wall/needs-1))
+		t.row(work+"the line idle before, between and after them", "s", 2, remarks["idle"]).words[p.name] = idleWords(idle)
 	}
 	if !l.attempt(ctx, m.name, "first backup over a line", func() error {
 		l.server.line(l.lineRate, 0)
 		c, err := l.measure(ctx, p, p.backup(src))
 		if err == nil {
-			over("first backup", c, c.Up)
+			over("first backup", c, c.Up, c.LineUp)
 		}
 		return err
 	}) {
@@ -166,9 +170,14 @@ func (l *lab) lineRound(ctx context.Context, m maker, lib *library) (err error) 
 		l.server.line(l.lineRate, 0)
 		c, err := l.measure(ctx, p, args)
 		if err == nil {
-			over("whole restore", c, c.Down)
+			over("whole restore", c, c.Down, c.LineDown)
 		}
 		return err
 	})
 	return ctx.Err()
+}
+
+// idleWords says when a line carried nothing, in seconds.
+func idleWords(i s3proxy.Line) string {
+	return fmt.Sprintf("%.2f / %.2f / %.2f", i.Before, i.Between, i.After)
 }

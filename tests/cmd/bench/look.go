@@ -27,12 +27,12 @@ func (l *lab) look(ctx context.Context, p *peer, src string, lib *library) {
 }
 
 // readTags mounts and reads the tags of all tracks, and tells how many it came to.
-func (l *lab) readTags(ctx context.Context, p *peer, v variant, src string, lib *library, limit time.Duration) (n int, took time.Duration, memory float64, err error) {
+func (l *lab) readTags(ctx context.Context, p *peer, v variant, src string, lib *library, limit time.Duration) (n int, c cost, err error) {
 	l.server.proxy.Reset()
 	began := time.Now()
 	m, err := l.open(ctx, p, v, src)
 	if err != nil {
-		return 0, 0, 0, err
+		return 0, c, err
 	}
 	defer func() { err = errors.Join(err, m.close()) }()
 	var read map[string]any
@@ -41,24 +41,23 @@ func (l *lab) readTags(ctx context.Context, p *peer, v variant, src string, lib 
 		job["seconds"] = limit.Seconds()
 	}
 	err = tags(ctx, "scan", job, &read)
-	took = time.Since(began)
-	if mib, e := memoryOf(m.cmd.Process.Pid, "VmHWM"); e == nil {
-		memory = mib * (1 << 20) / 1e6
-	}
-	return len(read), took, memory, err
+	c.wall = time.Since(began).Seconds()
+	c.memory, c.own = m.memory()
+	return len(read), c, err
 }
 
 func (l *lab) scan(ctx context.Context, p *peer, v variant, src string, lib *library) error {
 	if err := p.forget(ctx); err != nil {
 		return err
 	}
-	_, took, memory, err := l.readTags(ctx, p, v, src, lib, 0)
+	_, c, err := l.readTags(ctx, p, v, src, lib, 0)
 	s := l.server.proxy.Stats()
 	t := l.programs()
-	t.row("cold scan of all tags, wall with mounting", "s", 2, remarks["scan"]).add(v.name, took.Seconds())
+	t.row("cold scan of all tags, wall with mounting", "s", 2, remarks["scan"]).add(v.name, c.wall)
 	t.row("cold scan, MB down", "", 1, remarks["scan down"]).add(v.name, float64(s.Down)/1e6)
 	t.row("cold scan, requests", "", 0, "").add(v.name, float64(s.Requests))
-	t.row("cold scan, memory at most", "MB", 0, "").add(v.name, memory)
+	t.row("cold scan, memory at most", "MB", 0, remarks["scan memory"]).add(v.name, c.memory)
+	l.spend("cold mount and scan", v.name, c)
 	if p.name == own {
 		r := t.row("cold scan, requests for objects of sound", "", 0, "none is asked for")
 		r.alone = true
@@ -84,7 +83,7 @@ func (l *lab) slowScan(ctx context.Context, p *peer, v variant, src string, lib 
 	}
 	const limit = 20 * time.Second
 	l.server.line(scanRate, latency)
-	n, took, _, err := l.readTags(ctx, p, v, src, lib, limit)
+	n, c, err := l.readTags(ctx, p, v, src, lib, limit)
 	down := l.server.proxy.Stats().Down
 	l.server.line(0, 0)
 	r := l.programs().row("cold scan at 4 MB/s and 30 ms, wall with mounting", "s", 1, "")
@@ -95,7 +94,7 @@ func (l *lab) slowScan(ctx context.Context, p *peer, v variant, src string, lib 
 	if v.name == own {
 		r.note = fmt.Sprintf("%.1f s are the line's, for what came down", float64(down)/scanRate)
 	}
-	r.add(v.name, took.Seconds())
+	r.add(v.name, c.wall)
 	return err
 }
 

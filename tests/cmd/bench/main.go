@@ -52,6 +52,7 @@ type options struct {
 	lineRate    int64            // bytes a second
 	kindNames   []string         // containers
 	perKind     int              // tracks of each
+	sizes       []int            // tracks of the libraries of the scene scale
 
 	here []maker
 }
@@ -79,13 +80,16 @@ func parse(args []string) (o options, err error) {
 	f.StringVar(&o.dir, "dir", "", "where to work; default a new folder below the temporary one")
 	f.StringVar(&o.to, "to", "", "the file to write the tables into; default only the terminal")
 	f.IntVar(&o.rounds, "rounds", 3, "rounds of every work that a busy machine disturbs")
-	only := f.String("only", "", "a regular expression of the scenes and works to measure; default all but \"largest tree\"")
+	only := f.String("only", "", "a regular expression of the scenes and works to measure; default all but \"largest tree\" and \"scale\"")
 	peers := f.String("peers", "", "the programs to compare, with commas; default all that are here")
 	f.IntVar(&o.mega, "mib", 1024, "size of the large file, in MiB")
 	f.IntVar(&o.names, "names", 100_000, "files of the large tree")
 	f.IntVar(&o.most, "most", 1_000_000, "files of the largest tree")
 	mb := f.Int64("mb", 1060, "size of the library, in megabytes")
 	tiny := f.Int("tiny", 20_000, "tracks of the library of tiny ones")
+	sizes := f.String("scale", "1000,10000,100000", "tracks of the libraries of the scene scale, with commas")
+	lineMB := f.Int64("line-mb", 240, "size of the library that goes over a slow line, in megabytes")
+	lineRate := f.Int64("line-rate", 16, "megabytes a second of that line")
 	f.BoolVar(&o.keep, "keep", false, "wait for an interrupt before taking everything down")
 	f.BoolVar(&o.quick, "quick", false, "do a little of all, to see that it works: the figures mean nothing")
 	if err := f.Parse(args); err != nil {
@@ -103,7 +107,13 @@ func parse(args []string) (o options, err error) {
 			o.peers[name] = true
 		}
 	}
-	o.lineBytes, o.lineRate = 240e6, 16e6
+	if o.quick {
+		*sizes = "40,120"
+	}
+	if o.sizes, err = parseSizes(*sizes); err != nil {
+		return o, err
+	}
+	o.lineBytes, o.lineRate = *lineMB*1e6, *lineRate*1e6
 	o.perKind, o.kindNames = 100, []string{"mp3", "m4a-front", "m4a-back", alac, "flac", "ogg", "opus", "wav"}
 	o.main = musiclib.Options{Albums: 20, TracksPerAlbum: 10, TotalBytes: *mb * 1e6, ArtBytes: [2]int{100e3, 300e3}, Seed: 1}
 	o.small = musiclib.Options{Albums: *tiny / 10, TracksPerAlbum: 10, TotalBytes: int64(*tiny) * 25e3, ArtBytes: [2]int{2e3, 4e3}, Seed: 1, Plain: true}
@@ -132,7 +142,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (l *lab, err erro
 			}
 		}()
 	}
-	l = &lab{options: o, log: os.Stderr, sheet: &sheet{began: time.Now()}}
+	l = &lab{options: o, log: os.Stderr, out: stdout, sheet: &sheet{began: time.Now()}, spent: map[string]cost{}}
 	l.here, l.sheet.missing = l.cast(ctx)
 	l.sheet.scale = fmt.Sprintf("The library: %d tracks of seven kinds, %d MB, a picture in each; %d rounds of what a busy machine disturbs, one of the rest.",
 		o.main.Albums*o.main.TracksPerAlbum, o.main.TotalBytes/1e6, o.rounds)
@@ -148,10 +158,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) (l *lab, err erro
 
 // save writes the tables as far as they are.
 func (l *lab) save() error {
-	if l.to == "" {
+	if l.to == "" || len(l.sheet.sections) == 0 {
 		return nil
 	}
-	return splice(l.to, l.sheet.markdown())
+	return splice(l.to, fromHere, toHere, l.sheet.markdown())
 }
 
 // scenes runs what needs a server.

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tunesafe/tunesafe/tests/budget"
 	"github.com/tunesafe/tunesafe/tests/s3proxy"
 )
 
@@ -18,6 +20,9 @@ import (
 type cost struct {
 	wall, cpu float64 // seconds
 	memory    float64 // MB of resident memory, at most
+	own       float64 // of it what is not a file's, at most
+	executed  float64 // millions of instructions outside of the kernel; 0 where none are counted
+	log       []s3proxy.Entry
 	s3proxy.Stats
 }
 
@@ -33,46 +38,69 @@ func (c cost) lists() float64 {
 // watch reads the highest resident memory of a process again and again, as the
 // kernel tells it only while the process is there. What wait4 says of a child
 // counts what its parent had, too.
-func watch(pid int) (stop func() float64) {
-	var most atomic.Int64
+func watch(pid int) (stop func() (memory, own float64)) {
+	var most, mostOwn atomic.Int64
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
+		for last := false; ; {
 			if mib, err := memoryOf(pid, "VmHWM"); err == nil {
 				most.Store(max(most.Load(), int64(mib*(1<<20))))
 			}
+			if mib, err := memoryOf(pid, "RssAnon"); err == nil {
+				mostOwn.Store(max(mostOwn.Load(), int64(mib*(1<<20))))
+			}
+			if last {
+				return
+			}
 			select {
 			case <-done:
-				return
+				last = true
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
 	}()
-	return func() float64 { close(done); <-ended; return float64(most.Load()) / 1e6 }
+	return func() (memory, own float64) {
+		close(done)
+		<-ended
+		return float64(most.Load()) / 1e6, float64(mostOwn.Load()) / 1e6
+	}
+}
+
+// memories is the highest resident memory of a process, and what it has of its own now, in MB.
+func memories(pid int) (most, own float64, err error) {
+	if most, err = memoryOf(pid, "VmHWM"); err == nil {
+		own, err = memoryOf(pid, "RssAnon")
+	}
+	return most * (1 << 20) / 1e6, own * (1 << 20) / 1e6, err
 }
 
 // measure runs a command to its end.
 func (l *lab) measure(ctx context.Context, p *peer, args []string) (cost, error) {
-	ctx, cancel := context.WithTimeout(ctx, stepPatience)
+	ctx, cancel := context.WithTimeout(ctx, max(p.patience, stepPatience))
 	defer cancel()
 	l.server.proxy.Reset()
 	cmd := p.command(ctx, args)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
+	counter, err := budget.Start(cmd)
+	if err != nil {
 		return cost{}, err
 	}
+	defer counter.Close()
 	memory := watch(cmd.Process.Pid)
-	err := cmd.Wait()
-	c := cost{wall: time.Since(began).Seconds(), memory: memory(), Stats: l.server.proxy.Reset()}
+	err = cmd.Wait()
+	c := cost{wall: time.Since(began).Seconds(), log: l.server.proxy.Log(), Stats: l.server.proxy.Reset()}
+	c.memory, c.own = memory()
 	if err != nil {
 		return c, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, tail(out.String()))
 	}
 	c.cpu = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
-	return c, nil
+	c.executed, err = counter.Count()
+	c.executed /= 1e6
+	return c, err
 }
 
 func tail(s string) string { return s[max(0, len(s)-600):] }
@@ -84,6 +112,8 @@ type mount struct {
 	cmd  *exec.Cmd
 	log  string
 	l    *lab
+
+	memory func() (memory, own float64) // at most; ends the watch
 }
 
 // open mounts a peer's store and waits until it is there.
@@ -106,6 +136,7 @@ func (l *lab) open(ctx context.Context, p *peer, v variant, library string) (*mo
 	if err := m.cmd.Start(); err != nil {
 		return nil, err
 	}
+	m.memory = sync.OnceValues(watch(m.cmd.Process.Pid))
 	m.root = v.root(m.at, library)
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		if isMounted(m.at) {
@@ -113,7 +144,7 @@ func (l *lab) open(ctx context.Context, p *peer, v variant, library string) (*mo
 				return m, os.MkdirAll(m.root, 0o755)
 			}
 		}
-		if time.Since(began) > patience || ctx.Err() != nil || ended(m.cmd.Process.Pid) {
+		if time.Since(began) > max(p.patience, patience) || ctx.Err() != nil || ended(m.cmd.Process.Pid) {
 			text, _ := os.ReadFile(m.log)
 			m.close()
 			return nil, fmt.Errorf("%s: not mounted after %.0f s: %s", args[0], time.Since(began).Seconds(), tail(string(text)))
@@ -123,6 +154,7 @@ func (l *lab) open(ctx context.Context, p *peer, v variant, library string) (*mo
 
 // close unmounts, and waits for the process, which may still upload.
 func (m *mount) close() error {
+	m.memory()
 	err := unmount(m.at)
 	for began := time.Now(); !ended(m.cmd.Process.Pid); time.Sleep(5 * time.Millisecond) {
 		if time.Since(began) > patience {
@@ -162,8 +194,8 @@ func (m *mount) during(f func() (time.Time, error)) (cost, error) {
 	if err != nil {
 		return c, err
 	}
-	mib, err := memoryOf(pid, "VmHWM")
-	c.cpu, c.memory = (after - before).Seconds(), mib*(1<<20)/1e6
+	c.cpu = (after - before).Seconds()
+	c.memory, c.own, err = memories(pid)
 	return c, err
 }
 

@@ -17,7 +17,9 @@ type lab struct {
 	options
 	server *server
 	sheet  *sheet
+	spent  map[string]cost // of Tunesafe, by work
 	log    io.Writer
+	out    io.Writer
 }
 
 // stepPatience bounds one run of a program.
@@ -30,6 +32,8 @@ type peer struct {
 	cache  string // what a computer that comes new to the store lacks
 	bucket string
 	env    []string
+
+	patience time.Duration // longer than stepPatience
 
 	prepare [][]string // makes the repository
 	rejoin  [][]string // what else a computer does that comes new to the store

@@ -26,6 +26,7 @@ func scenes() []scene {
 		{"line", func(ctx context.Context, l *lab) error { return l.lines(ctx) }},
 		{"kinds", func(ctx context.Context, l *lab) error { return l.kinds(ctx) }},
 		{"tiny", func(ctx context.Context, l *lab) error { return l.tiny(ctx) }},
+		{"scale", func(ctx context.Context, l *lab) error { return l.scale(ctx) }},
 	}
 }
 
@@ -34,7 +35,7 @@ var programColumns = []string{own, "restic", "kopia", "rclone", "rclone tuned", 
 // programs is the main table.
 func (l *lab) programs() *section {
 	return l.sheet.section("Beside other programs", "Medians. Behind a figure stands how many times Tunesafe's it is; smaller is better. \"raw\" copies whole files by PUT and GET, "+
-		"eight at once, and hashes, encrypts and compares nothing: the limit of machine and server. Changed files were left alone for some seconds before a run, as in the night. \"rclone tuned\" is its mount with small pieces, no reading ahead and times of the listing.",
+		"eight at once, and hashes, encrypts and compares nothing: the limit of machine and server. Files that are new or changed were left alone for some seconds before a run, as in the night. \"rclone tuned\" is its mount with small pieces, no reading ahead and times of the listing.",
 		programColumns, rawName)
 }
 
@@ -115,6 +116,7 @@ func (l *lab) backupRound(ctx context.Context, m maker, round int, lib, news *li
 	if err := copyTree(ctx, lib.dir, src); err != nil {
 		return err
 	}
+	l.rest(ctx)
 	settleDisk()
 	steps := []struct {
 		name string
@@ -144,6 +146,14 @@ func (l *lab) usual(work, column string, c cost) {
 	t.row(work+", CPU", "s", 2, remarks[work+", CPU"]).add(column, c.cpu)
 	t.row(work+", memory at most", "MB", 0, remarks[work+", memory"]).add(column, c.memory)
 	t.row(work+", requests", "", 0, remarks[work+", requests"]).add(column, float64(c.Requests))
+	l.spend(work, column, c)
+}
+
+// spend keeps what a work took of Tunesafe, for the budget.
+func (l *lab) spend(work, column string, c cost) {
+	if column == own {
+		l.spent[work] = c
+	}
 }
 
 func (l *lab) first(ctx context.Context, p *peer, src string, lib *library) error {
@@ -206,6 +216,7 @@ func (l *lab) night(ctx context.Context, p *peer, src string, lib, news *library
 	t.row(work+", LISTs", "", 0, remarks["night lists"]).add(p.name, c.lists())
 	t.row(work+", bytes up", "MB", 2, "").add(p.name, float64(c.Up)/1e6)
 	t.row(work+", wall", "s", 2, "").add(p.name, c.wall)
+	l.spend(work, p.name, c)
 	return nil
 }
 
@@ -257,6 +268,7 @@ func (l *lab) tinyRound(ctx context.Context, m maker, lib *library) (err error) 
 	if err := copyTree(ctx, lib.dir, src); err != nil {
 		return err
 	}
+	l.rest(ctx)
 	settleDisk()
 	work := figure(float64(len(lib.Tracks)), 0) + " tiny tracks, "
 	for _, name := range []string{"first backup", "unchanged run"} {

@@ -49,7 +49,7 @@ func startServer(ctx context.Context, program, dir string) (*server, error) {
 	addr := l.Addr().String()
 	l.Close()
 	s := &server{url: "http://" + addr, dir: dir}
-	s.cmd = exec.CommandContext(ctx, program, "--access", accessKey, "--secret", secretKey, "--port", addr, "--quiet", "posix", dir)
+	s.cmd = exec.CommandContext(ctx, program, "--access", accessKey, "--secret", secretKey, "--port", addr, "--keep-alive", "--quiet", "posix", dir)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err

@@ -245,8 +245,8 @@ const (
 	toHere   = "<!-- to here -->"
 )
 
-// splice puts the tables into the file, at its top if it had none.
-func splice(file, text string) error {
+// splice puts the tables between two lines of the file, at its top if it has not got them.
+func splice(file, fromHere, toHere, text string) error {
 	old, err := os.ReadFile(file)
 	if err != nil && !os.IsNotExist(err) {
 		return err
