@@ -10,7 +10,7 @@
 set -eu
 
 run='fuse3 ffmpeg lame python3-mutagen'
-test="$run age atomicparsley attr chromium curl dbus-daemon e2fsprogs eyed3 flac fonts-wqy-microhei gcc id3v2 iproute2 kid3-cli libarchive-tools libc6-dev libimage-exiftool-perl mkvtoolnix mount mpc mpd
+test="$run acl age atomicparsley attr chromium curl dbus-daemon e2fsprogs eyed3 flac fonts-wqy-microhei gcc id3v2 iproute2 kid3-cli libarchive-tools libc6-dev libimage-exiftool-perl mkvtoolnix mount mpc mpd
 	musepack-tools opus-tools python3 qemu-user restic rsync s3cmd strace unzip util-linux vorbis-tools wavpack zbar-tools zstd"
 command -v npm >/dev/null || test="$test npm" # other packages of Node.js have it, too
 e2e="$test python3-taglib samba samba-vfs-modules smbclient"
