@@ -39,7 +39,7 @@ func TestQuick(t *testing.T) {
 	}
 	var out bytes.Buffer
 	l, err := run(t.Context(), []string{"-quick", "-program", program.Program(t), "-server", gateway, "-dir", dir, "-to", file,
-		"-peers", own + "," + rawName, "-only", "^(backup|drive|line|tiny|kinds|scale)$|read a cached file"}, &out)
+		"-peers", own + "," + rawName + "," + sealedName, "-only", "^(backup|drive|line|tiny|kinds|scale)$|read a cached file"}, &out)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

@@ -12,8 +12,9 @@ import (
 
 // The columns of programs.
 const (
-	own     = "tunesafe"
-	rawName = "raw"
+	own        = "tunesafe"
+	rawName    = "raw"
+	sealedName = "sealed"
 )
 
 // makers are all programs that can be compared, in order of their columns. They
@@ -28,7 +29,8 @@ func makers() []maker {
 		{"geesefs", "geesefs", []string{"--version"}, makeGeesefs},
 		{"juicefs", "juicefs", []string{"version"}, makeJuicefs},
 		{"s5cmd", "s5cmd", []string{"version"}, makeS5cmd},
-		{rawName, "", nil, makeRaw},
+		{rawName, "", nil, makeRaw("put", "get")},
+		{sealedName, "", nil, makeRaw("seal", "unseal")},
 	}
 }
 
@@ -168,19 +170,21 @@ func makeS5cmd(l *lab, program, _, bucket string) *peer {
 	}
 }
 
-func makeRaw(l *lab, program, _, bucket string) *peer {
-	return &peer{
-		backup: func(library string) []string {
-			return []string{program, copyRaw, "put", l.server.proxy.URL, bucket, library}
-		},
-		restore: with(program, copyRaw, "get", l.server.proxy.URL, bucket),
+func makeRaw(put, get string) func(l *lab, program, _, bucket string) *peer {
+	return func(l *lab, program, _, bucket string) *peer {
+		return &peer{
+			backup: func(library string) []string {
+				return []string{program, copyRaw, put, l.server.proxy.URL, bucket, library}
+			},
+			restore: with(program, copyRaw, get, l.server.proxy.URL, bucket),
+		}
 	}
 }
 
-// copyRawMain is the process of the column raw.
+// copyRawMain is the process of the columns raw and sealed.
 func copyRawMain(args []string) int {
 	if len(args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: bench "+copyRaw+" put|get ENDPOINT BUCKET DIR")
+		fmt.Fprintln(os.Stderr, "usage: bench "+copyRaw+" put|get|seal|unseal ENDPOINT BUCKET DIR")
 		return 2
 	}
 	if err := raw(context.Background(), args[0], args[1], args[2], args[3]); err != nil {

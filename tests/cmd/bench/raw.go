@@ -15,12 +15,21 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// copyRaw is the command of the column "raw": whole files by PUT and GET, several
-// at once, with nothing hashed, encrypted or compared. No program that uses the
-// server can be faster.
+// copyRaw is the command of the columns "raw" and "sealed". Raw is whole files by PUT
+// and GET, several at once, with nothing hashed, encrypted or compared: no program
+// that uses the server can be faster.
 const copyRaw = "copy-raw"
 
 const rawAtOnce = 8
+
+// copier is one way of copying a file.
+type copier func(ctx context.Context, c *s3.Client, bucket, key, path string) error
+
+// The verbs of copyRaw.
+var (
+	puts = map[string]copier{"put": rawPut, "seal": sealedPut}
+	gets = map[string]copier{"get": rawGet, "unseal": sealedGet}
+)
 
 func raw(ctx context.Context, verb, endpoint, bucket, dir string) error {
 	o := client(endpoint).Options()
@@ -31,28 +40,29 @@ func raw(ctx context.Context, verb, endpoint, bucket, dir string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(rawAtOnce)
 	var err error
-	switch verb {
-	case "put":
+	put, get := puts[verb], gets[verb]
+	switch {
+	case put != nil:
 		err = filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
 			}
 			rel, err := filepath.Rel(dir, p)
-			g.Go(func() error { return rawPut(ctx, c, bucket, rel, p) })
+			g.Go(func() error { return put(ctx, c, bucket, rel, p) })
 			return err
 		})
-	case "get":
+	case get != nil:
 		pages := s3.NewListObjectsV2Paginator(c, &s3.ListObjectsV2Input{Bucket: &bucket})
 		for err == nil && pages.HasMorePages() {
 			var page *s3.ListObjectsV2Output
 			if page, err = pages.NextPage(ctx); err == nil {
 				for _, obj := range page.Contents {
-					g.Go(func() error { return rawGet(ctx, c, bucket, *obj.Key, filepath.Join(dir, *obj.Key)) })
+					g.Go(func() error { return get(ctx, c, bucket, *obj.Key, filepath.Join(dir, *obj.Key)) })
 				}
 			}
 		}
 	default:
-		err = fmt.Errorf("%q is neither put nor get", verb)
+		err = fmt.Errorf("%q is no way of copying", verb)
 	}
 	return errors.Join(err, g.Wait())
 }

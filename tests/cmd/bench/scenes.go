@@ -30,13 +30,14 @@ func scenes() []scene {
 	}
 }
 
-var programColumns = []string{own, "restic", "kopia", "rclone", "rclone tuned", "s3fs", "geesefs", "juicefs", "s5cmd", rawName}
+var programColumns = []string{own, "restic", "kopia", "rclone", "rclone tuned", "s3fs", "geesefs", "juicefs", "s5cmd", rawName, sealedName}
 
 // programs is the main table.
 func (l *lab) programs() *section {
 	return l.sheet.section("Beside other programs", "Medians. Behind a figure stands how many times Tunesafe's it is; smaller is better. \"raw\" copies whole files by PUT and GET, "+
-		"eight at once, and hashes, encrypts and compares nothing: the limit of machine and server. Files that are new or changed were left alone for some seconds before a run, as in the night. \"rclone tuned\" is its mount with small pieces, no reading ahead and times of the listing.",
-		programColumns, rawName)
+		"eight at once, and hashes, encrypts and compares nothing: the limit of machine and server. \"sealed\" is raw with what Tunesafe promises of each byte, and nothing else: "+
+		"BLAKE2b, ChaCha20-Poly1305, one SHA-256 here and one by the server. Files that are new or changed were left alone for some seconds before a run, as in the night. \"rclone tuned\" is its mount with small pieces, no reading ahead and times of the listing.",
+		programColumns, rawName, sealedName)
 }
 
 // The slow lines.
