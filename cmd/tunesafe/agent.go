@@ -215,26 +215,12 @@ const slowestLimit = 8000
 func bindAgent(f *pflag.FlagSet) action {
 	over := agentFlags(f)
 	var o mountOptions
-	f.BoolVar(&o.foreground, "foreground", false, "stay in the foreground, as services do; log to the terminal")
-	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in to the drive (default for root)")
-	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write to the drive")
-	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml)")
-	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file on the drive must be left alone before it is uploaded (default 3s)")
-	bindInstant(f, &o)
-	f.BoolVar(&o.debug, "debug", false, "log every request to the store")
-	f.IntVar(&o.readyFD, readyFlag, -1, "")
-	_ = f.MarkHidden(readyFlag)
+	o.bind(f)
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 0, 0, ""); err != nil {
 			return err
 		}
-		if !f.Changed("allow-other") {
-			o.allowOther = os.Geteuid() == 0
-		}
-		if _, err := parseSize(o.cacheSize); err != nil {
-			return err
-		}
-		if err := checkInstant(o.instant); err != nil {
+		if err := o.check(f); err != nil {
 			return err
 		}
 		c, err := e.home.Config()

@@ -35,7 +35,7 @@ and /etc/fuse.conf has the line user_allow_other.`,
 	bind: bindMount,
 }
 
-// mountOptions are the flags of mount.
+// mountOptions are the flags of mount; the agent has most of them.
 type mountOptions struct {
 	foreground    bool
 	allowOther    bool
@@ -51,32 +51,45 @@ type mountOptions struct {
 
 func bindMount(f *pflag.FlagSet) action {
 	var o mountOptions
-	f.BoolVar(&o.foreground, "foreground", false, "stay in the foreground, and log to the terminal")
-	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in (default for root)")
-	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write")
-	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml, else 10GiB or a tenth of the disk, the smaller)")
-	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file must be left alone before it is uploaded, such as 10s (default 3s)")
-	bindInstant(f, &o)
+	o.bind(f)
 	f.BoolVar(&o.noPassthrough, "no-passthrough", false, "have every read and write pass through tunesafe, for inspection")
 	f.BoolVar(&o.showSnapshots, "show-snapshots", false, "list the folder .snapshots, so that programs which walk the drive walk through its past, too")
-	f.BoolVar(&o.debug, "debug", false, "log every request of the kernel and to the store")
-	f.IntVar(&o.readyFD, readyFlag, -1, "")
-	_ = f.MarkHidden(readyFlag)
 	return func(ctx context.Context, e *env, args []string) error {
 		if err := want(args, 1, 1, "DIR"); err != nil {
 			return err
 		}
-		if !f.Changed("allow-other") {
-			o.allowOther = os.Geteuid() == 0
-		}
-		if _, err := parseSize(o.cacheSize); err != nil {
-			return err
-		}
-		if err := checkInstant(o.instant); err != nil {
+		if err := o.check(f); err != nil {
 			return err
 		}
 		return mount(ctx, e, o, args[0])
 	}
+}
+
+// bind adds the flags of whatever command shows a drive.
+func (o *mountOptions) bind(f *pflag.FlagSet) {
+	f.BoolVar(&o.foreground, "foreground", false, "stay in the foreground, as services do, and log to the terminal")
+	f.BoolVar(&o.allowOther, "allow-other", false, "let other users in to the drive (default for root)")
+	f.BoolVar(&o.readOnly, "read-only", false, "let nobody write to the drive")
+	f.StringVar(&o.cacheSize, "cache-size", "", "how much to keep on this disk, such as 20GiB (default the `SIZE` in config.toml, else 10GiB or a tenth of the disk, the smaller)")
+	f.DurationVar(&o.settle, "settle", 0, "the `TIME` a file on the drive must be left alone before it is uploaded, such as 10s (default 3s)")
+	f.DurationVar(&o.instant, "instant", 0, "keep the first `TIME` of every track here, such as 2s, so that each begins at once; at most half of the cache")
+	f.BoolVar(&o.debug, "debug", false, "log every request of the kernel and to the store")
+	f.IntVar(&o.readyFD, readyFlag, -1, "")
+	_ = f.MarkHidden(readyFlag)
+}
+
+// check looks at what was given, and fills in what was not.
+func (o *mountOptions) check(f *pflag.FlagSet) error {
+	if !f.Changed("allow-other") {
+		o.allowOther = os.Geteuid() == 0
+	}
+	if _, err := parseSize(o.cacheSize); err != nil {
+		return err
+	}
+	if o.instant < 0 || o.instant > mostInstant {
+		return misuse("--instant %v is not between 0 and %v", o.instant, mostInstant)
+	}
+	return nil
 }
 
 func mount(ctx context.Context, e *env, o mountOptions, dir string) error {

@@ -193,14 +193,3 @@ func (o *owner) stocking(ctx context.Context) (stop func()) {
 
 // mostInstant bounds --instant: what is longer is better pinned.
 const mostInstant = time.Minute
-
-func bindInstant(f *pflag.FlagSet, o *mountOptions) {
-	f.DurationVar(&o.instant, "instant", 0, "keep the first `TIME` of every track here, such as 2s, so that each begins at once; at most half of the cache")
-}
-
-func checkInstant(d time.Duration) error {
-	if d < 0 || d > mostInstant {
-		return misuse("--instant %v is not between 0 and %v", d, mostInstant)
-	}
-	return nil
-}
