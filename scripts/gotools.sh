@@ -6,11 +6,19 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-want() { # path of the program, module, version
+# A program is built in its module as that came, by the module's own go.mod and go.sum: "go
+# install" wants to see a list of all versions as well, which not every proxy serves.
+want() { # package of the program, module, version, variable that tells the version
 	name=${1##*/}
-	if go version -m ".bin/$name" 2>/dev/null | grep -q "^	mod	$2	$3	"; then return; fi
+	case $name in v[0-9]*) name=$(basename "${1%/*}") ;; esac
+	built="$2 $3 $(go env GOVERSION)"
+	if [ -x ".bin/$name" ] && [ "$(cat ".bin/.$name" 2>/dev/null)" = "$built" ]; then return; fi
 	echo "installing $name $3: some minutes, once"
-	GOBIN="$PWD/.bin" go install "$1@$3"
+	dir=$(go mod download -json "$2@$3" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+	mkdir -p .bin
+	bin=$PWD/.bin
+	(cd "$dir${1#"$2"}" && GOFLAGS= go build -mod=readonly -ldflags "${4:+-X $4=$3}" -o "$bin/$name" .)
+	echo "$built" >".bin/.$name"
 }
 
 for tool; do
@@ -21,8 +29,8 @@ for tool; do
 		want github.com/letsencrypt/pebble/v2/cmd/pebble github.com/letsencrypt/pebble/v2 v2.10.1
 		want github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv github.com/letsencrypt/pebble/v2 v2.10.1
 		;;
-	s5cmd) want github.com/peak/s5cmd/v2 github.com/peak/s5cmd/v2 v2.3.0 ;;
-	kopia) want github.com/kopia/kopia github.com/kopia/kopia v0.23.1 ;;
+	s5cmd) want github.com/peak/s5cmd/v2 github.com/peak/s5cmd/v2 v2.3.0 github.com/peak/s5cmd/v2/version.Version ;;
+	kopia) want github.com/kopia/kopia github.com/kopia/kopia v0.23.1 github.com/kopia/kopia/repo.BuildVersion ;;
 	*) echo "usage: scripts/gotools.sh versitygw|minio|pebble|s5cmd|kopia…" >&2; exit 2 ;;
 	esac
 done
