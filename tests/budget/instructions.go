@@ -13,7 +13,10 @@ import (
 
 // Counter counts what a program and all that it starts execute outside of the kernel:
 // the same work takes nearly the same number of instructions, however busy the machine is.
-type Counter struct{ fd int }
+type Counter struct {
+	fd    int
+	close chan struct{} // for start
+}
 
 // event is what a counter counts.
 type event struct {
@@ -51,37 +54,44 @@ func Start(cmd *exec.Cmd) (*Counter, error) {
 	return start(cmd, instructions)
 }
 
-// start opens the event on a thread that is used for nothing else: what it starts
-// inherits the event, and begins to count with the program.
+// start opens the event on a thread that does nothing else until it is closed: what it
+// starts inherits the event, and begins to count with the program. The thread does not end:
+// it may have started others before that are to die with it.
 func start(cmd *exec.Cmd, e event) (c *Counter, err error) {
 	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and the thread ends with this, so that nothing else inherits
-		if c, err = open(e); err != nil {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		fd, failed := open(e)
+		if failed == nil {
+			defer unix.Close(fd)
+			failed = cmd.Start()
+		}
+		if failed != nil {
+			err = failed
+			close(done)
 			return
 		}
-		if err = cmd.Start(); err != nil {
-			c.Close()
-			c = nil
-		}
+		ended := make(chan struct{})
+		c = &Counter{fd, ended}
+		close(done)
+		<-ended
 	}()
 	<-done
 	return c, err
 }
 
-func open(e event) (*Counter, error) {
+func open(e event) (fd int, err error) {
 	attr := unix.PerfEventAttr{
 		Type: e.kind, Config: e.config, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
 		Read_format: unix.PERF_FORMAT_TOTAL_TIME_ENABLED | unix.PERF_FORMAT_TOTAL_TIME_RUNNING,
 		Bits: unix.PerfBitDisabled | unix.PerfBitInherit | unix.PerfBitEnableOnExec |
 			unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv,
 	}
-	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("perf_event_open: %w", err)
+	if fd, err = unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC); err != nil {
+		err = fmt.Errorf("perf_event_open: %w", err)
 	}
-	return &Counter{fd}, nil
+	return fd, err
 }
 
 // Count is the instructions so far. Where more is counted on the machine than it has
@@ -104,6 +114,6 @@ func (c *Counter) Count() (float64, error) {
 // Close ends the counting, not the program.
 func (c *Counter) Close() {
 	if c != nil {
-		unix.Close(c.fd)
+		close(c.close)
 	}
 }
