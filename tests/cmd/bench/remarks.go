@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // remarks stand beside rows: the limit, or why another may be ahead.
 var remarks = map[string]string{
 	"first backup, wall":      "raw and rclone encrypt and name nothing, sealed is the limit of what does; without SHA instructions nearly half of Tunesafe's CPU is one SHA-256 of what is sent, at the rate above",
@@ -25,4 +27,11 @@ var remarks = map[string]string{
 	"library copied onto the drive until it is safe, CPU":    "as for a first backup: the others neither hash, nor encrypt",
 	"library copied onto the drive until it is safe, memory": "s3fs keeps parts on the disk and sends one file at a time, while cp waits; under 100 is the aim",
 	"99 tracks retagged on a cold drive until safe, memory":  "s3fs keeps parts on the disk; under 100 is the aim",
+	"tiny tracks, first backup, memory":                      "as for a first backup; the others keep no tables of what is stored",
+	"tiny tracks, first backup, requests":                    "packs of 8 MiB and more, and commits between them: what is sent is safe before the end",
+	"tracks retagged, memory":                                "the others send whole files and keep no tables of what is stored; under 100 is the aim",
+	"whole restore, memory":                                  "under 100 is the aim",
 }
+
+// remark is what stands beside a row of a work, whose name may begin with a number.
+func remark(row string) string { return remarks[strings.TrimLeft(row, "0123456789, ")] }
