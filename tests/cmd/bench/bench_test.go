@@ -237,3 +237,15 @@ func TestExponent(t *testing.T) {
 		t.Errorf("%v, no %q in\n%s", later.sizes, want, got)
 	}
 }
+
+// A remark stands beside a work of any number of tracks.
+func TestRemark(t *testing.T) {
+	for _, row := range []string{"first backup, wall", "99 tracks retagged, memory", "8,000 tiny tracks, first backup, requests", "99 tracks retagged on a cold drive until safe, memory"} {
+		if remark(row) == "" {
+			t.Errorf("no remark beside %q", row)
+		}
+	}
+	if got := remark("8,000 tiny tracks, first backup, wall"); got != "" {
+		t.Errorf("a remark of another row: %q", got)
+	}
+}
