@@ -165,6 +165,9 @@ func (f *file) fillOf(ra *readahead, s span, off, n int64) *fill {
 		ra.window = 0
 	}
 	ra.next = off
+	if ra.some {
+		n = 1
+	}
 	ahead := f.nextWindow(ra) - (s.partOff - f.layout.recipe.Parts[s.part].unit(s.partOff)) // that is sent anyway
 	fl = f.begin(s.part, s.partOff, max(n, ahead), ra.quiet)
 	ra.fills = append(slices.DeleteFunc(ra.fills, func(x *fill) bool { return x.done }), fl)

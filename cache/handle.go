@@ -21,6 +21,10 @@ type Handle struct {
 	ra    readahead
 	since time.Time    // it was opened
 	read  atomic.Int64 // bytes that went through it
+
+	// Guarded by file.mu.
+	heard bool          // sound is asked for at once: see ReadSome
+	left  chan struct{} // closed by Leave; nil while nobody hesitates
 }
 
 // Passthrough returns the descriptor that the kernel may use itself.
@@ -108,43 +112,6 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (n int, err er
 		return 0, err // of p nothing may be believed
 	}
 	return len(p), nil
-}
-
-// ReadSoon is ReadAt for who may take fewer bytes than it asked for: when some are here
-// and others are not soon, less is asked, again and again, whether that will do.
-func (h *Handle) ReadSoon(ctx context.Context, p []byte, off int64, soon time.Duration, less func() bool) (n int, err error) {
-	f := h.f
-	f.mu.Lock()
-	if f.have.Whole || f.fed || off >= f.size {
-		f.mu.Unlock()
-		return h.ReadAt(ctx, p, off)
-	}
-	defer func() { h.read.Add(int64(n)) }()
-	defer f.mu.Unlock()
-	p = p[:min(int64(len(p)), f.size-off)]
-	h.ra.file = f
-	for n < len(p) {
-		wait, cancel := ctx, func() {}
-		if n > 0 {
-			wait, cancel = context.WithTimeout(ctx, soon)
-		}
-		k, err := f.readSome(wait, &h.ra, p[n:], off+int64(n))
-		late := err != nil && wait.Err() != nil && ctx.Err() == nil
-		cancel()
-		n += k
-		switch {
-		case late:
-			f.mu.Unlock()
-			enough := less()
-			f.mu.Lock()
-			if enough {
-				return n, nil
-			}
-		case err != nil:
-			return 0, err // of p nothing may be believed
-		}
-	}
-	return n, nil
 }
 
 func orZero(n int, err error) int {

@@ -24,6 +24,7 @@ type readahead struct {
 	fills  []*fill // begun for this handle, the last of them farthest ahead
 	file   *file
 	quiet  bool // nobody listens
+	some   bool // it may ask for more than it needs: see ReadSome
 }
 
 // stop ends what was fetched ahead for a reader that went away.

@@ -124,8 +124,10 @@ func (f *file) leaveSmall() {
 }
 
 // foresee has what is missing of a range asked for, part beside part: one after the
-// other each would wait for the one before, and then for the store. f.mu is held.
+// other each would wait for the one before, and then for the store. Who waits for less than
+// it asks for has no sound asked for yet that lies behind tags. f.mu is held.
 func (f *file) foresee(ctx context.Context, ra *readahead, off, end int64) {
+	first := off
 	for end = min(end, f.have.Limit, f.layout.recipe.Size); off < end; {
 		n, here := f.have.Here.at(off, end)
 		s := f.layout.at(off)
@@ -133,7 +135,9 @@ func (f *file) foresee(ctx context.Context, ra *readahead, off, end int64) {
 		switch {
 		case here || zero:
 		case f.layout.recipe.Parts[s.part].big():
-			f.fillOf(ra, s, off, n)
+			if off == first || !ra.some {
+				f.fillOf(ra, s, off, n)
+			}
 			return // it reads ahead by itself
 		default:
 			f.askSmall(ctx, s.part)

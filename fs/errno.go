@@ -29,6 +29,7 @@ var errnos = []struct {
 	{cache.ErrTooManyLink, syscall.EMLINK},
 	{cache.ErrBusy, syscall.EBUSY},
 	{context.Canceled, syscall.EINTR}, // only when the caller is dying: see patience
+	{cache.ErrLeft, syscall.EINTR},
 }
 
 // foreign are errno values that a local system call means of our own files. Let

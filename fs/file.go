@@ -65,6 +65,9 @@ func (n *node) opened(caller fuse.Caller, ch *cache.Handle, f cache.OpenFlags, o
 	case n.d.direct && ch.Partial():
 		out.OpenFlags, h.direct = fuse.FOPEN_DIRECT_IO, true
 	}
+	if !h.direct && (h.passthrough || !f.Write) {
+		out.OpenFlags |= fuse.FOPEN_NOFLUSH // what is closed has nothing to tell: see drive.Flush
+	}
 	if keep {
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
@@ -135,17 +138,13 @@ func (n *node) Tmpfile(caller fuse.Caller, flags, mode uint32, out *fuse.CreateO
 	return n.d.created(caller, a, ch, f, out)
 }
 
-const (
-	// soon is how long what is here waits for what is not, of an answer in part.
-	soon = 100 * time.Millisecond
-	// mostAhead is more than the kernel reads ahead, in bytes.
-	mostAhead = 128 << 10
-)
+// mostAhead is more than the kernel reads ahead, in bytes.
+const mostAhead = 128 << 10
 
 // Read never answers short but at the end of the file: the kernel takes a short
 // answer for the end, and programs do. Who reads by io_uring has to expect one, and mpd
 // asks for 256 KiB at a time, which at 1.2 times 192 kbit/s take nine seconds: it
-// gets what comes soon. What the kernel reads ahead for a mapping is no more than
+// gets what is here. What the kernel reads ahead for a mapping is no more than
 // mostAhead, and always answered in full.
 func (h *handle) Read(ctx *fuse.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	p := newPatience(ctx)
@@ -153,7 +152,7 @@ func (h *handle) Read(ctx *fuse.Context, dest []byte, off int64) (fuse.ReadResul
 	var n int
 	var err error
 	if h.direct && len(dest) > mostAhead {
-		n, err = h.h.ReadSoon(p, dest, off, soon, func() bool { return readsElsewhere(ctx.Pid) })
+		n, err = h.h.ReadSome(p, dest, off, func() bool { return readsElsewhere(ctx.Pid) })
 	} else {
 		n, err = h.h.ReadAt(p, dest, off)
 	}

@@ -37,9 +37,9 @@ func (s *snapshots) open(ctx *fuse.Context, id uint64, flags uint32, out *fuse.O
 	if err != nil {
 		return s.errno("open", n, err)
 	}
-	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	out.OpenFlags = fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH
 	if s.d.direct && f.Sound() {
-		out.OpenFlags = fuse.FOPEN_DIRECT_IO
+		out.OpenFlags = fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

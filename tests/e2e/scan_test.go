@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -34,7 +35,11 @@ func TestColdScan(t *testing.T) {
 	}
 	proxy.Reset()
 	tracks := tools.Tracks(t, cold.At)
-	each("exiftool", "-q", "-json")(t, cold.At, tracks)
+	args := []string{"-q", "-json"}
+	for _, track := range tracks {
+		args = append(args, filepath.Join(cold.At, track))
+	}
+	run(t, tools.Need(t, "exiftool")[0], args...)
 	// It reads on in blocks of 8 KiB from wherever the tags made it begin, so that one of
 	// some hundred ends behind the probe.
 	if n := proxy.Stats().Prefixes["audio/"].Requests; n > int64(len(tracks)/50) {

@@ -24,10 +24,12 @@ func TestMain(m *testing.M) { os.Exit(drive.Main(m)) }
 // cold is a library, and the drive of a home that was made of the bucket alone.
 type cold struct {
 	*drive.Home
-	T     testing.TB
-	lib   string
-	sum   musiclib.Summary
-	proxy *s3proxy.Proxy
+	T      testing.TB
+	lib    string
+	sum    musiclib.Summary
+	server *realserver.Server
+	proxy  *s3proxy.Proxy
+	key    string // the file of the recovery key
 }
 
 // newCold uploads a library with every kind of track, loses the home it was
@@ -59,25 +61,33 @@ func coldOf(t testing.TB, libraries ...musiclib.Options) *cold {
 		}
 		c.sum.Bytes += sum.Bytes
 	}
-	server := realserver.StartEmbedded(t)
-	c.proxy = s3proxy.Start(server.Endpoint)
+	c.server = realserver.StartEmbedded(t)
+	c.proxy = s3proxy.Start(c.server.Endpoint)
 	t.Cleanup(c.proxy.Close)
 	c.proxy.SetRoot(drive.Prefix)
 
-	first := drive.New(t, server)
+	first := drive.New(t, c.server)
 	first.Init(c.proxy.URL)
 	first.Mount()
 	if out, err := exec.Command("cp", "-a", c.lib+"/.", first.At).CombinedOutput(); err != nil {
 		t.Fatalf("cp -a: %v\n%s", err, out)
 	}
 	first.Run("unmount", "--wait", first.At)
-	key := first.Lose()
+	c.key = first.Lose()
+	c.again()
+	return c
+}
 
-	c.Home = drive.New(t, server)
-	c.Adopt(c.proxy.URL, key)
+// again goes on with a home that is made of the bucket alone.
+func (c *cold) again() {
+	c.T.Helper()
+	if c.Home != nil {
+		c.Run("unmount", c.At)
+	}
+	c.Home = drive.New(c.T, c.server)
+	c.Adopt(c.proxy.URL, c.key)
 	c.Mount()
 	c.proxy.Reset()
-	return c
 }
 
 // audio are the requests below audio/ since the home was made.
