@@ -143,10 +143,10 @@ func (l *lab) backupRound(ctx context.Context, m maker, round int, lib, news *li
 // usual adds the rows that every work has.
 func (l *lab) usual(work, column string, c cost) {
 	t := l.programs()
-	t.row(work+", wall", "s", 2, remark(work + ", wall")).add(column, c.wall)
-	t.row(work+", CPU", "s", 2, remark(work + ", CPU")).add(column, c.cpu)
-	t.row(work+", memory at most", "MB", 0, remark(work + ", memory")).add(column, c.memory)
-	t.row(work+", requests", "", 0, remark(work + ", requests")).add(column, float64(c.Requests))
+	t.row(work+", wall", "s", 2, remark(work+", wall")).add(column, c.wall)
+	t.row(work+", CPU", "s", 2, remark(work+", CPU")).add(column, c.cpu)
+	t.row(work+", memory at most", "MB", 0, remark(work+", memory")).add(column, c.memory)
+	t.row(work+", requests", "", 0, remark(work+", requests")).add(column, float64(c.Requests))
 	l.spend(work, column, c)
 }
 
