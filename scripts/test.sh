@@ -50,7 +50,7 @@ suite() {
 # Where much happens at once, the race detector looks on. It needs cgo.
 raced='\./(cache|sync(/.*)?|internal/(agent|control|home|kv|repo|store(/.*)?))'
 [ "$tier" = soak ] && raced+='|\./fs' # six times as long
-shown='\./tests/(agent|crash|e2e|feed|format|home|model|nightly|nights|player|power|web)'
+shown='\./tests/(agent|budget|crash|e2e|feed|format|home|model|nightly|nights|player|power|web)'
 mapfile -t packages < <(go list ./... | sed "s,^$module,.,")
 pick() { printf '%s\n' "${packages[@]}" | grep -Ex "$@"; }
 mapfile -t units < <(pick '\./(sync|internal/store/s3)' | sort -r; pick "$raced" | grep -Evx '\./(sync|internal/store/s3)') # the longest first
@@ -137,7 +137,7 @@ say "shows: the program mounted, killed, cut off and played from"
 mapfile -t waiting < <(printf '%s\n' "${shows[@]}" | grep -x './tests/crash')
 mapfile -t pages < <(printf '%s\n' "${shows[@]}" | grep -x './tests/web')
 mapfile -t quiet < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(agent|format|model|nights)')
-mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(feed|home|nightly|power)')
+mapfile -t beside < <(printf '%s\n' "${shows[@]}" | grep -Ex '\./tests/(budget|feed|home|nightly|power)')
 mapfile -t alone < <(printf '%s\n' "${shows[@]}" | grep -Fvx -e "$(printf '%s\n' "${waiting[@]}" "${pages[@]}" "${quiet[@]}" "${beside[@]}")")
 suite "$(id -un)" "${waiting[@]}" &
 suite "$(id -un)" "${pages[@]}" &

@@ -51,11 +51,11 @@ func (l *lab) scan(ctx context.Context, p *peer, v variant, src string, lib *lib
 		return err
 	}
 	_, c, err := l.readTags(ctx, p, v, src, lib, 0)
-	s := l.server.proxy.Stats()
+	c.Stats = l.server.proxy.Stats()
 	t := l.programs()
 	t.row("cold scan of all tags, wall with mounting", "s", 2, remarks["scan"]).add(v.name, c.wall)
-	t.row("cold scan, MB down", "", 1, remarks["scan down"]).add(v.name, float64(s.Down)/1e6)
-	t.row("cold scan, requests", "", 0, "").add(v.name, float64(s.Requests))
+	t.row("cold scan, MB down", "", 1, remarks["scan down"]).add(v.name, float64(c.Down)/1e6)
+	t.row("cold scan, requests", "", 0, "").add(v.name, float64(c.Requests))
 	t.row("cold scan, memory at most", "MB", 0, remarks["scan memory"]).add(v.name, c.memory)
 	l.spend("cold mount and scan", v.name, c)
 	if p.name == own {

@@ -119,7 +119,7 @@ func parse(args []string) (o options, err error) {
 	o.small = musiclib.Options{Albums: *tiny / 10, TracksPerAlbum: 10, TotalBytes: int64(*tiny) * 25e3, ArtBytes: [2]int{2e3, 4e3}, Seed: 1, Plain: true}
 	if o.quick {
 		o.rounds, o.mega, o.names, o.most = 1, 8, 200, 400
-		o.main = musiclib.Options{Albums: 4, TracksPerAlbum: 6, TotalBytes: 24e6, ArtBytes: [2]int{20e3, 60e3}, Seed: 1}
+		o.main = musiclib.Options{Albums: 12, TracksPerAlbum: 6, TotalBytes: 72e6, ArtBytes: [2]int{20e3, 60e3}, Seed: 1}
 		o.small.Albums, o.small.TotalBytes = 10, 3e6
 		o.lineBytes, o.lineRate, o.perKind, o.kindNames = 4e6, 20e6, 2, []string{"mp3", "ogg"}
 	}
