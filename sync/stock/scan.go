@@ -59,18 +59,13 @@ func (s *Stock) scanning(ctx context.Context) {
 		if !seen.scans(l, s.o.Packs.Missed(), time.Now()) {
 			continue
 		}
-		began := time.Now()
-		w, err := walkFrom(s.c, l.Last)
-		pause := rest * time.Since(began) // it goes through all names of the drive
-		if err == nil {
-			err = s.ahead(ctx, w, l)
-		}
+		rested, err := s.ahead(ctx, l)
 		if err != nil && ctx.Err() == nil {
 			s.log.Debug("what a scan will ask for is not fetched ahead of it", "err", err)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Until(began.Add(pause))):
+		case <-time.After(time.Until(rested)):
 		}
 	}
 }
@@ -99,28 +94,32 @@ func (s *sightings) scans(l cache.Looks, missed uint64, now time.Time) bool {
 	return s.last.files >= first.files+scanFiles && (missed > first.missed || l.Waiting)
 }
 
-// ahead fetches ahead of who scans, from the file on that he looks into, until he ends or
-// goes elsewhere.
-func (s *Stock) ahead(ctx context.Context, w *walk, l cache.Looks) error {
+// ahead fetches ahead of who scans, from the file on that he looks into, until he ends.
+// Where he goes elsewhere, it goes on from there: what is under way will be asked for, too, mostly.
+// It tells when the names may be gone through again.
+func (s *Stock) ahead(ctx context.Context, l cache.Looks) (rested time.Time, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var g gosync.WaitGroup
 	defer g.Wait()
 	defer cancel()
-	a := &advance{s: s, walk: w, first: l.Files - scanFiles, known: map[string]bool{}, came: make(chan error, packsOnce)}
+	a := &advance{s: s, first: l.Files - scanFiles, known: map[string]bool{}, came: make(chan error, packsOnce)}
+	if err := a.follow(l); err != nil {
+		return a.rested, err
+	}
 	tick := time.NewTicker(scanTick)
 	defer tick.Stop()
 	last, strayed := time.Now(), 0
 	for {
 		if err := a.send(ctx, &g, l); err != nil {
-			return err
+			return a.rested, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return a.rested, nil
 		case err := <-a.came:
 			a.under--
 			if err != nil {
-				return err
+				return a.rested, err
 			}
 			continue
 		case <-s.c.Looked():
@@ -132,27 +131,43 @@ func (s *Stock) ahead(ctx context.Context, w *walk, l cache.Looks) error {
 		}
 		switch {
 		case now.Last == l.Last:
-		case w.has(now.Last):
+		case a.walk.has(now.Last):
 			strayed = 0
 		default:
 			strayed++
 		}
-		if l = now; time.Since(last) > scanEnds || strayed >= scanFiles {
-			return nil
+		if l = now; time.Since(last) > scanEnds {
+			return a.rested, nil
+		}
+		if strayed >= scanFiles && time.Now().After(a.rested) {
+			strayed = 0
+			if err := a.follow(l); err != nil {
+				return a.rested, err
+			}
 		}
 	}
 }
 
 // advance is what was sent for ahead of one scan.
 type advance struct {
-	s     *Stock
-	walk  *walk
-	first uint64          // files looked into before
-	known map[string]bool // packs
-	ready *sent           // the next to send for; nil if it is not known
-	sent  []sent
-	under int // on their way
-	came  chan error
+	s      *Stock
+	walk   *walk
+	first  uint64          // files looked into before
+	known  map[string]bool // packs
+	ready  *sent           // the next to send for; nil if it is not known
+	sent   []sent
+	under  int // on their way
+	came   chan error
+	rested time.Time // the names may be gone through again
+}
+
+// follow begins to walk where somebody scans.
+func (a *advance) follow(l cache.Looks) error {
+	began := time.Now()
+	w, err := walkFrom(a.s.c, l.Last)
+	w.files = int(l.Files - a.first)
+	a.walk, a.rested = w, time.Now().Add(rest*time.Since(began)) // it goes through all names of the drive
+	return err
 }
 
 // sent is a pack and the file of the walk that it is for.
@@ -217,9 +232,9 @@ func (a *advance) find(limit int) error {
 type walk struct {
 	c     *cache.Cache
 	rest  [][]cache.DirEntry // of each folder, from the top on
-	files int                // walked
-	met   map[cache.Ino]bool // the last of these
-	older map[cache.Ino]bool // and as many before
+	files int                // walked, of the scan
+	met   map[cache.Ino]bool // what the last folders hold
+	older map[cache.Ino]bool // and those before
 	parts []cache.Blob       // of the last, that were not looked at yet; nil if all were
 }
 
@@ -232,7 +247,7 @@ func walkFrom(c *cache.Cache, ino cache.Ino) (*walk, error) {
 	}
 	dir, name := names[0].Parent, ""
 	for dir != 0 {
-		list, err := c.List(dir)
+		list, err := w.list(dir)
 		if err != nil {
 			return w, err
 		}
@@ -263,7 +278,7 @@ func (w *walk) next() (bool, error) {
 		}
 		switch kind {
 		case unix.S_IFDIR:
-			if list, err := w.c.List(e.Ino); err == nil {
+			if list, err := w.list(e.Ino); err == nil {
 				w.rest = append(w.rest, list)
 			}
 		case unix.S_IFREG:
@@ -274,15 +289,23 @@ func (w *walk) next() (bool, error) {
 	return false, nil
 }
 
-// has tells whether a file is one of those walked of late.
+// list opens a folder. Who scans may go through it in another order.
+func (w *walk) list(dir cache.Ino) ([]cache.DirEntry, error) {
+	list, err := w.c.List(dir)
+	if len(w.met) >= aheadFiles {
+		w.older, w.met = w.met, map[cache.Ino]bool{}
+	}
+	for _, e := range list {
+		w.met[e.Ino] = true
+	}
+	return list, err
+}
+
+// has tells whether a file lies in a folder that was come to of late.
 func (w *walk) has(ino cache.Ino) bool { return w.met[ino] || w.older[ino] }
 
 func (w *walk) enter(ino cache.Ino) {
 	w.files++
-	if len(w.met) >= aheadFiles {
-		w.older, w.met = w.met, map[cache.Ino]bool{}
-	}
-	w.met[ino] = true
 	w.parts = []cache.Blob{}
 	if _, whole := w.c.Here(ino); whole {
 		return

@@ -2,6 +2,7 @@ package stock
 
 import (
 	"context"
+	"path"
 	"slices"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestScans(t *testing.T) {
 	}
 }
 
-// A walk goes on by folder and name from the folder of a file on, and knows those it met of late.
+// A walk goes on by folder and name from the folder of a file on, and knows what lies in the folders it came to.
 func TestWalk(t *testing.T) {
 	c, err := cache.Open(t.TempDir(), cache.Options{InoBase: 1 << 40})
 	if err != nil {
@@ -124,9 +125,19 @@ func TestWalk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, ino := range inos {
+		if w.has(ino) != (path.Dir(name) == "A/2") {
+			t.Errorf("%s: known %v, of a scan of A/2", name, w.has(ino))
+		}
+	}
 	var met []string
 	for {
 		was := w.files
+		for ino, name := range names {
+			if dir := path.Dir(name); w.has(ino) && !slices.Contains(met, dir) {
+				met = append(met, dir)
+			}
+		}
 		more, err := w.next()
 		if err != nil {
 			t.Fatal(err)
@@ -137,14 +148,9 @@ func TestWalk(t *testing.T) {
 		if w.files != was+1 {
 			t.Fatal(w.files)
 		}
-		for ino, name := range names {
-			if w.has(ino) && !slices.Contains(met, name) {
-				met = append(met, name)
-			}
-		}
 	}
-	want := []string{"A/2/a", "A/2/b", "B/1/a", "B/1/b", "B/2/a", "B/2/b", "C/1/a", "C/1/b", "C/2/a", "C/2/b"}
-	if !slices.Equal(met, want) {
-		t.Errorf("walked %v, want %v", met, want)
+	want := []string{"A/2", "B/1", "B/2", "C/1", "C/2"}
+	if !slices.Equal(met, want) || w.files != 2*len(want) {
+		t.Errorf("walked %d files of %v, want %v", w.files, met, want)
 	}
 }
