@@ -65,7 +65,7 @@ func (u *upload) finishGroup() error {
 	}
 	var n int64
 	if gr.object != nil {
-		n = min(2*gr.object.Len(), inFlight) // another is filled meanwhile
+		n = besideFilled(gr.object.Len())
 	}
 	if err := u.w.flight.Acquire(u.ctx, n); err != nil {
 		return nil // the error is the crew's

@@ -114,9 +114,13 @@ func (w *Worker) dropPacks() {
 	w.ahead, w.leaving = nil, nil
 }
 
+// besideFilled is what is acquired of inFlight for n bytes that were gathered: what is
+// full goes one after another, as the next is gathered meanwhile.
+func besideFilled(n int64) int64 { return min(4*n, inFlight) }
+
 // finishPack has the crew upload a pack. It waits for memory before.
 func (w *Worker) finishPack(g *crew, p *pack) {
-	n := min(2*p.Len(), inFlight)
+	n := besideFilled(p.Len())
 	if err := w.flight.Acquire(g.ctx, n); err != nil {
 		g.Go(func() error { return err })
 		return

@@ -26,7 +26,7 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 	if err := w.bucket.check(ctx, w); err != nil { // before anything is sealed
 		return false, err
 	}
-	u := &upload{w: w, until: time.Now().Add(sliceOfSound)}
+	u := &upload{w: w, until: time.Now().Add(sliceOfSound), sending: sending{under: map[repo.ID][]*waiting{}}}
 	if u.busy, _, err = w.cache.Uncut(w.o.Settle); err != nil {
 		return false, err
 	}
@@ -35,7 +35,8 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	w.setPhase(phaseSound)
-	u.g = newCrew(ctx, w.transfers())
+	u.transfers = w.transfers()
+	u.g = newCrew(ctx, u.transfers)
 	u.ctx = u.g.ctx
 	done, err = u.all(debts)
 	if err == nil {
@@ -45,7 +46,7 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 		err = werr
 	}
 	w.sent += u.sent.Load()
-	return done && !u.stopped.Load(), errors.Join(err, ctx.Err())
+	return done && !u.stopped, errors.Join(err, ctx.Err())
 }
 
 // labourFirst makes a commit of names and tags before much sound is uploaded. It
@@ -88,19 +89,23 @@ func (u *upload) labourFirst(ctx context.Context, debts []cache.Debt) ([]cache.D
 	return debts, u.w.commitRows(ctx)
 }
 
-// upload is one call of sound.
+// upload is one call of sound. The goroutine of Run makes the objects, one after another,
+// while the crew sends those that are made: the line is not to wait for the next one, and
+// what does not begin together does not end together.
 type upload struct {
-	w       *Worker
-	g       *crew
-	ctx     context.Context //nolint:containedctx // the crew's
-	until   time.Time
-	busy    []cache.Ino  // what could not be cut when it began
-	sent    atomic.Int64 // bytes
-	asked   atomic.Int64 // Unix second in which stop last looked
-	stopped atomic.Bool  // amid a file, for new labour
-	group   group
-	left    int64         // bytes that are owed by the files not begun
-	long    *repo.Chunker // of sound of more than one blob; whoever has all of inFlight uses it
+	w         *Worker
+	g         *crew
+	transfers int             // the size of the crew
+	ctx       context.Context //nolint:containedctx // the crew's
+	until     time.Time       // the end of the slice
+	busy      []cache.Ino     // what could not be cut when it began
+	asked     int64           // Unix second in which stop last looked
+	stopped   bool            // amid a file, for new labour
+	group     group
+	left      int64         // bytes that are owed by the files not begun
+	chunker   *repo.Chunker // of sound of more than one blob
+	sent      atomic.Int64  // bytes that were not reckoned to w.sent yet
+	sending   sending
 }
 
 // payment is a part of a file that is paid once its blobs are acknowledged.
@@ -131,12 +136,15 @@ func (u *upload) all(debts []cache.Debt) (done bool, err error) {
 	for _, d := range debts {
 		u.left += d.Bytes
 	}
-	for i, d := range debts {
+	for _, d := range debts {
 		if u.ctx.Err() != nil {
 			return false, nil // the error is the group's
 		}
-		if time.Now().After(u.until) || u.sent.Load() >= commitBytes {
-			return i == len(debts), nil
+		if goesOn, err := u.goesOn(); err != nil || !goesOn {
+			return false, err
+		}
+		if err := u.commitIfDue(); err != nil {
+			return false, err
 		}
 		if err := u.file(d.Ino); err != nil {
 			return false, err
@@ -144,6 +152,36 @@ func (u *upload) all(debts []cache.Debt) (done bool, err error) {
 		u.left -= d.Bytes
 	}
 	return true, nil
+}
+
+// goesOn tells whether more may follow what is on its way. Once the slice is over it may if
+// nothing waits to be cut, nobody waits for the turn, and the line is as fast as it was
+// taken to be; else all that is on its way has to arrive first.
+func (u *upload) goesOn() (bool, error) {
+	now := time.Now()
+	if now.Before(u.until) {
+		return true, nil
+	}
+	ready, next, err := u.w.cache.Uncut(u.w.o.Settle)
+	if err != nil || len(ready) > 0 || !next.IsZero() || u.w.turn.wanted() || u.w.transfers() != u.transfers {
+		return false, err
+	}
+	u.until = now.Add(sliceOfSound)
+	return true, nil
+}
+
+// commitIfDue commits what has arrived, while the rest goes on.
+func (u *upload) commitIfDue() error {
+	u.w.sent += u.sent.Swap(0)
+	if u.w.sent < commitBytes && !u.w.overdue() {
+		return nil
+	}
+	if err := u.w.commitAll(u.ctx); err != nil {
+		return err
+	}
+	u.w.commitDue = time.Now().Add(longestSettle)
+	u.w.setPhase(phaseSound)
+	return nil
 }
 
 // open takes a file in hand; nil if it is gone, in use, or to be cut again.
@@ -184,8 +222,7 @@ func (u *upload) file(ino cache.Ino) error {
 		case p.Size < packedBelow:
 			return u.small(f, i)
 		}
-		u.g.Go(func() error { return u.large(f, i) })
-		return nil // should another part be owed, it is the next call's
+		return u.large(f, i) // should another part be owed, it is the next call's
 	}
 	f.snap.Close()
 	return nil
@@ -243,76 +280,20 @@ func (u *upload) look(f *owedFile, i int) (found []cache.Blob, err error) {
 	return found, nil
 }
 
-// large uploads the sound of one file, an object a blob.
-func (u *upload) large(f *owedFile, i int) error {
-	defer f.snap.Close()
-	p := f.recipe.Parts[i]
-	whole := p.Size <= repo.MaxBlob
-	weight := int64(inFlight) // of the reader, and what it gives
-	if whole {
-		weight = min(repo.LoadedSize(p.Size), inFlight)
-	}
-	if err := u.w.flight.Acquire(u.ctx, weight); err != nil {
-		return err
-	}
-	defer u.w.flight.Release(weight)
-	if whole {
-		return u.whole(f, i)
-	}
-	if u.long == nil {
-		u.long = repo.NewChunker(repo.AudioMin, repo.AudioNormal, repo.AudioMax)
-	}
-	var found []cache.Blob
-	for blob, err := range u.long.Chunks(f.reader(i)) {
-		if err != nil {
-			return u.unreadable(f, err)
-		}
-		id, err := u.expected(f, p, len(found), blob)
-		if err != nil || id == nil {
-			return err
-		}
-		found = append(found, cache.Blob{ID: *id, Size: int64(len(blob))})
-		if err := u.putOnce(*id, u.sealing(*id, blob)); err != nil {
-			return err
-		}
-		if u.stop() {
-			return nil // what was sent is found again, and not sent
-		}
-	}
-	return u.paid(payment{f, i, found})
-}
-
-// whole uploads sound that is one blob.
-func (u *upload) whole(f *owedFile, i int) error {
-	p := f.recipe.Parts[i]
-	sound, err := u.w.o.Keys.LoadAudio(f.reader(i), p.Size)
-	if err != nil {
-		return u.unreadable(f, err)
-	}
-	defer sound.Release()
-	id := sound.ID()
-	if same, err := u.same(f, p, 0, id); err != nil || !same {
-		return err
-	}
-	if err := u.putOnce(id, sound.Seal); err != nil {
-		return err
-	}
-	return u.paid(payment{f, i, []cache.Blob{{ID: id, Size: p.Size}}})
-}
-
 // stop tells an upload amid a long file whether it has to let new labour go
 // first: the slice is over, and a file waits to be cut that did not at its start.
 func (u *upload) stop() bool {
 	now := time.Now()
-	if now.Before(u.until) || now.Unix() == u.asked.Swap(now.Unix()) { // once a second is enough
+	if now.Before(u.until) || now.Unix() == u.asked { // once a second is enough
 		return false
 	}
+	u.asked = now.Unix()
 	ready, _, err := u.w.cache.Uncut(u.w.o.Settle)
 	isNew := func(ino cache.Ino) bool { return !slices.Contains(u.busy, ino) }
 	if err != nil || !slices.ContainsFunc(ready, isNew) {
 		return false
 	}
-	u.stopped.Store(true)
+	u.stopped = true
 	return true
 }
 
@@ -346,38 +327,6 @@ func (u *upload) unreadable(f *owedFile, err error) error {
 	if !errors.Is(err, cache.ErrStale) {
 		u.w.report(fmt.Errorf("reading inode %x: %w", f.snap.Ino, err))
 	}
-	return nil
-}
-
-// putOnce uploads a blob unless the bucket has it; of equal blobs at once, one goes.
-func (u *upload) putOnce(id repo.ID, seal func() (*repo.Sealed, repo.ObjectRow, error)) error {
-	_, err, _ := u.w.once.Do(string(id[:]), func() (any, error) {
-		_, ok, err := u.w.o.Index.Lookup(id)
-		if err != nil || ok {
-			return nil, err
-		}
-		return nil, u.putObject(seal())
-	})
-	return err
-}
-
-// sealing gives what makes an object of a blob.
-func (u *upload) sealing(id repo.ID, blob []byte) func() (*repo.Sealed, repo.ObjectRow, error) {
-	return func() (*repo.Sealed, repo.ObjectRow, error) {
-		return repo.SealAudio(u.w.o.Keys, repo.Blob{ID: id, Data: blob})
-	}
-}
-
-// putObject uploads a sealed object of sound.
-func (u *upload) putObject(s *repo.Sealed, row repo.ObjectRow, err error) error {
-	if err != nil {
-		return err
-	}
-	defer s.Release()
-	if err := u.w.put(u.ctx, s, row); err != nil {
-		return err
-	}
-	u.sent.Add(int64(len(s.Body)))
 	return nil
 }
 

@@ -71,7 +71,7 @@ func (u *upload) now(f *owedFile, i int) (found []cache.Blob, err error) {
 		id := u.w.o.Keys.BlobID(blob)
 		found = append(found, cache.Blob{ID: id, Size: int64(len(blob))})
 		if p.Kind == repo.Audio {
-			err = u.putOnce(id, u.sealing(id, blob))
+			err = u.putNow(id, blob)
 		} else {
 			err = u.w.add(u.ctx, p.Kind, id, blob)
 		}
@@ -80,4 +80,12 @@ func (u *upload) now(f *owedFile, i int) (found []cache.Blob, err error) {
 		}
 	}
 	return found, nil
+}
+
+// putNow uploads a blob of sound unless the bucket has it.
+func (u *upload) putNow(id repo.ID, blob []byte) error {
+	if _, ok, err := u.w.o.Index.Lookup(id); err != nil || ok {
+		return err
+	}
+	return u.putObject(repo.SealAudio(u.w.o.Keys, repo.Blob{ID: id, Data: blob}))
 }

@@ -42,7 +42,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -103,7 +102,7 @@ const (
 	sliceOfSound     = 10 * time.Second       // of uploading sound before looking for new labour
 	rowsOfCommit     = 6000                   // a commit is held in memory several times over: as rows, as text, sealed
 	packedBelow      = 256 << 10              // bytes; smaller sound shares an object
-	inFlight         = 20 << 20               // bytes of objects being sealed and sent
+	inFlight         = 34 << 20               // bytes of objects being sealed and sent: two of the largest, so that one is made while another is sent
 	busyPause        = 10 * time.Second       // before a file is tried again that is mapped for writing
 	firstBackoff     = 2 * time.Second
 	longestBackoff   = time.Minute
@@ -123,7 +122,6 @@ type Worker struct {
 	ahead   *crew               // who uploads them; nil outside of a round
 	scrap   []byte              // see scratch
 	sums    map[cache.Ino]*sums // of files being cut
-	once    singleflight.Group
 	buffers buffers
 	bucket  sameBucket
 	line    line
@@ -131,7 +129,7 @@ type Worker struct {
 	dirLost error // see syncDir; of the goroutine that commits
 	gate    gate
 	epoch   atomic.Int64 // the newest key epoch that was asked for
-	turn    gosync.Mutex // held by a pass and by a prune
+	turn    turnLock     // held by a pass and by a prune
 
 	mu      gosync.Mutex
 	cond    gosync.Cond // the state below changed
@@ -363,6 +361,20 @@ func (w *Worker) Apart(ctx context.Context, fn func() error) error {
 		return ctx.Err()
 	}
 }
+
+// turnLock tells whether somebody waits for it.
+type turnLock struct {
+	gosync.Mutex
+	waits atomic.Int32
+}
+
+func (l *turnLock) Lock() {
+	l.waits.Add(1)
+	l.Mutex.Lock()
+	l.waits.Add(-1)
+}
+
+func (l *turnLock) wanted() bool { return l.waits.Load() > 0 }
 
 // sooner is the earlier of two times of which zero means never.
 func sooner(a, b time.Time) time.Time {
