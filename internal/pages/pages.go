@@ -117,14 +117,14 @@ type db struct {
 	data []byte
 	size int    // of a page
 	high uint64 // pages from here on are not in use
-	seen map[uint64]bool
-	read int // pages, since the mapped ones were given back
+	seen []bool // by page
+	read int    // pages
 }
 
 // givenBack is after how many pages the mapped ones are given back: each that was
-// read counts as the process's memory, and a database may be larger than what it
-// has.
-const givenBack = 4 << 10
+// read counts as the process's memory, with those beside it that the kernel maps at
+// once, 64 KiB together, and a database may be larger than what it has.
+const givenBack = 128
 
 func damaged(format string, a ...any) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, a...))
@@ -155,10 +155,10 @@ func (d *db) verify() error {
 	if !found {
 		return damaged("no valid head")
 	}
-	if d.high*uint64(d.size) > uint64(len(d.data)) {
+	if d.high > uint64(len(d.data)/d.size) {
 		return damaged("%d bytes long, %d are in use", len(d.data), d.high*uint64(d.size))
 	}
-	d.seen = map[uint64]bool{}
+	d.seen = make([]bool, d.high)
 	return d.walk(root, 0, nil, nil)
 }
 
@@ -202,7 +202,7 @@ func (d *db) walk(id uint64, depth int, floor, ceiling []byte) error {
 		return err
 	}
 	for i := range uint64(len(p.data) / d.size) {
-		if d.seen[id+i] || id+i >= d.high {
+		if id+i >= d.high || d.seen[id+i] {
 			return damaged("page %d is used twice, or not in use", id+i)
 		}
 		d.seen[id+i] = true
