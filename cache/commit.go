@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"time"
@@ -162,25 +161,31 @@ func (c *Cache) committedRow(ino Ino, n *inode) (r Row, err error) {
 // database, and all names of a large drive would not fit into memory.
 const pageOfRows = 2000
 
-// pages calls fn for each row of a bucket, in order, a page at a time: fn may read other rows.
+// pages calls fn for each row of a bucket, in order, a page at a time: fn may read other
+// rows. It may keep neither key nor value.
 func (c *Cache) pages(b kv.Bucket, fn func(key, value []byte) error) error {
-	type row struct{ key, value []byte }
-	var after []byte
+	type row struct{ key, value int } // lengths in text
+	var page []row
+	var text, after []byte
 	for {
-		var page []row
+		page, text = page[:0], text[:0]
 		err := c.db.Scan(b, nil, after, func(k, v []byte) bool {
-			page = append(page, row{bytes.Clone(k), bytes.Clone(v)})
+			text = append(append(text, k...), v...)
+			page = append(page, row{len(k), len(v)})
 			return len(page) < pageOfRows
 		})
 		if err != nil || len(page) == 0 {
 			return err
 		}
+		rest := text
 		for _, r := range page {
-			if err := fn(r.key, r.value); err != nil {
+			k, v := rest[:r.key], rest[r.key:][:r.value]
+			if err := fn(k, v); err != nil {
 				return err
 			}
+			rest = rest[r.key+r.value:]
+			after = append(after[:0], k...)
 		}
-		after = page[len(page)-1].key
 	}
 }
 

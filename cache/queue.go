@@ -23,6 +23,7 @@ func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err er
 		return nil, next, err
 	}
 	now := time.Now()
+	ready = inos[:0]
 	for _, ino := range inos {
 		if f := c.peek(ino); f != nil && f.isHeld() {
 			continue

@@ -22,53 +22,60 @@ type Waiting struct {
 	Owed  int64 // of Sound, still to go to the bucket
 }
 
-// Waiting scans the marks.
+// Waiting scans the marks. While a first backup is under way nearly all files wait, and it
+// is asked twice a second: it keeps a bit for each.
 func (c *Cache) Waiting() (w Waiting, err error) {
-	debts, err := c.Owed()
-	if err != nil {
-		return w, err
-	}
-	waits, owed := map[Ino]bool{}, make(map[Ino]int64, len(debts))
-	for _, d := range debts {
-		waits[d.Ino], owed[d.Ino] = true, d.Bytes
-	}
-	for _, b := range []kv.Bucket{bUncut, bPRow} {
-		inos, err := c.keys(b)
+	seen := inoSet{}
+	for _, mark := range []kv.Bucket{bOwed, bUncut, bPRow} {
+		err := c.pages(mark, func(k, v []byte) error {
+			ino, owed := keyIno(k), int64(0)
+			switch mark {
+			case bOwed:
+				if c.StaleReason(ino) != nil {
+					return nil
+				}
+				d, err := c.debt(k, v)
+				if err != nil {
+					return err
+				}
+				owed = d.Bytes
+			case bPRow:
+				w.Rows++
+			}
+			if seen.has(ino) {
+				return nil
+			}
+			seen.add(ino)
+			return w.add(c, ino, owed)
+		})
 		if err != nil {
 			return w, err
-		}
-		for _, ino := range inos {
-			waits[ino] = true
-		}
-		if b == bPRow {
-			w.Rows = len(inos)
-		}
-	}
-	for ino := range waits {
-		n, err := c.inode(ino)
-		if errors.Is(err, ErrNotExist) || err == nil && (!n.isFile() || n.Nlink == 0) {
-			continue
-		}
-		if err != nil {
-			return w, err
-		}
-		w.Files++
-		n.Size = c.sizeNow(ino, n)
-		switch {
-		case n.dirty():
-			w.Bytes += n.Size
-			w.Owed += n.Size
-		default:
-			w.Bytes += owed[ino]
-			w.Owed += owed[ino]
-		}
-		if f := c.peek(ino); f != nil && f.isHeld() {
-			w.Open++
 		}
 	}
 	w.Total, w.Size, w.Sound, err = c.totals.of(c)
 	w.Sound = max(w.Sound, w.Owed)
 	return w, err
+}
+
+// add counts an inode that waits, if it is a file.
+func (w *Waiting) add(c *Cache, ino Ino, owed int64) error {
+	n, err := c.inode(ino)
+	if errors.Is(err, ErrNotExist) || err == nil && (!n.isFile() || n.Nlink == 0) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if n.dirty() {
+		owed = c.sizeNow(ino, n)
+	}
+	w.Files++
+	w.Bytes += owed
+	w.Owed += owed
+	if f := c.peek(ino); f != nil && f.isHeld() {
+		w.Open++
+	}
+	return nil
 }
 
 // totals remembers the count of all files: who watches the status asks twice a

@@ -68,6 +68,14 @@ func (w *Worker) Status() Status {
 	return s
 }
 
+// Uploaded is how many bytes of request bodies were sent since init. It counts nothing else
+// for it, as Status does.
+func (w *Worker) Uploaded() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.up.Bytes
+}
+
 // labour is since when all of it is safe; zero if some waits.
 func (w *Worker) labour() time.Time {
 	waits, err := w.cache.LabourWaits()

@@ -31,7 +31,7 @@ func (o *owner) Backup(ctx context.Context, r control.BackupRequest, progress fu
 	if err != nil {
 		return report, err
 	}
-	before := o.worker.Status().UploadedBytes
+	before := o.worker.Uploaded()
 	for _, p := range places {
 		place := o.feed(ctx, p, r.DryRun, progress)
 		if r.ReadAgain > 0 && !r.DryRun && place.Fault == nil {
@@ -46,7 +46,7 @@ func (o *owner) Backup(ctx context.Context, r control.BackupRequest, progress fu
 	if !r.DryRun && !r.NoWait {
 		err = o.untilFed(ctx, &report, progress)
 	}
-	report.Uploaded = o.worker.Status().UploadedBytes - before
+	report.Uploaded = o.worker.Uploaded() - before
 	if err == nil && !r.DryRun && !r.NoWait && !o.serves { // else the agent does
 		err = o.keepLocked(ctx)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -72,28 +73,28 @@ func (t *table) put(p op) {
 	g[string(p.key)] = e
 }
 
-// below copies the entries whose key starts with prefix into m.
-func (o *overlay) below(b Bucket, prefix []byte, m map[string]entry) {
+// below copies the entries whose key starts with prefix, and lies behind after, into m.
+func (o *overlay) below(b Bucket, prefix, after string, m map[string]entry) {
 	t := o.tables[b]
 	if t == nil {
 		return
 	}
 	take := func(g map[string]entry) {
 		for k, e := range g {
-			if len(k) >= len(prefix) && k[:len(prefix)] == string(prefix) {
+			if k > after && strings.HasPrefix(k, prefix) {
 				m[k] = e
 			}
 		}
 	}
 	if len(prefix) >= groupLen {
-		if e, ok := t.numbers[number(prefix[:groupLen])]; ok && len(prefix) == groupLen {
-			m[string(prefix)] = e
+		if e, ok := t.numbers[number([]byte(prefix[:groupLen]))]; ok && len(prefix) == groupLen && prefix > after {
+			m[prefix] = e
 		}
-		take(t.groups[string(prefix[:groupLen])])
+		take(t.groups[prefix[:groupLen]])
 		return
 	}
 	for k, e := range t.numbers {
-		if bytes.HasPrefix(k[:], prefix) {
+		if string(k[:]) > after && strings.HasPrefix(string(k[:]), prefix) {
 			m[string(k[:])] = e
 		}
 	}
@@ -143,9 +144,9 @@ func (d *DB) Scan(b Bucket, prefix, after []byte, fn func(key, value []byte) boo
 	over := map[string]entry{}
 	d.mu.RLock()
 	if d.frozen != nil {
-		d.frozen.below(b, prefix, over)
+		d.frozen.below(b, string(prefix), string(after), over)
 	}
-	d.active.below(b, prefix, over)
+	d.active.below(b, string(prefix), string(after), over)
 	d.mu.RUnlock()
 	keys := slices.Sorted(maps.Keys(over))
 	return d.bolt.View(func(tx *bolt.Tx) error {
