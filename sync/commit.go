@@ -69,6 +69,7 @@ func (w *Worker) commit(ctx context.Context, b *cache.Batch) error {
 	if err := w.placed(b); err != nil {
 		return err
 	}
+	c.Inodes, c.Names = make([]repo.InodeRow, 0, len(b.Rows)), make([]repo.NameRow, 0, len(b.Names))
 	for _, r := range b.Rows {
 		c.Inodes = append(c.Inodes, toRepo(r))
 	}

@@ -57,7 +57,7 @@ type Bucket uint8
 
 // Options adjust a DB; the zero value is right for a drive.
 type Options struct {
-	FlushBytes int64         // journal size that starts a merge; default 4 MiB, less on a small disk
+	FlushBytes int64         // journal size that starts a merge; default 2 MiB, less on a small disk
 	FlushEvery time.Duration // longest wait for a merge; default 5 s
 	MustExist  bool          // a database that is not there, or empty, is ErrDamaged
 	// Before is asked before a journal is taken in, with a function that reads rows
@@ -117,7 +117,7 @@ func Open(dir string, names []string, o Options) (*DB, error) {
 		o.Reserve = room.Reserve(dir)
 	}
 	if o.FlushBytes == 0 {
-		o.FlushBytes = journalRoom(o.Reserve) / 2
+		o.FlushBytes = journalRoom(o.Reserve) / 4
 	}
 	if o.FlushEvery == 0 {
 		o.FlushEvery = 5 * time.Second

@@ -101,6 +101,7 @@ func (d *DB) merge(rows []op) error {
 			if err != nil {
 				return err
 			}
+			d.bolt.Visited(tx, 1)
 		}
 		return nil
 	})

@@ -13,7 +13,7 @@ var bodies bodyPool
 
 // bodyUnits are the sizes of the bodies lent: of so many sixteenths of the largest blob.
 // Small objects get one of their own size, as many of them may be kept.
-var bodyUnits = [...]int64{1, 2, 3, 4, 6, 8, 12, 16}
+var bodyUnits = [...]int64{1, 2, 3, 4, 6, 8, largePack / (MaxBlob / 16), 12, 16}
 
 const (
 	// freeBodies is how many bytes wait to be lent again at most, beside those that are lent.
@@ -60,6 +60,12 @@ func (p *bodyPool) get(n int64) []byte {
 		}
 	}
 	return make([]byte, 0, size)
+}
+
+// longer takes a buffer back for a longer one that holds the same.
+func (p *bodyPool) longer(body []byte) []byte {
+	defer p.release(body)
+	return append(p.get(int64(cap(body))+largePiece), body...)
 }
 
 func (p *bodyPool) remove(i int) {

@@ -290,10 +290,12 @@ func (x *Index) objectsAfter(after []byte, n, blobs int) (rows []ObjectRow, last
 			key, number = c.Next()
 		}
 		for ; key != nil && len(rows) < n && blobs > 0; key, number = c.Next() {
-			row, err := decodeObject(tx.Bucket(objectsBucket).Get(number))
+			value := tx.Bucket(objectsBucket).Get(number)
+			row, err := decodeObject(value)
 			if err != nil {
 				return err
 			}
+			x.db.Visited(tx, 1+int64(len(value)/os.Getpagesize())) // that of a pack lies in many pages
 			rows = append(rows, row)
 			last = append(last[:0], key...)
 			for _, f := range row.Frames {

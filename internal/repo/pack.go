@@ -122,6 +122,7 @@ type PackBuilder struct {
 	have   map[ID]bool
 	frames []Frame
 	packed packed // finished frames
+	err    error  // of sealing them
 	open   []byte // plaintext of the frame being filled
 	blobs  []BlobRef
 	size   int64 // plaintext of all blobs
@@ -169,6 +170,9 @@ func (b *PackBuilder) flush() {
 		}
 		return packFrame(b.kind, b.open, dst)
 	})
+	if b.err == nil {
+		b.err = b.packed.seal(b.k)
+	}
 	b.frames = append(b.frames, Frame{n, b.blobs, b.kind})
 	b.open, b.blobs = b.open[:0], nil
 }
@@ -187,10 +191,9 @@ func (b *PackBuilder) Finish() (*Sealed, ObjectRow, error) {
 	row.settleKind()
 	index := append(appendObjectFields([]byte{'{'}, &row), '}')
 	b.packed.add(len(index), func(dst []byte) []byte { return better().EncodeAll(index, dst) })
-	s, err := b.k.sealInto("meta", b.packed.pieces...)
-	b.packed.release() // the builder may be asked for longer what it has
+	s, err := b.packed.finish(b.k)
 	b.open = nil
-	if err != nil {
+	if err = cmp.Or(b.err, err); err != nil {
 		return nil, row, fmt.Errorf("pack of %s: %w", b.kind, err)
 	}
 	row.describe(s)
@@ -234,7 +237,7 @@ func JoinPacks(packs map[string]*PackBuilder, limit int64) (leave []*PackBuilder
 	slices.SortStableFunc(smallest, func(a, b *PackBuilder) int { return cmp.Compare(a.packed.size, b.packed.size) })
 	joins := map[*PackBuilder]bool{}
 	for _, b := range smallest {
-		if limit -= b.packed.size; limit < 0 {
+		if limit -= b.packed.size; limit < 0 || b.packed.sealer != nil {
 			break
 		}
 		joins[b] = true

@@ -8,10 +8,13 @@ import (
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/tunesafe/tunesafe/internal/mapped"
 )
 
-// placeAtOnce is how many placements one transaction stores.
-const placeAtOnce = 1000
+// placeAtOnce is how many placements one transaction stores: of each the page is in memory, and
+// what the kernel maps beside it, up to 64 KiB.
+const placeAtOnce = 400
 
 // visitedAtOnce is how many of them are stored between looks at what is mapped.
 const visitedAtOnce = 64
@@ -58,6 +61,7 @@ func (x *Index) putPlaced(tx *bolt.Tx, list []placed) error {
 		}
 		x.db.Visited(tx, int64(len(few)))
 	}
+	mapped.GiveBack(tx)
 	return nil
 }
 

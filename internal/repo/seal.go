@@ -113,6 +113,9 @@ func (w *sealer) write(p []byte) {
 }
 
 func (w *sealer) chunk(plain []byte, last bool) {
+	if cap(w.body)-len(w.body) < sealedChunk && !last {
+		w.body = bodies.longer(w.body)
+	}
 	w.body = w.stream.seal(w.body, plain, w.next, last)
 	w.next++
 }
