@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/tunesafe/tunesafe/internal/control"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 )
 
@@ -43,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"fake":   startFake,
 			"put":    putObject,
 			"killed": killOwner,
+			"ending": endOwner,
 			"newer":  makeNewer,
 			"track":  makeTrack,
 			"moment": noteMoment,
@@ -231,6 +233,26 @@ func killOwner(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("process %d lives on", pid)
+}
+
+// endOwner is "ending": a process that served $TUNESAFE_HOME and ends, which for a while takes
+// calls and answers none.
+func endOwner(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: ending")
+	}
+	l, err := control.Listen(filepath.Join(ts.Getenv("TUNESAFE_HOME"), "run"))
+	ts.Check(err)
+	go func() {
+		defer l.Close()
+		for range 6 { // a command calls twice
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
 }
 
 // makeNewer is "newer HOME": its database is of a program to come.

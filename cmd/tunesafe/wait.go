@@ -29,19 +29,22 @@ func bindWait(f *pflag.FlagSet) action {
 		if *timeout < 0 {
 			return misuse("--timeout is negative")
 		}
-		begun := time.Now()
-		err := waitSafe(ctx, e, *timeout)
-		if errors.Is(err, control.ErrEnded) && ctx.Err() == nil {
-			// The drive was unmounted meanwhile: this process uploads the rest.
+		for begun := time.Now(); ; time.Sleep(endingPause) {
 			left := *timeout
 			if left > 0 {
 				left = max(left-time.Since(begun), time.Millisecond)
 			}
-			err = waitSafe(ctx, e, left)
+			err := waitSafe(ctx, e, left)
+			// The drive was unmounted meanwhile: once its process is gone, this one uploads the rest.
+			if ended := errors.Is(err, control.ErrEnded) || errors.Is(err, control.ErrNoOwner); !ended || ctx.Err() != nil {
+				return err
+			}
 		}
-		return err
 	}
 }
+
+// endingPause is between two looks for whether a process that ends is gone.
+const endingPause = 50 * time.Millisecond
 
 func waitSafe(ctx context.Context, e *env, timeout time.Duration) error {
 	p := newProgress(e.stderr)
