@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	gosync "sync"
 
@@ -23,6 +24,7 @@ import (
 // begun. Safe to use at once.
 type early struct {
 	store.Store
+	kept   *repo.Kept
 	ctx    context.Context //nolint:containedctx // of what was begun
 	cancel context.CancelFunc
 	begun  gosync.WaitGroup
@@ -52,8 +54,8 @@ const (
 	mostBegun   = 200 // of them in all
 )
 
-func newEarly(ctx context.Context, st store.Store) *early {
-	e := &early{Store: st, turns: semaphore.NewWeighted(earlyAtOnce), lists: map[listing]*answer[[]store.Info]{}, gets: map[string]*answer[[]byte]{}}
+func newEarly(ctx context.Context, st store.Store, kept *repo.Kept) *early {
+	e := &early{Store: st, kept: kept, turns: semaphore.NewWeighted(earlyAtOnce), lists: map[listing]*answer[[]store.Info]{}, gets: map[string]*answer[[]byte]{}}
 	e.ctx, e.cancel = context.WithCancel(ctx)
 	return e
 }
@@ -97,13 +99,17 @@ func (e *early) list(prefix, after string, then ...func([]store.Info)) {
 	})
 }
 
-// get begins to read an object.
+// get begins to read an object, of which a listing told, unless it is kept as it is there.
 func (e *early) get(info store.Info) {
 	if info.Size > mostEarly {
 		return
 	}
 	a := begin(e, e.gets, info.Key)
 	if a == nil {
+		return
+	}
+	if a.got = e.kept.Listed(info); a.got != nil {
+		close(a.done)
 		return
 	}
 	e.begun.Go(func() {
@@ -173,6 +179,11 @@ func (e *early) Get(ctx context.Context, key string, offset, length int64) (io.R
 	e.mu.Lock()
 	a := e.gets[key]
 	e.mu.Unlock()
+	if a == nil && offset == 0 && length < 0 {
+		if body := e.known(key); body != nil {
+			return io.NopCloser(bytes.NewReader(body)), nil
+		}
+	}
 	if a == nil || offset != 0 || length >= 0 {
 		return e.Store.Get(ctx, key, offset, length)
 	}
@@ -180,6 +191,27 @@ func (e *early) Get(ctx context.Context, key string, offset, length int64) (io.R
 		return nil, err
 	}
 	return io.NopCloser(bytes.NewReader(a.got)), nil
+}
+
+// known gives a commit that is kept and that a listing has shown.
+func (e *early) known(key string) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for l, a := range e.lists {
+		select {
+		case <-a.done:
+		default:
+			continue
+		}
+		if !strings.HasPrefix(l.prefix, allLogs) {
+			continue
+		}
+		i, found := slices.BinarySearchFunc(a.got, key, func(info store.Info, key string) int { return strings.Compare(info.Key, key) })
+		if found {
+			return e.kept.Listed(a.got[i])
+		}
+	}
+	return nil
 }
 
 // wait waits for the answer.
@@ -202,7 +234,9 @@ func (e *early) foresee(heads map[string]repo.Head, cold bool) {
 		}
 	})
 	if cold {
-		e.get(store.Info{Key: "repo.json"})
+		if e.kept.Get("repo.json") == nil {
+			e.get(store.Info{Key: "repo.json"})
+		}
 		// From a checkpoint on the log is read from where its commit says.
 		e.list("checkpoints/", "", func(infos []store.Info) {
 			if len(infos) == 0 {

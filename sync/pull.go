@@ -66,7 +66,7 @@ func (p *puller) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.st = newEarly(ctx, w.o.Store)
+	p.st = newEarly(ctx, w.o.Store, w.o.Kept)
 	defer p.st.end()
 	p.st.foresee(heads, len(heads) == 0 || len(begun) > 0)
 	if err := p.meetDevices(ctx); err != nil {

@@ -103,11 +103,11 @@ func resume(ctx context.Context, h home.Home, st store.Store, where home.Store) 
 
 // followLock has a home lock what it writes as the other machines of the repository do,
 // unless it was told how.
-func (in *entry) followLock(ctx context.Context, st *home.OpenStore, where home.Store) (home.Store, error) {
+func (in *entry) followLock(ctx context.Context, st *home.OpenStore, seen store.Store, where home.Store) (home.Store, error) {
 	if where.LockDays > 0 || in.recovery != nil || in.root == nil || where.Local() {
 		return where, nil
 	}
-	l, err := repo.LockOf(ctx, st, in.keys)
+	l, err := repo.LockOf(ctx, seen, in.keys)
 	if err != nil || l.Days <= 0 {
 		return where, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/home"
+	"github.com/tunesafe/tunesafe/internal/repo"
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/internal/store/s3"
 )
@@ -249,14 +250,18 @@ func (b beginning) make(ctx context.Context) (in *entry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if in, err = b.enter(ctx, st); err != nil {
+	seen := repo.NewPassing(st)
+	if in, err = b.enter(ctx, seen); err != nil {
 		return nil, err
 	}
 	in.madeBucket, in.ignored, in.kept = made, ignored, kept
-	if in.where, err = in.followLock(ctx, st, b.where); err != nil {
+	if in.where, err = in.followLock(ctx, st, seen, b.where); err != nil {
 		return nil, err
 	}
-	if err := in.enrol(ctx, st, b.name); err != nil {
+	if err := in.enrol(ctx, seen, b.name); err != nil {
+		return nil, err
+	}
+	if err := seen.KeepIn(repo.OpenKept(h.KeptDir()), in.keys); err != nil {
 		return nil, err
 	}
 	crashpoint.At("init.enrolled")

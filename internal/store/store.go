@@ -24,6 +24,10 @@ type Info struct {
 	Key  string    // the whole key below the store's prefix, slash-separated
 	Size int64     // bytes
 	Time time.Time // last change by the store's clock; zero if it does not tell
+
+	// MD5 is what a listing says of the bytes; nil if it does not tell. No more than Time
+	// is it believed to show what the bytes are.
+	MD5 []byte
 }
 
 // Store holds objects under slash-separated keys.

@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // for what servers say
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -67,6 +69,16 @@ func (l *lister) goOn(out *s3.ListObjectsV2Output, seen int) error {
 	return nil
 }
 
+// md5Of is the MD5 that an ETag mostly is ("Object", Amazon S3 API reference). What looks
+// like one and is not is that of no bytes at hand.
+func md5Of(etag *string) []byte {
+	sum, err := hex.DecodeString(strings.Trim(aws.ToString(etag), `"`))
+	if err != nil || len(sum) != md5.Size {
+		return nil
+	}
+	return sum
+}
+
 // infos drops keys that a server which ignores StartAfter sent again, and keys
 // that Tunesafe cannot have written.
 func (l *lister) infos(objects []types.Object) ([]store.Info, error) {
@@ -81,7 +93,7 @@ func (l *lister) infos(objects []types.Object) ([]store.Info, error) {
 		if !ours || key <= l.last || store.CheckKey(key) != nil {
 			continue
 		}
-		page = append(page, store.Info{Key: key, Size: aws.ToInt64(o.Size), Time: aws.ToTime(o.LastModified)})
+		page = append(page, store.Info{Key: key, Size: aws.ToInt64(o.Size), Time: aws.ToTime(o.LastModified), MD5: md5Of(o.ETag)})
 	}
 	l.last = max(l.last, previous)
 	return page, nil
