@@ -205,6 +205,9 @@ func (o *owner) diffChange(ctx context.Context, c *past.Change, brief bool) cont
 		}
 		if !brief {
 			d.Changes = o.past.Words(ctx, &c.Before.Row, &c.After.Row)
+			if c.Before.In != c.After.In && !c.Moved() {
+				d.Changes = append(d.Changes, "in another folder of that name")
+			}
 		}
 	}
 	return d

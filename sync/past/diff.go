@@ -113,8 +113,8 @@ func (d *differ) both(before, after *Side) error {
 	switch {
 	case before == nil && after == nil:
 		return nil
-	case before == nil || after == nil, before.Inode == after.Inode && before.Since != after.Since,
-		before.Inode != after.Inode:
+	case before == nil || after == nil, before.Inode != after.Inode, before.Since != after.Since,
+		before.In != after.In: // folders changed their names, and it went from one to the other
 		d.all = append(d.all, Change{before, after})
 	}
 	dirs := [2]*Side{folder(before), folder(after)}

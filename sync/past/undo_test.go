@@ -282,6 +282,34 @@ func TestUndoAtRandom(t *testing.T) {
 	}
 }
 
+// TestUndoOfFoldersExchanged: folders exchanged their names, and a file went from the one to the
+// other: it lies where it lay, in another folder.
+func TestUndoOfFoldersExchanged(t *testing.T) {
+	u := newUndoing(t, uint64(tools.Seed(t)))
+	x, err := u.c.Mkdir(cache.Root, "x", 0o755, cache.Owner{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := u.c.Mkdir(cache.Root, "y", 0o700, cache.Owner{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.write(x.Ino, "f", "of x")
+	then := u.safe()
+	was := u.tree()
+	if err := u.c.Rename(cache.Root, "x", cache.Root, "y", cache.RenameFlags{Exchange: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.c.Rename(x.Ino, "f", y.Ino, "f", cache.RenameFlags{}); err != nil {
+		t.Fatal(err)
+	}
+	u.safe()
+	u.undo(then)
+	if got := u.tree(); !slices.Equal(got, was) {
+		t.Errorf("got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(was, "\n     "))
+	}
+}
+
 // TestUndoOfMuch: a thousand changes are taken back as one version, though everything
 // is committed as soon as it may be; and nothing of the sound is sent or fetched for it.
 func TestUndoOfMuch(t *testing.T) {
