@@ -255,7 +255,7 @@ func TestRemark(t *testing.T) {
 			t.Errorf("no remark beside %q", row)
 		}
 	}
-	if got := remark("8,000 tiny tracks, first backup, wall"); got != "" {
+	if got := remark("8,000 tiny tracks, unchanged run, wall"); got != "" {
 		t.Errorf("a remark of another row: %q", got)
 	}
 }

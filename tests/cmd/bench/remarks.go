@@ -27,6 +27,8 @@ var remarks = map[string]string{
 	"library copied onto the drive until it is safe, CPU":    "as for a first backup: the others neither hash, nor encrypt",
 	"library copied onto the drive until it is safe, memory": "s3fs keeps parts on the disk and sends one file at a time, while cp waits; under 100 is the aim",
 	"tracks retagged on a cold drive until safe, memory":     "s3fs keeps parts on the disk; under 100 is the aim",
+	"tiny tracks, first backup, wall":                        "Tunesafe cuts each file into tags, sound and its ends, and makes the rows of which the drive and its past consist; the others make none",
+	"tiny tracks, first backup, CPU":                         "as above",
 	"tiny tracks, first backup, memory":                      "as for a first backup; the others keep no tables of what is stored",
 	"tiny tracks, first backup, requests":                    "packs of 8 MiB and more, and commits between them: what is sent is safe before the end",
 	"tracks retagged, memory":                                "the others send whole files and keep no tables of what is stored; under 100 is the aim",
