@@ -67,8 +67,23 @@ func (t *turns) may(now time.Time) (ok bool, changed <-chan struct{}, wait time.
 	return true, nil, 0
 }
 
+// free tells that nobody is in a hurry. Who reads then needs no token: to hand it on at each
+// sealed chunk takes longer than to open that.
+func (t *turns) free(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.urgent > 0 {
+		return false
+	}
+	t.last = now
+	return true
+}
+
 // wait returns when a quiet reading has its turn, or somebody waits for it.
 func (t *turns) wait(ctx context.Context, hurry <-chan struct{}) error {
+	if t.free(time.Now()) {
+		return ctx.Err()
+	}
 	select {
 	case <-t.queue:
 		defer func() { t.queue <- struct{}{} }()
