@@ -21,7 +21,11 @@ func (x *change) emptyContent(ino Ino, n *inode) error {
 
 // newContent is emptyContent, with the content open.
 func (x *change) newContent(ino Ino, n *inode) (*os.File, error) {
-	fd, err := openContent(x.c.contentPath(ino), unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
+	path, err := x.c.placeFor(ino)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := openContent(path, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

@@ -377,7 +377,11 @@ func (f *file) ensureContent() error {
 	if f.fd != nil {
 		return nil
 	}
-	fd, err := openContent(f.c.contentPath(f.ino), unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
+	path, err := f.c.placeFor(f.ino)
+	if err != nil {
+		return err
+	}
+	fd, err := openContent(path, unix.O_CREAT|unix.O_TRUNC|unix.O_RDWR)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,8 @@ type Cache struct {
 	most uint64       // as far as they may go: a number that the disk knows
 	root *os.File     // the content directory, for syncfs and statfs
 
+	folders atomic.Bool // those of the contents are there
+
 	fmu    sync.Mutex // guards what follows
 	files  map[Ino]*file
 	closed map[Ino]time.Time // when a written file was last released
@@ -123,7 +125,7 @@ func open(dir string, o Options, m []migration) (*Cache, error) {
 }
 
 func (c *Cache) start() error {
-	for _, step := range []func() error{c.makeFolders, c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.loadPlaces, c.probeLeases, c.loadLRU, c.loadPinned, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
+	for _, step := range []func() error{c.probeSyncfs, c.setMargin, c.migrate, c.readMeta, c.makeRoot, c.loadPlaces, c.probeLeases, c.loadLRU, c.loadPinned, c.sweepDoomed, c.sweepOrphans, c.sweepTaken, c.restat} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -200,7 +200,10 @@ func (c *Cache) copyOutside(o *outsideFile) (name string, err error) {
 
 // become makes a copied file the whole content of f, which has none. f.mu is held.
 func (x *change) become(f *file, n *inode, name string) error {
-	path := x.c.contentPath(f.ino)
+	path, err := x.c.placeFor(f.ino)
+	if err != nil {
+		return err
+	}
 	if err := setMtime(name, n.Mtime.time()); err != nil {
 		return &os.PathError{Op: "utimensat", Path: name, Err: err}
 	}

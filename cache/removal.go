@@ -110,6 +110,18 @@ func (c *Cache) sweepDoomed() error {
 	return err
 }
 
+// placeFor is the path at which a content may be made. The folders of all contents are made
+// with the first: a home that restores, or watches a folder, has none.
+func (c *Cache) placeFor(ino Ino) (string, error) {
+	if !c.folders.Load() {
+		if err := c.makeFolders(); err != nil {
+			return "", err
+		}
+		c.folders.Store(true)
+	}
+	return c.contentPath(ino), nil
+}
+
 // makeFolders makes the folders of the contents and puts their names on the disk:
 // a content's own is synced with it, and must not hang in the air.
 func (c *Cache) makeFolders() error {

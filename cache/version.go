@@ -199,7 +199,7 @@ func (v *Version) readPart(ctx context.Context, part int, off int64, p []byte) e
 	if len(p) == 0 {
 		return nil
 	}
-	if v.recipe.Parts[part].Size <= bigPart {
+	if v.recipe.Parts[part].Size <= bigPart && !v.readOnce(part) {
 		whole, ok := v.small[part]
 		if !ok {
 			var err error
@@ -219,6 +219,11 @@ func (v *Version) readPart(ctx context.Context, part int, off int64, p []byte) e
 		p, off = p[n:], off+int64(n)
 	}
 	return nil
+}
+
+// readOnce tells of a part that who reads the file through reads in one go.
+func (v *Version) readOnce(part int) bool {
+	return v.whole && v.layout != nil && len(v.layout.byPart[part]) == 1
 }
 
 // readOn reads some bytes of a long part, from the answer that is open if it is at
