@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	gosync "sync"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -363,13 +364,17 @@ func (r *restore) file(ctx context.Context, it restoreItem) error {
 // Restored files get holes where the drive knows zeros unread, and of sparsePiece
 // bytes where it finds them.
 const (
-	restoreBuffer = 1 << 20
+	restoreBuffer = 256 << 10
 	sparsePiece   = 64 << 10
 )
 
+var restoreBuffers = gosync.Pool{New: func() any { return new([restoreBuffer]byte) }}
+
 // copySparse writes what an open file of the drive holds; f is empty.
 func copySparse(ctx context.Context, f *os.File, h RestoreFile, size int64) error {
-	buf := make([]byte, min(size, restoreBuffer))
+	lent := restoreBuffers.Get().(*[restoreBuffer]byte)
+	defer restoreBuffers.Put(lent)
+	buf := lent[:]
 	for off := int64(0); off < size; {
 		n, err := h.Zeros(ctx, off)
 		if err != nil {
