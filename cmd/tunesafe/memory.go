@@ -9,18 +9,31 @@ import (
 
 // It stays small beside what people run: garbage is collected early, and from memoryLimit
 // bytes on as often as it takes. Where so much is in use that this would be all the time, as
-// in the catalog of a million tracks, the limit gives way.
+// in the catalog of a million tracks, the limit gives way. A heap below smallHeap is not worth
+// collecting: a start would do so every three milliseconds.
 const (
 	gcPercent   = 50
+	smallHeap   = 16 << 20
 	memoryLimit = 56 << 20
 	leastSlack  = 12 << 20 // of the limit above what is in use
+	heapMinimum = 4 << 20  // the runtime's, where garbage may be as much as is in use
 )
 
 var staySmall = sync.OnceFunc(func() {
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(percentFor(0))
 	debug.SetMemoryLimit(memoryLimit)
-	afterEachGC(func() { debug.SetMemoryLimit(limitFor(inUse())) })
+	afterEachGC(func() {
+		live, beside := inUse()
+		debug.SetMemoryLimit(limitFor(live, beside))
+		debug.SetGCPercent(percentFor(live))
+	})
 })
+
+// percentFor is by how many percent of so many bytes in use the heap may grow before it is
+// collected.
+func percentFor(live int64) int {
+	return int(max(gcPercent, min(100*smallHeap/heapMinimum, 100*(smallHeap-live)/max(live, 1))))
+}
 
 // limitFor is the limit that suits so many bytes in use, and so many that the limit counts
 // beside the heap.

@@ -16,6 +16,11 @@ func TestLimitGivesWay(t *testing.T) {
 			t.Errorf("%d MiB in use: limit %d MiB, want %d", live>>20, got>>20, want>>20)
 		}
 	}
+	for live, want := range map[int64]int{0: 400, 4 << 20: 300, 8 << 20: 100, 12 << 20: gcPercent, 40 << 20: gcPercent} {
+		if got := percentFor(live); got != want {
+			t.Errorf("%d MiB in use: collected after another %d %%, want %d", live>>20, got, want)
+		}
+	}
 	if live, beside := inUse(); beside < 1<<18 || beside > 64<<20 || live < 0 {
 		t.Errorf("%d bytes are in use, and %d beside", live, beside)
 	}
