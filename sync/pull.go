@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tunesafe/tunesafe/cache"
 	"github.com/tunesafe/tunesafe/internal/crashpoint"
 	"github.com/tunesafe/tunesafe/internal/repo"
@@ -130,13 +132,22 @@ func (p *puller) meetDevices(ctx context.Context) error {
 	for _, e := range bad {
 		w.report(e)
 	}
-	for id, c := range certs {
-		names, err := repo.Refused(ctx, p.st, c)
-		if err != nil {
+	ids := slices.Sorted(maps.Keys(certs))
+	refused := make([][]string, len(ids))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(earlyAtOnce)
+	for i, id := range ids {
+		g.Go(func() (err error) {
+			refused[i], err = repo.Refused(gctx, p.st, certs[id])
 			return err
-		}
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, names := range refused {
 		if len(names) > 0 {
-			w.report(fmt.Errorf("%s: %d commits of device %s (%s) are not taken in: %w", names[0], len(names), id, c.Name, repo.ErrRetired))
+			w.report(fmt.Errorf("%s: %d commits of device %s (%s) are not taken in: %w", names[0], len(names), ids[i], certs[ids[i]].Name, repo.ErrRetired))
 		}
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tunesafe/tunesafe/internal/store"
 )
 
@@ -84,31 +86,55 @@ func Enrol(ctx context.Context, st store.Store, k *Keys, root ed25519.PrivateKey
 
 // Devices reads the certificates, with what was said of devices that were
 // retired, after k took the key epochs that were begun: see [Keys.TakeFor]. Those
-// that are not valid are left out and given as errors that name them; the last error
-// means that the list itself could not be read.
+// that are not valid are left out and given as errors that name them, in the order of their
+// names; the last error means that the list itself could not be read.
 func Devices(ctx context.Context, st store.Store, k *Keys) (map[string]Certificate, []error, error) {
 	l, err := listDevices(ctx, st)
 	if err != nil {
 		return nil, nil, err
 	}
-	bad, err := appendBad(nil, k.take(ctx, st, l.epochs))
-	if err != nil {
+	var bad []error
+	if err := k.take(ctx, st, l.epochs); isBad(err) {
+		bad = append(bad, err)
+	} else if err != nil {
+		return nil, nil, err
+	}
+	read := make([]Certificate, len(l.certificates))
+	wrong := make([]error, len(l.certificates))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelGets)
+	for i, name := range l.certificates {
+		g.Go(func() (err error) {
+			read[i], wrong[i], err = l.member(gctx, st, k, name)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
 		return nil, nil, err
 	}
 	certs := map[string]Certificate{}
-	for _, name := range l.certificates {
-		c, err := getCertificate(ctx, st, k, name)
-		if err == nil && l.retired[c.Device] {
-			c.Retired, err = getRetirement(ctx, st, k, c.Device)
-		}
-		if bad, err = appendBad(bad, err); err != nil {
-			return nil, nil, err
-		}
+	for i, c := range read {
 		if c.Device != "" {
 			certs[c.Device] = c
 		}
+		if wrong[i] != nil {
+			bad = append(bad, wrong[i])
+		}
 	}
 	return certs, bad, nil
+}
+
+// member reads a certificate and, if its device was retired, what was said of it. wrong
+// is about one of the two objects, err about the way to them.
+func (l *deviceList) member(ctx context.Context, st store.Store, k *Keys, name string) (c Certificate, wrong, err error) {
+	c, err = getCertificate(ctx, st, k, name)
+	if err == nil && l.retired[c.Device] {
+		c.Retired, err = getRetirement(ctx, st, k, c.Device)
+	}
+	if isBad(err) {
+		return c, err, nil
+	}
+	return c, nil, err
 }
 
 // deviceList is what lies below devices/.
@@ -153,14 +179,8 @@ func listDevices(ctx context.Context, st store.Store) (*deviceList, error) {
 	return l, nil
 }
 
-// appendBad keeps an error that is about one object, and returns one that is
-// about the way to it.
-func appendBad(bad []error, err error) ([]error, error) {
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrSignature) {
-		return append(bad, err), nil
-	}
-	return bad, err
-}
+// isBad tells an error that is about one object from one about the way to it.
+func isBad(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrSignature) }
 
 func getCertificate(ctx context.Context, st store.Store, k *Keys, name string) (Certificate, error) {
 	text, err := getSealed(ctx, st, name, k.ring.Load().identities...)
