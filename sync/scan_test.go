@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,14 +47,20 @@ func taggedTrack(rng *rand.Rand, track int) []byte {
 // scan runs a test on the virtual clock. What is fetched ahead is, unless plain.
 func scan(t *testing.T, plain bool, test func(*testing.T, *scanned)) {
 	t.Helper()
+	scanOf(t, scanNights, scanAlbums, plain, test)
+}
+
+// scanOf is scan of a library that came in so many nights of so many albums.
+func scanOf(t *testing.T, nights, albums int, plain bool, test func(*testing.T, *scanned)) {
+	t.Helper()
 	warmUp.Do(func() { simWarmUp(t) })
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		a := w.device("a")
 		s := &scanned{packs: map[string]int64{}}
-		for night := range scanNights {
-			for i := range scanAlbums * scanAlbum {
-				track := night*scanAlbums*scanAlbum + i
+		for night := range nights {
+			for i := range albums * scanAlbum {
+				track := night*albums*scanAlbum + i
 				s.files = append(s.files, fmt.Sprintf("%03d.wav", track))
 				a.write(s.files[track], taggedTrack(rand.New(rand.NewPCG(5, uint64(track))), track))
 			}
@@ -151,6 +158,31 @@ func TestScanFromAfar(t *testing.T) {
 	if took[0] > took[1]*3/4 {
 		t.Errorf("fetching ahead it took %v, without %v", took[0], took[1])
 	}
+}
+
+// TestScanInAnotherOrder: who goes through the albums in another order than they were backed
+// up in brings each pack once, too: what he asks for lies far behind what came by then.
+func TestScanInAnotherOrder(t *testing.T) {
+	tools.StepByStep(t)
+	scanOf(t, 1, 36, false, func(t *testing.T, s *scanned) {
+		began := time.Now()
+		albums := slices.Collect(slices.Chunk(s.files, scanAlbum))
+		for i := range albums {
+			for _, name := range albums[(i*7+20)%len(albums)] {
+				s.look(name)
+			}
+		}
+		took, line := time.Since(began), s.onLine(s.bytes)
+		asked, bytes := s.line.packs()
+		t.Logf("figure: a scan of %d tracks in %d packs of %d bytes, albums in another order: %v, of which the line needs %v; %d requests, %d bytes",
+			len(s.files), len(s.packs), s.bytes, took, line, len(asked), bytes)
+		if most := line + time.Duration(len(s.files))*3*time.Millisecond + 10*s.line.latency; took > most { // much is needed of all packs before the first albums are done
+			t.Errorf("it took %v, over %v", took, most)
+		}
+		if bytes > s.bytes*105/100 {
+			t.Errorf("%d bytes came for %d", bytes, s.bytes)
+		}
+	})
 }
 
 // TestScanThatStops: once nobody looks into files any more, nothing more is fetched but

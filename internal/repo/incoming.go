@@ -28,7 +28,7 @@ type incoming struct {
 	// Guarded by Reader.mu.
 	readers int  // who use file, the goroutine that fetches included
 	wanted  bool // somebody waited for a frame of it
-	apart   int  // frames fetched alone before, or meanwhile, as they come late
+	apart   bool // a frame was fetched alone, lately or meanwhile
 
 	mu      sync.Mutex
 	cond    sync.Cond // what follows changed
@@ -58,7 +58,7 @@ func (anyPace) End()                       {}
 func (r *Reader) SetPace(pace func(context.Context) Pace) { r.pace = pace }
 
 // A pack is read up to farAhead bytes before a frame is asked for alone that somebody
-// waits for.
+// waits for; that comes twice, so of each pack it is one at most.
 const (
 	farAhead   = 1 << 20
 	packBuffer = 64 << 10
@@ -118,6 +118,9 @@ func (r *Reader) arrive(p Pack) (*incoming, error) {
 	}
 	in := &incoming{object: p.Name, kind: p.Kind, size: p.Size, file: file, hurry: make(chan struct{}), readers: 2}
 	in.cond.L = &in.mu
+	if a, ok := r.asked.Peek(p.Name); ok {
+		in.apart = a.alone && time.Since(a.since) <= scanPause
+	}
 	ctx, cancel := context.WithCancel(r.ctx)
 	in.cancel = cancel
 	r.arriving[p.Name] = in
@@ -172,22 +175,35 @@ func (r *Reader) fetchPack(ctx context.Context, in *incoming, turn Pace) (err er
 	if err := turn.Next(in.hurried()); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	left := in.size
-	if p := r.takeBegun(in.object); p != nil {
-		left -= int64(len(p))
-		if err := in.add(p, sum); err != nil {
-			return err
-		}
+	sum, piece := sha256.New(), r.takePiece(in.object)
+	if err := r.fetchRange(ctx, in, turn, sum, 0, piece.off); err != nil {
+		return err
 	}
-	body := io.NopCloser(bytes.NewReader(nil))
-	if left > 0 {
-		if body, err = r.st.Get(ctx, in.object, in.size-left, left); err != nil {
-			return rangeError(in.object, err)
-		}
+	if err := in.add(piece.bytes, sum); err != nil {
+		return err
+	}
+	if err := r.fetchRange(ctx, in, turn, sum, piece.off+int64(len(piece.bytes)), in.size); err != nil {
+		return err
+	}
+	if want, err := nameSum(in.object); err != nil || want != [sha256.Size]byte(sum.Sum(nil)) {
+		return errors.Join(err, fmt.Errorf("%s: %w: its SHA-256 is not the one in its name", in.object, ErrCorrupt))
+	}
+	r.coverage.whole(in.object)
+	kept = true
+	return r.dir.take(in.file.Name(), in.object, in.kind, in.size)
+}
+
+// fetchRange brings the bytes of a pack from an offset up to another, which follow what came.
+func (r *Reader) fetchRange(ctx context.Context, in *incoming, turn Pace, sum hash.Hash, from, to int64) error {
+	if from == to {
+		return nil
+	}
+	body, err := r.st.Get(ctx, in.object, from, to-from)
+	if err != nil {
+		return rangeError(in.object, err)
 	}
 	defer body.Close()
-	buf := make([]byte, packBuffer)
+	left, buf := to-from, make([]byte, packBuffer)
 	for left > 0 {
 		if err := turn.Next(in.hurried()); err != nil {
 			return err
@@ -206,12 +222,7 @@ func (r *Reader) fetchPack(ctx context.Context, in *incoming, turn Pace) (err er
 			return rangeError(in.object, err)
 		}
 	}
-	if want, err := nameSum(in.object); err != nil || want != [sha256.Size]byte(sum.Sum(nil)) {
-		return errors.Join(err, fmt.Errorf("%s: %w: its SHA-256 is not the one in its name", in.object, ErrCorrupt))
-	}
-	r.coverage.whole(in.object)
-	kept = true
-	return r.dir.take(in.file.Name(), in.object, in.kind, in.size)
+	return nil
 }
 
 // add writes bytes that came behind those before them.
@@ -320,48 +331,61 @@ func (p *Placement) frameEnd() int64 {
 	return min(pinnedSize+(last+1)*sealedChunk, p.ObjectSize)
 }
 
-// packBegun is the beginning of a pack as it lies in the bucket, which came with a frame
-// that was fetched alone. Should the pack be fetched whole soon, it is not asked for again.
-type packBegun struct {
+// packPiece is a piece of a pack as it lies in the bucket, which came with a frame that
+// was fetched alone. Should the pack be fetched whole soon, it is not asked for again.
+type packPiece struct {
 	at    time.Time
+	off   int64
 	bytes []byte
 }
 
-// What is kept of beginnings.
+// What is kept of pieces. One amid a pack costs a request more, so it must be worth that.
 const (
-	begunPacks = 6         // of so many packs
-	mostBegun  = 512 << 10 // bytes of each
+	piecePacks = 6         // of so many packs
+	mostPiece  = 512 << 10 // bytes of each
+	leastPiece = 256 << 10 // bytes of one amid a pack
 )
 
 // frameAlone fetches a frame without the rest of its pack.
 func (r *Reader) frameAlone(p *Placement, size int64) ([]byte, error) {
-	var begun *bytes.Buffer
+	piece := packPiece{off: -1}
+	var came bytes.Buffer
 	from := r.bucket(p)
 	src := func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 		body, err := from(ctx, off, n)
-		if err != nil || off > 0 || n > mostBegun {
+		if err != nil || n > mostPiece || off > 0 && n < leastPiece {
 			return body, err
 		}
-		begun = bytes.NewBuffer(make([]byte, 0, n))
+		piece.off = off
+		came.Grow(int(n))
 		return struct {
 			io.Reader
 			io.Closer
-		}{io.TeeReader(body, begun), body}, nil
+		}{io.TeeReader(body, &came), body}, nil
 	}
 	frame, err := r.readFrame(p, src, size, r.coverage.of(p))
-	if err == nil && begun != nil {
-		r.begun.Add(p.Object, packBegun{time.Now(), begun.Bytes()})
+	if err == nil && piece.off >= 0 {
+		piece.at, piece.bytes = time.Now(), came.Bytes()
+		r.keepPiece(p.Object, piece)
 	}
 	return frame, err
 }
 
-// takeBegun gives what is kept of the beginning of a pack, which is kept no more; nil if
-// nothing is.
-func (r *Reader) takeBegun(object string) []byte {
-	b, ok := r.begun.Peek(object)
-	r.begun.Remove(object)
-	if !ok || time.Since(b.at) > scanPause {
-		return nil
+// keepPiece keeps the longest piece of a pack.
+func (r *Reader) keepPiece(object string, piece packPiece) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if was, ok := r.pieces.Peek(object); !ok || piece.at.Sub(was.at) > scanPause || len(was.bytes) < len(piece.bytes) {
+		r.pieces.Add(object, piece)
 	}
-	return b.bytes
+}
+
+// takePiece gives what is kept of a pack, which is kept no more.
+func (r *Reader) takePiece(object string) packPiece {
+	piece, ok := r.pieces.Peek(object)
+	r.pieces.Remove(object)
+	if !ok || time.Since(piece.at) > scanPause {
+		return packPiece{}
+	}
+	return piece
 }

@@ -173,23 +173,94 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestBeginningIsNotAskedForTwice: what came with the first frame of a pack, alone, is not
-// fetched again with the rest.
-func TestBeginningIsNotAskedForTwice(t *testing.T) {
+// TestFirstFrameIsNotAskedForTwice: what came with the first frame of a pack, alone, is not
+// fetched again with the rest, wherever it lies.
+func TestFirstFrameIsNotAskedForTwice(t *testing.T) {
 	e := newEnv(t)
-	pics := [][]byte{noise(1, 200<<10), noise(2, 200<<10)}
+	pics := [][]byte{noise(1, 300<<10), noise(2, 300<<10), noise(3, 300<<10)}
 	row := e.pack(Art, pics...)
 	e.commit(&Commit{})
-	e.fresh()
-	r := e.reader(t.TempDir())
-	before := e.counted.Counts()
-	must(r.Blob(t.Context(), e.k.BlobID(pics[0])))(t)
-	if err := r.Bring(t.Context(), Pack{row.Name, row.Kind, row.Size}); err != nil {
-		t.Fatal(err)
+	for first, want := range []int64{2, 4, 3} { // the header alone, and what lies before it and behind
+		e.fresh()
+		r := e.reader(t.TempDir())
+		before := e.counted.Counts()
+		must(r.Blob(t.Context(), e.k.BlobID(pics[first])))(t)
+		if err := r.Bring(t.Context(), Pack{row.Name, row.Kind, row.Size}); err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range pics {
+			if got := must(r.Blob(t.Context(), e.k.BlobID(p)))(t); !bytes.Equal(got, p) {
+				t.Errorf("another picture %d", i)
+			}
+		}
+		after := e.counted.Counts()
+		gets, n := after.Gets-before.Gets, after.DownloadedBytes-before.DownloadedBytes
+		if first > 0 {
+			n -= pinnedSize
+		}
+		if gets != want || n != row.Size {
+			t.Errorf("picture %d first: %d requests and %d bytes for a pack of %d, want %d", first, gets, n, row.Size, want)
+		}
 	}
-	must(r.Blob(t.Context(), e.k.BlobID(pics[1])))(t)
-	after := e.counted.Counts()
-	if gets, n := after.Gets-before.Gets, after.DownloadedBytes-before.DownloadedBytes; gets != 2 || n != row.Size {
-		t.Errorf("%d requests and %d bytes for a pack of %d", gets, n, row.Size)
+}
+
+// wholeStops is a store of which only what is long waits.
+type wholeStops struct{ stopping }
+
+func (s *wholeStops) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if n < 1<<20 {
+		return s.Store.Get(ctx, key, off, n)
+	}
+	return s.stopping.Get(ctx, key, off, n)
+}
+
+// TestOneFrameFarAhead: somebody who waits for a frame far behind what came of a pack gets it
+// at once, alone. The next one waits for the pack, as all that comes so comes twice; and so does
+// the first, if one came alone before the pack was sent for.
+func TestOneFrameFarAhead(t *testing.T) {
+	e := newEnv(t)
+	var pics [][]byte
+	for i := range 16 {
+		pics = append(pics, noise(uint64(i), 200<<10))
+	}
+	row := e.pack(Art, pics...)
+	e.commit(&Commit{})
+	unframe() // outside of the bubbles of time
+	for _, before := range []bool{false, true} {
+		e.t = t
+		e.fresh()
+		synctest.Test(t, func(t *testing.T) {
+			e.t = t
+			s := &wholeStops{stopping{Store: e.counted, after: 300 << 10, goOn: make(chan struct{})}}
+			r := NewReader(s, e.k, e.x, t.TempDir(), ReaderOptions{})
+			defer r.Close()
+			if before {
+				must(r.Blob(t.Context(), e.k.BlobID(pics[0])))(t)
+			}
+			brought := make(chan error, 1)
+			go func() { brought <- r.Bring(t.Context(), Pack{row.Name, row.Kind, row.Size}) }()
+			synctest.Wait()
+			came := make(chan int, len(pics))
+			for _, i := range []int{10, 15} {
+				go func() {
+					if got, err := r.Blob(t.Context(), e.k.BlobID(pics[i])); err != nil || !bytes.Equal(got, pics[i]) {
+						t.Errorf("picture %d: %v", i, err)
+					}
+					came <- i
+				}()
+				synctest.Wait()
+			}
+			if n, want := len(came), map[bool]int{false: 1, true: 0}[before]; n != want {
+				t.Errorf("%d pictures came before the pack (one before it was sent for: %v), want %d", n, before, want)
+			}
+			close(s.goOn)
+			if err := <-brought; err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			if len(came) != 2 {
+				t.Errorf("%d pictures came, want 2", len(came))
+			}
+		})
 	}
 }

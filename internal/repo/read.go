@@ -54,7 +54,7 @@ type Reader struct {
 
 	pace     func(context.Context) Pace // of the reading of whole packs
 	missed   atomic.Uint64
-	begun    *lru.Cache[string, packBegun] // packs of which the beginning was fetched
+	pieces   *lru.Cache[string, packPiece] // of packs of which a frame was fetched alone
 	fetching sync.WaitGroup                // of packs
 
 	mu       sync.Mutex
@@ -67,7 +67,7 @@ type Reader struct {
 type askedFrames struct {
 	since time.Time
 	offs  []int64
-	alone int // of them, those that were fetched so
+	alone bool // one of them came so
 }
 
 // When a pack is fetched whole.
@@ -92,7 +92,7 @@ func NewReader(st store.Store, k *Keys, x *Index, packDir string, opts ReaderOpt
 	r.dir, _ = openPackDir(packDir, opts.Packs)
 	r.streams, _ = lru.New[string, openStream](4096)
 	r.asked, _ = lru.New[string, askedFrames](1024)
-	r.begun, _ = lru.New[string, packBegun](begunPacks)
+	r.pieces, _ = lru.New[string, packPiece](piecePacks)
 	return r
 }
 
@@ -358,8 +358,8 @@ func (r *Reader) join(p *Placement) *incoming {
 	defer r.mu.Unlock()
 	in := r.arriving[p.Object]
 	switch {
-	case in != nil && in.apart < framesAlone && in.far(p.frameEnd()):
-		in.apart++
+	case in != nil && !in.apart && in.far(p.frameEnd()):
+		in.apart = true
 		return nil
 	case in != nil:
 		in.readers++
@@ -370,8 +370,6 @@ func (r *Reader) join(p *Placement) *incoming {
 		if in, err = r.arrive(Pack{p.Object, p.Kind, p.ObjectSize}); err != nil {
 			return nil
 		}
-		a, _ := r.asked.Peek(p.Object)
-		in.apart = max(in.apart, a.alone)
 	}
 	in.wanted = true
 	return in
@@ -391,9 +389,7 @@ func (r *Reader) alone(p *Placement) bool {
 		a.offs = append(a.offs, p.FrameOff)
 	}
 	alone := len(a.offs) <= framesAlone
-	if alone {
-		a.alone = len(a.offs)
-	}
+	a.alone = a.alone || alone
 	r.asked.Add(p.Object, a)
 	return alone
 }
