@@ -125,6 +125,7 @@ type restore struct {
 type restoreItem struct {
 	path string // below dest
 	attr cache.Attr
+	dir  *restoreDir // that it lies in
 }
 
 // tree is what a path is found in.
@@ -157,24 +158,24 @@ func (r *restore) plan(p string) error {
 	if a.Ino == cache.Root {
 		name = "."
 	}
-	return r.walk(name, a)
+	return r.walk(name, a, &restoreDir{path: "."})
 }
 
-func (r *restore) walk(p string, a cache.Attr) error {
-	r.items = append(r.items, restoreItem{p, a})
-	switch a.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		r.done.TotalFiles++
-		r.done.TotalBytes += a.Size
-		return nil
-	case unix.S_IFDIR:
-	default:
+func (r *restore) walk(p string, a cache.Attr, in *restoreDir) error {
+	r.items = append(r.items, restoreItem{p, a, in})
+	if a.Mode&unix.S_IFMT != unix.S_IFDIR {
+		in.left++
+		if a.Mode&unix.S_IFMT == unix.S_IFREG {
+			r.done.TotalFiles++
+			r.done.TotalBytes += a.Size
+		}
 		return nil
 	}
 	list, err := r.c.List(a.Ino)
 	if err != nil {
 		return err
 	}
+	in = &restoreDir{path: p}
 	for _, e := range list {
 		b, err := r.c.Attr(e.Ino)
 		if errors.Is(err, cache.ErrNotExist) {
@@ -183,7 +184,7 @@ func (r *restore) walk(p string, a cache.Attr) error {
 		if err != nil {
 			return err
 		}
-		if err := r.walk(path.Join(p, e.Name), b); err != nil {
+		if err := r.walk(path.Join(p, e.Name), b, in); err != nil {
 			return err
 		}
 	}
@@ -207,7 +208,7 @@ func (r *restore) run(ctx context.Context) error {
 	crashpoint.At("restore.files")
 	for i := len(r.items) - 1; i >= 0; i-- {
 		if it := r.items[i]; it.attr.Mode&unix.S_IFMT == unix.S_IFDIR && it.path != "." {
-			if err := r.attributes(it.path, it.attr); err != nil {
+			if err := r.attributes(r.root, it.path, filepath.Join(r.dest, it.path), it.attr); err != nil {
 				return err
 			}
 		}
@@ -230,12 +231,14 @@ func (r *restore) files(ctx context.Context) (failed, err error) {
 		}
 		if _, ok := r.links[it.attr.Ino]; ok {
 			again = append(again, it)
+			it.dir.done()
 			continue
 		}
 		if it.attr.Nlink > 1 {
 			r.links[it.attr.Ino] = it.path
 		}
 		g.Go(func() error {
+			defer it.dir.done()
 			if gctx.Err() != nil {
 				return nil
 			}
@@ -297,68 +300,6 @@ func (r *restore) link(first, p string) error {
 		return err
 	}
 	return r.root.Link(first, p)
-}
-
-func (r *restore) item(ctx context.Context, it restoreItem) error {
-	switch it.attr.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return r.file(ctx, it)
-	case unix.S_IFLNK:
-		target, err := r.c.Readlink(it.attr.Ino)
-		if err != nil {
-			return err
-		}
-		if err := r.root.Remove(it.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-		if err := r.root.Symlink(target, it.path); err != nil {
-			return err
-		}
-		return r.attributes(it.path, it.attr)
-	}
-	if err := r.special(it); err != nil {
-		return err
-	}
-	return r.attributes(it.path, it.attr)
-}
-
-// special makes a device, pipe or socket. Only root may make a device.
-func (r *restore) special(it restoreItem) error {
-	if err := r.root.Remove(it.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	d, err := r.root.Open(path.Dir(it.path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return unix.Mknodat(int(d.Fd()), path.Base(it.path), it.attr.Mode&unix.S_IFMT|0o600, int(it.attr.Rdev))
-}
-
-// file writes a file beside its place and renames it there when it is complete.
-func (r *restore) file(ctx context.Context, it restoreItem) error {
-	h, err := r.c.OpenToRestore(it.attr.Ino, true)
-	if err != nil {
-		return err
-	}
-	defer h.Release()
-	tmp := fmt.Sprintf("%s/.tunesafe-%x", path.Dir(it.path), it.attr.Ino)
-	f, err := r.root.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(copySparse(ctx, f, h, it.attr.Size), f.Close())
-	if err == nil {
-		err = r.attributes(tmp, it.attr)
-	}
-	crashpoint.At("restore.written")
-	if err == nil {
-		err = r.root.Rename(tmp, it.path)
-	}
-	if err != nil {
-		r.root.Remove(tmp)
-	}
-	return err
 }
 
 // Restored files get holes where the drive knows zeros unread, and of sparsePiece
@@ -432,49 +373,4 @@ func isZero(p []byte) bool {
 		p = p[len(zeroPage):]
 	}
 	return bytes.Equal(p, zeroPage[:len(p)])
-}
-
-// attributes sets owner, extended attributes, mode and times, in the order in
-// which one does not undo another.
-func (r *restore) attributes(p string, a cache.Attr) error {
-	if err := r.root.Lchown(p, int(a.UID), int(a.GID)); err != nil && !errors.Is(err, os.ErrPermission) {
-		return err
-	}
-	full := filepath.Join(r.dest, p)
-	if err := r.xattrs(full, a.Ino); err != nil {
-		return err
-	}
-	if a.Mode&unix.S_IFMT == unix.S_IFLNK {
-		ts := unix.NsecToTimespec(a.Mtime.UnixNano())
-		return unix.UtimesNanoAt(unix.AT_FDCWD, full, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err := r.root.Chmod(p, fileMode(a.Mode)); err != nil {
-		return err
-	}
-	return r.root.Chtimes(p, a.Mtime, a.Mtime)
-}
-
-func (r *restore) xattrs(full string, ino cache.Ino) error {
-	all, err := r.c.Xattrs(ino)
-	if err != nil {
-		return err
-	}
-	for n, v := range all {
-		err = unix.Lsetxattr(full, n, v, 0)
-		if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOTSUP) {
-			return &os.PathError{Op: "setxattr " + n, Path: full, Err: err}
-		}
-	}
-	return nil
-}
-
-// fileMode turns permission bits of st_mode into Go's.
-func fileMode(m uint32) os.FileMode {
-	f := os.FileMode(m & 0o777)
-	for bit, mode := range map[uint32]os.FileMode{unix.S_ISUID: os.ModeSetuid, unix.S_ISGID: os.ModeSetgid, unix.S_ISVTX: os.ModeSticky} {
-		if m&bit != 0 {
-			f |= mode
-		}
-	}
-	return f
 }
