@@ -220,10 +220,12 @@ func (r *restore) run(ctx context.Context) error {
 // its first has to be there.
 func (r *restore) files(ctx context.Context) (failed, err error) {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(restoreAtOnce)
-	results := make(chan restoreResult)
+	items, results := make(chan restoreItem), make(chan restoreResult)
 	collected := make(chan error)
 	go func() { collected <- r.collect(results) }()
+	for range restoreAtOnce {
+		g.Go(func() error { return r.some(gctx, items, results) })
+	}
 	var again []restoreItem
 	for _, it := range r.items {
 		if it.attr.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -237,19 +239,13 @@ func (r *restore) files(ctx context.Context) (failed, err error) {
 		if it.attr.Nlink > 1 {
 			r.links[it.attr.Ino] = it.path
 		}
-		g.Go(func() error {
-			defer it.dir.done()
-			if gctx.Err() != nil {
-				return nil
-			}
-			err := r.item(gctx, it)
-			results <- restoreResult{it, err}
-			if isLocal(err) {
-				return err // this disk is full, or may not be written
-			}
-			return nil
-		})
+		select {
+		case items <- it:
+		case <-gctx.Done():
+			it.dir.done()
+		}
 	}
+	close(items)
 	err = g.Wait()
 	for _, it := range again {
 		if err != nil || ctx.Err() != nil {
@@ -263,6 +259,19 @@ func (r *restore) files(ctx context.Context) (failed, err error) {
 	}
 	close(results)
 	return <-collected, errors.Join(err, ctx.Err())
+}
+
+// some restores what comes, until this disk is full, or may not be written.
+func (r *restore) some(ctx context.Context, items <-chan restoreItem, results chan<- restoreResult) error {
+	for it := range items {
+		err := r.item(ctx, it)
+		it.dir.done()
+		results <- restoreResult{it, err}
+		if isLocal(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 type restoreResult struct {
