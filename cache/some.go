@@ -17,13 +17,19 @@ const (
 	hesitation = 20 * time.Millisecond
 )
 
-// ReadSome is ReadAt for who may take fewer bytes than it asks for, as less tells: it
+// Asker is the program for which ReadSome reads.
+type Asker interface {
+	TakesLess() bool // than it asks for
+	Left() bool      // it has no descriptor of the file any more, for certain
+}
+
+// ReadSome is ReadAt for who may take fewer bytes than it asks for: it
 // waits for the first of them, and gives what is here from there on. Such a program asks for
 // more than it needs, of every file that it looks into, too. So the first sound that is
-// missing is asked for a moment later, and not at all if it calls Leave by then: that is ErrLeft.
+// missing is asked for a moment later, and not at all if it has left by then: that is ErrLeft.
 // Of that sound, and what lies behind it, a little comes at first; elsewhere what is asked for.
-func (h *Handle) ReadSome(ctx context.Context, p []byte, off int64, less func() bool) (n int, err error) {
-	some := less()
+func (h *Handle) ReadSome(ctx context.Context, p []byte, off int64, who Asker) (n int, err error) {
+	some := who.TakesLess()
 	f := h.f
 	f.mu.Lock()
 	if f.have.Whole || f.fed || off >= f.size {
@@ -41,7 +47,7 @@ func (h *Handle) ReadSome(ctx context.Context, p []byte, off int64, less func() 
 			return n, nil
 		}
 		if sound && some && err == nil {
-			err = h.hesitate(ctx)
+			err = h.hesitate(ctx, who)
 		}
 		if err != nil {
 			return 0, err // of p nothing may be believed
@@ -57,7 +63,7 @@ func (h *Handle) ReadSome(ctx context.Context, p []byte, off int64, less func() 
 		switch {
 		case late:
 			f.mu.Unlock()
-			some = less()
+			some = who.TakesLess()
 			f.mu.Lock()
 			if some {
 				return n, nil
@@ -84,33 +90,39 @@ func (f *file) lacksSound(ctx context.Context, off int64) (bool, error) {
 }
 
 // hesitate waits before the first sound is asked for. f.mu is held, and let go meanwhile.
-func (h *Handle) hesitate(ctx context.Context) (err error) {
+func (h *Handle) hesitate(ctx context.Context, who Asker) error {
 	if h.heard {
 		return nil
 	}
-	if h.left == nil {
-		h.left = make(chan struct{})
-	}
-	left := h.left
-	h.f.mu.Unlock()
-	defer func() {
-		h.f.mu.Lock()
-		h.heard = err == nil
-	}()
 	timer := time.NewTimer(hesitation)
 	defer timer.Stop()
-	select {
-	case <-left:
-		return ErrLeft
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+	for closed := false; ; closed = true {
+		if h.left == nil {
+			h.left = make(chan struct{})
+		}
+		left := h.left
+		h.f.mu.Unlock()
+		again, err := false, ErrLeft
+		if !closed || !who.Left() {
+			err = nil
+			select {
+			case <-left:
+				again = true
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-timer.C:
+			}
+		}
+		h.f.mu.Lock()
+		if !again {
+			h.heard = err == nil
+			return err
+		}
 	}
 }
 
-// Leave tells that a program closed a descriptor of the file. There may be others, so it is no
-// more than a hint; what was asked for goes on.
+// Leave tells that a program closed a descriptor of the file. There may be others, of it or of
+// another program, so who hesitates looks; what was asked for goes on.
 func (h *Handle) Leave() {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()

@@ -152,7 +152,7 @@ func (h *handle) Read(ctx *fuse.Context, dest []byte, off int64) (fuse.ReadResul
 	var n int
 	var err error
 	if h.direct && len(dest) > mostAhead {
-		n, err = h.h.ReadSome(p, dest, off, func() bool { return readsElsewhere(ctx.Pid) })
+		n, err = h.h.ReadSome(p, dest, off, asker{ctx.Pid, h.n.ino()})
 	} else {
 		n, err = h.h.ReadAt(p, dest, off)
 	}

@@ -2,8 +2,10 @@ package fs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
@@ -57,6 +59,9 @@ type ringResult struct {
 const (
 	ringRead  = 22 // IORING_OP_READ
 	ringWrite = 23 // IORING_OP_WRITE
+
+	ringFiles     = 2 // IORING_REGISTER_FILES
+	ringFixedFile = 1 // IOSQE_FIXED_FILE
 )
 
 func newRing(t *testing.T) *ring {
@@ -91,7 +96,7 @@ func newRing(t *testing.T) *ring {
 func shared32(b []byte, at uint32) *uint32 { return (*uint32)(unsafe.Pointer(&b[at])) }
 
 // queue adds a request, which do makes.
-func (r *ring) queue(op uint8, f *os.File, b []byte, off int64) {
+func (r *ring) queue(op uint8, f *os.File, b []byte, off int64) *ringEntry {
 	r.pinned.Pin(&b[0])
 	slot := r.queued & *shared32(r.sq, r.p.SQ.Mask)
 	e := (*ringEntry)(unsafe.Pointer(&r.sqes[slot*uint32(unsafe.Sizeof(ringEntry{}))]))
@@ -102,6 +107,7 @@ func (r *ring) queue(op uint8, f *os.File, b []byte, off int64) {
 	*shared32(r.sq, r.p.SQ.Array+4*slot) = slot
 	r.queued++
 	atomic.StoreUint32(shared32(r.sq, r.p.SQ.Tail), r.queued)
+	return e
 }
 
 // do makes what was queued, all at once, and returns the results in the order
@@ -293,6 +299,62 @@ func TestRingLooksFetchNoSound(t *testing.T) {
 	got := make([]byte, trackSize)
 	if n := r.readFull(t, f, got, 0); n != trackSize || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes of %d, or others", n, trackSize)
+	}
+}
+
+// Who reads by io_uring, and has another way to the open file left, is told of no error when one
+// of its descriptors is closed amid the reading, or another program's.
+func TestRingSharesAnOpenFile(t *testing.T) {
+	c := mounted(t, mode{})
+	want := trackContent()
+	for _, shared := range []struct {
+		name       string
+		tries      int // on a busy machine it may be closed too late
+		registered bool
+		share      func(r *ring, f *os.File) (leave func() error)
+	}{
+		{"duplicate", 5, false, func(_ *ring, f *os.File) func() error {
+			second, err := unix.Dup(int(f.Fd()))
+			check(t, err)
+			return func() error { return unix.Close(second) }
+		}},
+		{"program", 5, false, func(_ *ring, f *os.File) func() error {
+			p := exec.Command("cat") // until its input ends
+			p.ExtraFiles = []*os.File{f}
+			in, err := p.StdinPipe()
+			check(t, err)
+			check(t, p.Start())
+			return func() error { return errors.Join(in.Close(), p.Wait()) }
+		}},
+		{"registered", 1, true, func(r *ring, f *os.File) func() error {
+			fds := []int32{int32(f.Fd())}
+			if _, _, no := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(r.fd), ringFiles, uintptr(unsafe.Pointer(&fds[0])), 1, 0, 0); no != 0 {
+				t.Fatal(no)
+			}
+			return f.Close
+		}},
+	} {
+		r := newRing(t)
+		for i := range shared.tries {
+			name := fmt.Sprint(shared.name, i)
+			c.tell(t, "plant-track "+name)
+			f, err := os.Open(filepath.Join(c.Dir, name))
+			check(t, err)
+			defer f.Close()
+			leave := shared.share(r, f)
+			got := make([]byte, 256<<10)
+			e := r.queue(ringRead, f, got, trackTags+trackProbe)
+			if shared.registered {
+				e.FD, e.Flags = 0, ringFixedFile
+			}
+			read := make(chan int)
+			go func() { read <- r.do(t)[0] }()
+			time.Sleep(2 * time.Millisecond) // the kernel has it by then
+			check(t, leave())
+			if n := <-read; n <= 0 || !bytes.Equal(got[:n], want[trackTags+trackProbe:][:n]) {
+				t.Errorf("%s: the reading got %d, or other bytes", name, n)
+			}
+		}
 	}
 }
 
