@@ -59,10 +59,13 @@ func TestAdoptedIsOnTheDisk(t *testing.T) {
 	defer c.Close() // fails: its disk is gone
 	const stray Ino = 0x7001
 	p := c.contentPath(stray)
+	if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(p, []byte("labour"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []string{p, filepath.Dir(p)} {
+	for _, n := range []string{p, filepath.Dir(p), filepath.Dir(filepath.Dir(p)), at} {
 		if err := syncPath(n); err != nil {
 			t.Fatal(err)
 		}

@@ -131,7 +131,10 @@ func (c *Cache) Adopt(ino Ino, like string) (string, error) {
 		at, n.Gen, n.Size, n.Mtime = to, 1, st.Size(), stampOf(st.ModTime())
 		x.b.Put(bHave, inoKey(to), encode(&have{Whole: true}))
 		x.b.Put(bUncut, inoKey(to), nil)
-		err := unix.Link(c.contentPath(ino), c.contentPath(to))
+		path, err := c.placeFor(to)
+		if err == nil {
+			err = unix.Link(c.contentPath(ino), path)
+		}
 		if err != nil {
 			err = &os.PathError{Op: "link", Path: c.contentPath(ino), Err: err}
 		}
