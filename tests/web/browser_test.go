@@ -87,19 +87,22 @@ func open(t testing.TB) *browser {
 // delay has a file of the page come late from now on, as over a slow line.
 func (b *browser) delay(name string, by time.Duration) {
 	b.t.Helper()
+	b.intercept(name, func(ctx context.Context, s *chromedp.Target, id cdpfetch.RequestID) error {
+		time.Sleep(by)
+		return goOn(ctx, s, id)
+	})
+}
+
+// intercept answers requests for a file of the page, or has them go on.
+func (b *browser) intercept(name string, answer func(context.Context, *chromedp.Target, cdpfetch.RequestID) error) {
+	b.t.Helper()
 	err := chromedp.Listen(b.ctx, func(ev any) {
-		e, ok := ev.(*cdpfetch.EventRequestPaused)
-		if !ok {
-			return
+		if e, ok := ev.(*cdpfetch.EventRequestPaused); ok {
+			go func() {
+				// What is asked for no more is gone.
+				_ = chromedp.Do(b.ctx, chromedp.Func(func(ctx context.Context, s *chromedp.Target) error { return answer(ctx, s, e.RequestID) }))
+			}()
 		}
-		go func() {
-			time.Sleep(by)
-			// What is asked for no more is gone.
-			_ = chromedp.Do(b.ctx, chromedp.Func(func(ctx context.Context, s *chromedp.Target) error {
-				_, err := cdp.Call(ctx, s, cdpfetch.ContinueRequest, cdpfetch.ContinueRequestParams{RequestID: e.RequestID})
-				return err
-			}))
-		}()
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -108,6 +111,12 @@ func (b *browser) delay(name string, by time.Duration) {
 		_, err := cdp.Call(ctx, s, cdpfetch.Enable, cdpfetch.EnableParams{Patterns: []*cdpfetch.RequestPattern{{URLPattern: "*/" + name}}})
 		return err
 	}))
+}
+
+// goOn has a request go on to the server.
+func goOn(ctx context.Context, s *chromedp.Target, id cdpfetch.RequestID) error {
+	_, err := cdp.Call(ctx, s, cdpfetch.ContinueRequest, cdpfetch.ContinueRequestParams{RequestID: id})
+	return err
 }
 
 func (b *browser) listen(ev any) {

@@ -1,14 +1,21 @@
 package web
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdpfetch "github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 
 	"github.com/tunesafe/tunesafe/internal/store/storetest/realserver"
 	"github.com/tunesafe/tunesafe/tests/drive"
@@ -106,6 +113,45 @@ func TestSafe(t *testing.T) {
 	}
 	if err := page.Wait(); err != nil {
 		t.Errorf("tunesafe web ended with %v", err)
+	}
+}
+
+// TestLiveFromTheFirst: a page whose first request for its live state fails, as behind a line
+// that breaks down or a proxy that is starting, shows no error for it, and goes on once it can.
+func TestLiveFromTheFirst(t *testing.T) {
+	b := open(t)
+	drive.NeedFUSE(t)
+	s := realserver.StartEmbedded(t)
+	h := drive.New(t, s)
+	h.Init(s.Endpoint)
+	h.Mount("--settle", "100ms")
+	b.forgive = "503"
+	var asked atomic.Int64
+	b.intercept("events", func(ctx context.Context, s *chromedp.Target, id cdpfetch.RequestID) (err error) {
+		switch asked.Add(1) {
+		case 1:
+			_, err = cdp.Call(ctx, s, cdpfetch.FailRequest, cdpfetch.FailRequestParams{RequestID: id, ErrorReason: network.ErrorReasonConnectionRefused})
+		case 2:
+			_, err = cdp.Call(ctx, s, cdpfetch.FulfillRequest, cdpfetch.FulfillRequestParams{RequestID: id, ResponseCode: 503, Body: []byte("<h1>Bad gateway</h1>")})
+		default:
+			err = goOn(ctx, s, id)
+		}
+		return err
+	})
+	b.visit(link(h, "--listen", "127.0.0.1:0"))
+	b.says("Nothing is here yet.")
+	value[bool](b, "window.stays = true") // until it is loaded again
+	value[bool](b, `window.heads = new Set(), new MutationObserver(() => heads.add(document.querySelector('h1')?.innerText)).observe(live, {subtree: true, childList: true, characterData: true}), true`)
+	library(t, h.At)
+	b.says("Everything is safe.")
+	if !value[bool](b, "window.stays") {
+		t.Error("the page was loaded again")
+	}
+	if value[bool](b, "heads.has('Bad gateway')") {
+		t.Error("the page showed the error of a proxy as the state of the backup")
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("the live state was asked for %d times, want 3", n)
 	}
 }
 
