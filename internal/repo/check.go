@@ -169,7 +169,7 @@ func (c *checker) checkKeyFile(ctx context.Context, name, missing string) error 
 		return nil
 	}
 	if err != nil {
-		return err
+		return c.findError(name, err)
 	}
 	if _, err := age.ExtractHeader(strings.NewReader(string(body))); err != nil {
 		c.find(KindDamaged, name, ErrCorrupt, "not an age file")
