@@ -287,7 +287,13 @@ func TestMixedPackStays(t *testing.T) {
 			}
 		}
 	}
-	if _, err := os.Stat(filepath.Join(cold.dir, "packs", "pinned", filepath.Base(pinned[0]))); err != nil {
-		t.Error("what was fetched is not pinned:", err)
+	for began := time.Now(); ; time.Sleep(time.Millisecond) { // its frames are read before its end is here
+		_, err := os.Stat(filepath.Join(cold.dir, "packs", "pinned", filepath.Base(pinned[0])))
+		if err == nil {
+			break
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("what was fetched is not pinned:", err)
+		}
 	}
 }
