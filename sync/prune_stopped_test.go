@@ -108,10 +108,12 @@ func coversAll(t *testing.T, backup, prune []string, p Pruned) {
 			t.Errorf("the backup has no %s", prefix)
 		}
 	}
-	copied, said := first(prune, "put meta/"), first(prune, "put log/")
-	gone := slices.IndexFunc(prune, func(op string) bool {
-		return strings.HasPrefix(op, "delete audio/") || strings.HasPrefix(op, "delete meta/")
-	})
+	object := func(verb string) int { // packs or sound, as the seed has it
+		return slices.IndexFunc(prune, func(op string) bool {
+			return strings.HasPrefix(op, verb+" audio/") || strings.HasPrefix(op, verb+" meta/")
+		})
+	}
+	copied, said, gone := object("put"), first(prune, "put log/"), object("delete")
 	if hint := first(prune, "delete checkpoints/"); p.Rewritten == 0 || p.Forgotten == 0 || copied < 0 || hint < 0 || said < copied || gone < said ||
 		!strings.HasPrefix(prune[len(prune)-1], "put log/") {
 		t.Errorf("%+v: want copies, a commit that condemns, deletions, and a commit of them: %q", p, prune)
