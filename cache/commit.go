@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/tunesafe/tunesafe/internal/kv"
@@ -98,7 +99,7 @@ type gather struct {
 }
 
 func (g *gather) inodes() error {
-	err := g.c.pages(bPRow, func(k, _ []byte) error {
+	err := g.c.pages(bPRow, nil, func(k, _ []byte) error {
 		ino := keyIno(k)
 		if len(g.b.Rows)+g.slices/6 >= g.limit || ino > g.upTo {
 			g.more = true
@@ -161,12 +162,13 @@ func (c *Cache) committedRow(ino Ino, n *inode) (r Row, err error) {
 // database, and all names of a large drive would not fit into memory.
 const pageOfRows = 2000
 
-// pages calls fn for each row of a bucket, in order, a page at a time: fn may read other
-// rows. It may keep neither key nor value.
-func (c *Cache) pages(b kv.Bucket, fn func(key, value []byte) error) error {
+// pages calls fn for each row of a bucket behind a key, nil for all, in order, a page at a time: fn may
+// read other rows. It may keep neither key nor value.
+func (c *Cache) pages(b kv.Bucket, after []byte, fn func(key, value []byte) error) error {
 	type row struct{ key, value int } // lengths in text
 	var page []row
-	var text, after []byte
+	var text []byte
+	after = slices.Clone(after)
 	for {
 		page, text = page[:0], text[:0]
 		err := c.db.Scan(b, nil, after, func(k, v []byte) bool {
@@ -193,7 +195,7 @@ func (c *Cache) pages(b kv.Bucket, fn func(key, value []byte) error) error {
 // directories behind its last row are left, too: nearly all of them are names of such rows, and
 // to look at all that wait for each batch would take the square of the time.
 func (g *gather) names() error {
-	err := g.c.pages(bPName, func(k, v []byte) error {
+	err := g.c.pages(bPName, nil, func(k, v []byte) error {
 		row := NameRow{Parent: keyIno(k), Name: string(k[8:])}
 		if g.more && row.Parent > g.last {
 			return errEnough
@@ -263,7 +265,7 @@ func (c *Cache) EachWaiting(fn func(*Recipe) error) error {
 
 // eachRecipe yields the recipes of the files that have a row there.
 func (c *Cache) eachRecipe(there kv.Bucket, fn func(*Recipe) error) error {
-	return c.pages(there, func(k, _ []byte) error {
+	return c.pages(there, nil, func(k, _ []byte) error {
 		r, err := c.recipe(keyIno(k))
 		if err != nil {
 			return err
@@ -277,7 +279,7 @@ func (c *Cache) eachRecipe(there kv.Bucket, fn func(*Recipe) error) error {
 // lost. It is the committed state only while [Cache.Idle] is true
 // and Version does not move.
 func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
-	err := c.pages(bInode, func(k, _ []byte) error {
+	err := c.pages(bInode, nil, func(k, _ []byte) error {
 		ino := keyIno(k)
 		n, err := c.inode(ino)
 		if err != nil || n.dirty() || ino == Root && !n.committed() {
@@ -295,7 +297,7 @@ func (c *Cache) Each(inode func(Row) error, nameOf func(NameRow) error) error {
 	if err != nil {
 		return err
 	}
-	return c.pages(bName, func(k, v []byte) error {
+	return c.pages(bName, nil, func(k, v []byte) error {
 		r := NameRow{Parent: keyIno(k), Name: string(k[8:]), Ino: decodeName(v).ino}
 		n, err := c.inode(r.Ino)
 		if err != nil && !errors.Is(err, ErrNotExist) {

@@ -86,7 +86,7 @@ func TestCopyByRecipe(t *testing.T) {
 	if got := readAll(t, c, ino); !bytes.Equal(got, want) {
 		t.Error("after the death of the program the copy reads otherwise")
 	}
-	if ready, _, err := c.Uncut(0); err != nil || len(ready) != 1 || ready[0] != ino {
+	if ready, _, err := c.Uncut(0, 0, 100); err != nil || len(ready) != 1 || ready[0] != ino {
 		t.Errorf("to cut: %v, %v; want %d", ready, err, ino)
 	}
 }

@@ -103,7 +103,7 @@ func TestFed(t *testing.T) {
 	if got, err := contentOf(c, ino); err != nil || got != "hello" {
 		t.Fatalf("%q, %v", got, err)
 	}
-	ready, _, err := c.Uncut(time.Hour)
+	ready, _, err := c.Uncut(time.Hour, 0, 100)
 	if err != nil || len(ready) != 1 || ready[0] != ino {
 		t.Fatalf("ready %v, %v", ready, err)
 	}
@@ -245,7 +245,7 @@ func TestStale(t *testing.T) {
 					p.commit()
 					dirty := state == "never cut" || state == "dirty again"
 					p.mustIdle(true, !dirty)
-					if w, _, err := c.Uncut(0); err != nil || len(w) > 0 {
+					if w, _, err := c.Uncut(0, 0, 100); err != nil || len(w) > 0 {
 						t.Errorf("to be cut: %v, %v", w, err)
 					}
 					if w, err := c.Owed(); err != nil || len(w) > 0 {

@@ -14,19 +14,27 @@ import (
 	"github.com/tunesafe/tunesafe/internal/kv"
 )
 
-// Uncut lists the files whose content changed since it was last cut and that
-// have been quiet for settle; next is when to ask again, zero if nothing else
+// Uncut lists, by number, the files behind one whose content changed since it was last cut
+// and that have been quiet for settle: so many at most, as a million may wait. Not listed are
+// those without a name, which programs may use still, but are none of the bucket's business,
+// and the stale ones. next is when to ask again, zero if nothing else of what was looked at
 // waits. Files still open for writing are named by neither.
-func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err error) {
-	inos, err := c.named(bUncut)
+func (c *Cache) Uncut(settle time.Duration, after Ino, most int) (ready []Ino, next time.Time, err error) {
+	gone, err := c.keys(bOrphan)
 	if err != nil {
 		return nil, next, err
 	}
 	now := time.Now()
-	ready = inos[:0]
-	for _, ino := range inos {
+	err = c.pages(bUncut, inoKey(after), func(k, _ []byte) error {
+		if len(ready) == most {
+			return errEnough
+		}
+		ino := keyIno(k)
+		if _, orphan := slices.BinarySearch(gone, ino); orphan || c.StaleReason(ino) != nil {
+			return nil
+		}
 		if f := c.peek(ino); f != nil && f.isHeld() {
-			continue
+			return nil
 		}
 		c.fmu.Lock()
 		at, hurry := c.closed[ino].Add(settle), c.settle
@@ -37,22 +45,9 @@ func (c *Cache) Uncut(settle time.Duration) (ready []Ino, next time.Time, err er
 		case next.IsZero() || at.Before(next):
 			next = at
 		}
-	}
-	return ready, next, nil
-}
-
-// named lists the inodes with a mark but for those without a name, which programs
-// may use still, but are none of the bucket's business, and the stale ones.
-func (c *Cache) named(mark kv.Bucket) ([]Ino, error) {
-	inos, err := c.keys(mark)
-	if err != nil || len(inos) == 0 {
-		return nil, err
-	}
-	gone, err := c.keys(bOrphan)
-	return c.unstaled(slices.DeleteFunc(inos, func(ino Ino) bool {
-		_, found := slices.BinarySearch(gone, ino)
-		return found
-	})), err
+		return nil
+	})
+	return ready, next, unlessEnough(err)
 }
 
 func (f *file) isHeld() bool {

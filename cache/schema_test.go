@@ -66,7 +66,7 @@ func mustBeFixture(t *testing.T, c *Cache) {
 	if _, err := c.Lookup(Root, "Music"); err == nil {
 		want = 3
 	}
-	ready, _, err := c.Uncut(0)
+	ready, _, err := c.Uncut(0, 0, 100)
 	if err != nil || len(ready) != want {
 		t.Errorf("%d files wait to be cut, %v; want %d", len(ready), err, want)
 	}

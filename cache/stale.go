@@ -77,13 +77,3 @@ func (c *Cache) markStale(ino Ino, gen uint64, s *source, why error) {
 	c.fed.mu.Unlock()
 	c.log.Warn("a file changed after it was found, or cannot be read; it waits for the next look at its folder", "path", now.Name, "err", why)
 }
-
-// unstaled takes the files from a sorted list that are stale.
-func (c *Cache) unstaled(inos []Ino) []Ino {
-	if !c.fed.any.Load() {
-		return inos
-	}
-	c.fed.mu.Lock()
-	defer c.fed.mu.Unlock()
-	return slices.DeleteFunc(inos, func(ino Ino) bool { return c.fed.stale[ino] != nil })
-}

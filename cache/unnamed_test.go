@@ -91,7 +91,7 @@ func TestTmpfile(t *testing.T) {
 	if len(b.Names) > 0 { // f is not cut yet
 		t.Errorf("names to commit: %v", b.Names)
 	}
-	if ready, _, err := c.Uncut(0); err != nil || len(ready) != 1 || ready[0] != named {
+	if ready, _, err := c.Uncut(0, 0, 100); err != nil || len(ready) != 1 || ready[0] != named {
 		t.Errorf("to cut: %v, %v; want %d", ready, err, named)
 	}
 
@@ -144,7 +144,7 @@ func TestRemovedIsNotWaitedFor(t *testing.T) {
 	if err := c.Unlink(Root, "f"); err != nil {
 		t.Fatal(err)
 	}
-	if ready, next, err := c.Uncut(0); err != nil || len(ready) > 0 || !next.IsZero() {
+	if ready, next, err := c.Uncut(0, 0, 100); err != nil || len(ready) > 0 || !next.IsZero() {
 		t.Errorf("to be cut: %v, asked again at %v, %v", ready, next, err)
 	}
 	b, _, err := c.Pending(100)

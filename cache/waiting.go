@@ -27,7 +27,7 @@ type Waiting struct {
 func (c *Cache) Waiting() (w Waiting, err error) {
 	seen := inoSet{}
 	for _, mark := range []kv.Bucket{bOwed, bUncut, bPRow} {
-		err := c.pages(mark, func(k, v []byte) error {
+		err := c.pages(mark, nil, func(k, v []byte) error {
 			ino, owed := keyIno(k), int64(0)
 			switch mark {
 			case bOwed:

@@ -26,29 +26,39 @@ type cutFile struct {
 }
 
 // round cuts the files that are ready, uploads their small parts, and hands
-// their recipes to the cache. It returns how many could be cut.
-func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, err error) {
+// their recipes to the cache. It begins with inos; are these as many as are listed at once,
+// it goes on with those behind. It returns how many could be cut, and when to look again at
+// what was passed over on the way.
+func (w *Worker) round(ctx context.Context, inos []cache.Ino) (done int, next time.Time, err error) {
+	full := len(inos) == roundFiles
 	for len(inos) > 0 {
 		cuts, n, err := w.cutSome(ctx, inos)
 		if err != nil {
 			w.dropPacks()
-			return done, err
+			return done, next, err
 		}
 		last := inos[max(n, 1)-1]
 		inos = inos[n:]
 		if err := w.finishRound(ctx, cuts); err != nil {
-			return done, err
+			return done, next, err
 		}
 		done += len(cuts)
+		if len(inos) == 0 && full {
+			var later time.Time
+			if inos, later, err = w.cache.Uncut(w.o.Settle, last, roundFiles); err != nil {
+				return done, next, err
+			}
+			full, next = len(inos) == roundFiles, sooner(next, later)
+		}
 		// Hours may pass until the last is cut; and what waits for a commit is held in memory.
 		if len(inos) > 0 && (w.overdue() || n >= roundFiles) {
 			if err := w.commitRowsTo(ctx, last); err != nil {
-				return done, err
+				return done, next, err
 			}
 			w.commitDue = time.Now().Add(longestSettle)
 		}
 	}
-	return done, nil
+	return done, next, nil
 }
 
 // cutSome cuts as many files as a round takes, the first n, while full packs of

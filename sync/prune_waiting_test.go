@@ -87,7 +87,7 @@ func TestPruneBesideWhatIsCutAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	two.cache.SettleNow(true)
-	if n, err := two.w.round(t.Context(), []cache.Ino{a.Ino}); err != nil || n != 1 {
+	if n, _, err := two.w.round(t.Context(), []cache.Ino{a.Ino}); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
 	two.cache.SettleNow(false)
@@ -237,7 +237,7 @@ func TestPruneOfWhatIsInTheMaking(t *testing.T) {
 	song := tagged(one.rng, 400_000)
 	ino := one.write("song", song)
 	one.cache.SettleNow(true)
-	if _, err := one.w.round(t.Context(), []cache.Ino{ino}); err != nil {
+	if _, _, err := one.w.round(t.Context(), []cache.Ino{ino}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := one.w.sound(t.Context()); err != nil {

@@ -27,7 +27,7 @@ func (w *Worker) sound(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	u := &upload{w: w, until: time.Now().Add(sliceOfSound), sending: sending{under: map[repo.ID][]*waiting{}}}
-	if u.busy, _, err = w.cache.Uncut(w.o.Settle); err != nil {
+	if u.busy, _, err = w.cache.Uncut(w.o.Settle, 0, roundFiles); err != nil {
 		return false, err
 	}
 	u.ctx = ctx
@@ -162,7 +162,7 @@ func (u *upload) goesOn() (bool, error) {
 	if now.Before(u.until) {
 		return true, nil
 	}
-	ready, next, err := u.w.cache.Uncut(u.w.o.Settle)
+	ready, next, err := u.w.cache.Uncut(u.w.o.Settle, 0, 1)
 	if err != nil || len(ready) > 0 || !next.IsZero() || u.w.turn.wanted() || u.w.transfers() != u.transfers {
 		return false, err
 	}
@@ -288,7 +288,7 @@ func (u *upload) stop() bool {
 		return false
 	}
 	u.asked = now.Unix()
-	ready, _, err := u.w.cache.Uncut(u.w.o.Settle)
+	ready, _, err := u.w.cache.Uncut(u.w.o.Settle, 0, len(u.busy)+1) // one of so many is new
 	isNew := func(ino cache.Ino) bool { return !slices.Contains(u.busy, ino) }
 	if err != nil || !slices.ContainsFunc(ready, isNew) {
 		return false

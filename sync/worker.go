@@ -309,16 +309,16 @@ func (w *Worker) pass(ctx context.Context) (next time.Time, err error) {
 		if err != nil {
 			return next, err
 		}
-		next = later
 		if len(ready) > 0 { // before anything is sealed: a key epoch may have begun
 			if err := w.bucket.check(ctx, w); err != nil {
 				return next, err
 			}
 		}
-		cut, err := w.round(ctx, ready)
+		cut, behind, err := w.round(ctx, ready)
 		if err != nil {
 			return next, err
 		}
+		next = sooner(later, behind)
 		done, err := w.sound(ctx)
 		if err != nil {
 			return next, err
@@ -384,8 +384,8 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// ready lists the files to cut now, and when to ask again. What settles one
-// after another, as the files of a copy or a retag under way do, is waited for
+// ready lists the first files to cut now, as many as a round takes, and when to ask again. What
+// settles one after another, as the files of a copy or a retag under way do, is waited for
 // together, up to longestSettle.
 func (w *Worker) ready(urgent bool) ([]cache.Ino, time.Time, error) {
 	now := time.Now()
@@ -393,7 +393,7 @@ func (w *Worker) ready(urgent bool) ([]cache.Ino, time.Time, error) {
 	if v := w.cache.Version(); v != w.version {
 		w.version, w.changed = v, now
 	}
-	inos, next, err := w.cache.Uncut(w.o.Settle)
+	inos, next, err := w.cache.Uncut(w.o.Settle, 0, roundFiles)
 	if err != nil || urgent {
 		return inos, next, err
 	}
