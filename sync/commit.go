@@ -63,8 +63,10 @@ func (w *Worker) sayHeard(ctx context.Context) error {
 	return w.publish(ctx, &repo.Commit{Kind: repo.Changes}, nil)
 }
 
-// commit builds, sends and takes in one commit of changes.
+// commit builds, sends and takes in one commit of changes. It takes as much memory as packs do,
+// so these give theirs up.
 func (w *Worker) commit(ctx context.Context, b *cache.Batch) error {
+	repo.ForgetBodies()
 	c := &repo.Commit{Kind: repo.Changes}
 	if err := w.placed(b); err != nil {
 		return err

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/tunesafe/tunesafe/cache"
@@ -39,5 +40,35 @@ func TestRoundGoesOn(t *testing.T) {
 	}
 	if a, err := d.cache.Lookup(cache.Root, fmt.Sprint(files-1)); err != nil || d.committed(a.Ino) < 1 {
 		t.Errorf("the last file is not committed: %v", err)
+	}
+}
+
+// TestCommitHasTheMemoryOfPacks: what packs were made in does not lie there while a commit is made.
+func TestCommitHasTheMemoryOfPacks(t *testing.T) {
+	w := newWorld(t)
+	d := w.device("one")
+	d.write("first", []byte("text"))
+	d.wait()
+	inUse := func() int64 {
+		runtime.GC()
+		runtime.GC() // what is pooled goes with the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const size = 12 << 20
+	before := inUse()
+	s, err := w.keys.Seal("meta", make([]byte, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Release()
+	if waits := inUse() - before; waits < size/2 {
+		t.Fatalf("%d bytes wait for the next pack: it shows nothing", waits)
+	}
+	d.write("second", []byte("other text"))
+	d.wait()
+	if left := inUse() - before; left > size/2 {
+		t.Errorf("%d bytes more are in use after a commit", left)
 	}
 }

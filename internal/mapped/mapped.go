@@ -73,6 +73,9 @@ func (d *DB) Update(fn func(*bolt.Tx) error) (err error) {
 		return fn(tx)
 	})
 	whole = true
+	if residentFiles() > bare { // to commit it looked again at all pages that it changed
+		_ = d.DB.View(func(tx *bolt.Tx) error { giveBack(tx); return nil })
+	}
 	return err
 }
 

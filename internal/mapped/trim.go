@@ -17,7 +17,8 @@ import (
 // touched the kernel maps up to 15 beside it that it has, so that a look is needed often.
 const (
 	lookEvery = 1 << 6   // rows read, between looks at what is mapped
-	trimAbove = 26 << 20 // bytes of files, resident, the program itself among them
+	trimAbove = 22 << 20 // bytes of files, resident, the program itself among them
+	bare      = 8 << 20  // of them that stay where room is made: a commit needs little of the program
 )
 
 // Visited is told, in a transaction that reads many rows, how many it has read since it
@@ -28,19 +29,32 @@ func (d *DB) Visited(tx *bolt.Tx, rows int64) {
 	}
 }
 
-// GiveBack gives back the pages of the database. It is for a transaction that writes, once it
-// has changed rows all over a large one: to commit it bbolt looks at each of these pages again.
-//
-// While the transaction is open the mapping stays where it is. It is as long as the database
-// at least; the file may be longer, as bbolt lets it grow ahead, and what lies behind the
-// mapping is somebody else's memory.
-func GiveBack(tx *bolt.Tx) {
-	forgo(tx.DB().Info().Data, uintptr(tx.Size())) // by address, as bbolt gives it
+// MakeRoom gives back the pages of the database, and of the program unless little of it is
+// left. It is for a transaction that writes, once it has changed rows all over a large one: to
+// commit it bbolt looks at each of these pages again, all in one go.
+func MakeRoom(tx *bolt.Tx) {
+	giveBack(tx)
+	if residentFiles() > bare {
+		giveBackProgram()
+	}
 }
 
 // trim gives back the pages of a database, and of the program.
 func trim(tx *bolt.Tx) {
-	GiveBack(tx)
+	giveBack(tx)
+	giveBackProgram()
+}
+
+// giveBack gives back the pages of the database.
+//
+// While the transaction is open the mapping stays where it is. It is as long as the database
+// at least; the file may be longer, as bbolt lets it grow ahead, and what lies behind the
+// mapping is somebody else's memory.
+func giveBack(tx *bolt.Tx) {
+	forgo(tx.DB().Info().Data, uintptr(tx.Size())) // by address, as bbolt gives it
+}
+
+func giveBackProgram() {
 	for _, a := range program() {
 		forgo(a.at, a.length)
 	}

@@ -68,4 +68,24 @@ func TestTrim(t *testing.T) {
 		t.Fatal(err)
 	}
 	few("in a transaction that writes")
+	for range 2 {
+		err := d.Update(func(tx *bolt.Tx) error {
+			for i := 0; i < rows; i += 80 {
+				if err := tx.Bucket(name).Put(key(i), make([]byte, size)); err != nil {
+					return err
+				}
+			}
+			MakeRoom(tx)
+			if left := residentFiles(); left > bare {
+				t.Errorf("%d bytes of files are in memory before a commit", left)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := residentFiles(); left > bare+4<<20 {
+			t.Errorf("%d bytes of files are in memory after rows all over were changed", left)
+		}
+	}
 }

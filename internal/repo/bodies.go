@@ -91,7 +91,11 @@ func (p *bodyPool) release(body []byte) {
 	p.drop.Reset(bodiesIdle)
 }
 
-// clear gives all up once nothing was given back for a while.
+// ForgetBodies gives up the memory that waits for the next objects. Who makes none for a while
+// has a use for it.
+func ForgetBodies() { bodies.clear() }
+
+// clear gives all up.
 func (p *bodyPool) clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

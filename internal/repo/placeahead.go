@@ -14,7 +14,7 @@ import (
 
 // placeAtOnce is how many placements one transaction stores: of each the page is in memory, and
 // what the kernel maps beside it, up to 64 KiB.
-const placeAtOnce = 400
+const placeAtOnce = 256
 
 // visitedAtOnce is how many of them are stored between looks at what is mapped.
 const visitedAtOnce = 64
@@ -61,7 +61,7 @@ func (x *Index) putPlaced(tx *bolt.Tx, list []placed) error {
 		}
 		x.db.Visited(tx, int64(len(few)))
 	}
-	mapped.GiveBack(tx)
+	mapped.MakeRoom(tx)
 	return nil
 }
 

@@ -14,8 +14,8 @@ import (
 var (
 	better   = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedBetterCompression) })
 	quick    = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedFastest) })
-	unframe  = sync.OnceValue(func() *zstd.Decoder { return newDecoder(MaxFrame) })
-	uncommit = sync.OnceValue(func() *zstd.Decoder { return newDecoder(MaxCommit) })
+	unframe  = sync.OnceValue(func() *zstd.Decoder { return newDecoder(MaxFrame, 2) })
+	uncommit = sync.OnceValue(func() *zstd.Decoder { return newDecoder(MaxCommit, 1) })
 )
 
 func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
@@ -28,8 +28,9 @@ func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
 	return e
 }
 
-func newDecoder(limit uint64) *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(limit), zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true))
+// newDecoder makes one for so many calls at once. For each it keeps the text that it gave last.
+func newDecoder(limit uint64, atOnce int) *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(limit), zstd.WithDecoderConcurrency(atOnce), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		panic(err) // the options are constant
 	}
