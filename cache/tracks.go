@@ -52,6 +52,48 @@ func (c *Cache) Tracks(dir Ino, fn func(Track)) error {
 	return err
 }
 
+// Labels calls fn for each regular file that has a name, by number, with what it says of
+// itself; nil if it was not asked yet. fn may not keep that. Little is held in memory, however
+// many there are, so a change that is made meanwhile may be seen or not.
+func (c *Cache) Labels(fn func(ino Ino, says []byte)) error {
+	var files []Ino
+	page := func() error {
+		if len(files) == 0 {
+			return nil
+		}
+		next, last := 0, files[len(files)-1]
+		err := c.db.Scan(bLabel, nil, inoKey(files[0]-1), func(k, v []byte) bool {
+			ino := keyIno(k)
+			for ; next < len(files) && files[next] < ino; next++ {
+				fn(files[next], nil)
+			}
+			if next < len(files) && files[next] == ino {
+				fn(ino, v)
+				next++
+			}
+			return ino < last
+		})
+		for ; err == nil && next < len(files); next++ {
+			fn(files[next], nil)
+		}
+		files = files[:0]
+		return err
+	}
+	err := c.pages(bInode, nil, func(k, v []byte) error {
+		if n, err := briefOf(v); err == nil && n.Mode&unix.S_IFMT == unix.S_IFREG && n.Nlink > 0 {
+			files = append(files, keyIno(k))
+		}
+		if len(files) == pageOfRows {
+			return page()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return page()
+}
+
 // Track tells of one file what [Cache.Tracks] tells of many, but for what waits.
 // ErrNotExist if it has no name any more, or is no regular file.
 func (c *Cache) Track(ino Ino) (t Track, err error) {

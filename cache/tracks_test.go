@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -98,6 +99,58 @@ func TestTracks(t *testing.T) {
 		got := ""
 		if err := c.Tracks(want.dir, func(t Track) { got += fmt.Sprintf("%d %d %t %s ", t.Size, t.Owed, t.Waits, t.Label) }); err != nil || got != want.list {
 			t.Errorf("below %d: %q, %v, want %q", want.dir, got, err, want.list)
+		}
+	}
+}
+
+// TestLabels tells of every file with a name what it says of itself, or that nobody asked it,
+// also where what is known lies in several pages, and holds little of it.
+func TestLabels(t *testing.T) {
+	c := openCache(t, t.TempDir(), nil)
+	const files = 2*pageOfRows + 100
+	label := func(i int) []byte { return fmt.Appendf(nil, "label %d", i) }
+	var inos []Ino
+	var b kv.Batch
+	for i := range files {
+		a, h, err := c.Create(Root, fmt.Sprint(i), 0o644, Owner{}, OpenFlags{Write: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Release(); err != nil {
+			t.Fatal(err)
+		}
+		inos = append(inos, a.Ino)
+		if i%3 > 0 || i == files-1 {
+			b.Put(bLabel, inoKey(a.Ino), label(i))
+		}
+	}
+	b.Put(bLabel, inoKey(1), []byte("of none")) // of what is no file
+	if err := c.db.Apply(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unlink(Root, "1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"in the journal", "merged"} {
+		next := 0
+		err := c.Labels(func(ino Ino, says []byte) {
+			if next == 1 {
+				next++
+			}
+			var want []byte
+			if next%3 > 0 || next == files-1 {
+				want = label(next)
+			}
+			if ino != inos[next] || !bytes.Equal(says, want) || (says == nil) != (want == nil) {
+				t.Fatalf("%s: of file %x %q is told, want %x and %q", when, ino, says, inos[next], want)
+			}
+			next++
+		})
+		if err != nil || next != files {
+			t.Errorf("%s: %d files, %v; want %d", when, next, err, files)
+		}
+		if err := c.db.Flush(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

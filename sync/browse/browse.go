@@ -203,11 +203,11 @@ func (l *Library) forget() {
 func (l *Library) gather() (*catalog.Catalog, []cache.Ino, error) {
 	c := catalog.New()
 	unasked := map[cache.Ino]bool{}
-	err := l.o.Cache.Tracks(cache.Root, func(t cache.Track) {
-		if t.Label == nil {
-			unasked[t.Ino] = true
-		} else if says, err := label.Decode(t.Label); err == nil && says.Music() {
-			c.Put(t.Ino, says, false)
+	err := l.o.Cache.Labels(func(ino cache.Ino, text []byte) {
+		if text == nil {
+			unasked[ino] = true
+		} else if says, err := label.Decode(text); err == nil && says.Music() {
+			c.Put(ino, says, false)
 		}
 	})
 	if err != nil {
