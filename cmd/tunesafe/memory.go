@@ -15,8 +15,8 @@ const (
 	gcPercent   = 50
 	smallHeap   = 16 << 20
 	memoryLimit = 56 << 20
-	leastSlack  = 12 << 20 // of the limit above what is in use
-	heapMinimum = 4 << 20  // the runtime's, where garbage may be as much as is in use
+	leastSlack  = 8 << 20 // of the limit above what is in use
+	heapMinimum = 4 << 20 // the runtime's, where garbage may be as much as is in use
 )
 
 var staySmall = sync.OnceFunc(func() {

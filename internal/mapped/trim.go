@@ -17,7 +17,7 @@ import (
 // touched the kernel maps up to 15 beside it that it has, so that a look is needed often.
 const (
 	lookEvery = 1 << 6   // rows read, between looks at what is mapped
-	trimAbove = 22 << 20 // bytes of files, resident, the program itself among them
+	trimAbove = 20 << 20 // bytes of files, resident, the program itself among them
 	bare      = 8 << 20  // of them that stay where room is made: a commit needs little of the program
 )
 
@@ -39,10 +39,12 @@ func MakeRoom(tx *bolt.Tx) {
 	}
 }
 
-// trim gives back the pages of a database, and of the program.
+// trim gives back the pages of a database, and of the program if it is not these that are much.
 func trim(tx *bolt.Tx) {
 	giveBack(tx)
-	giveBackProgram()
+	if residentFiles() > trimAbove {
+		giveBackProgram()
+	}
 }
 
 // giveBack gives back the pages of the database.

@@ -116,6 +116,10 @@ func rowRank(r Row) int {
 	return 0
 }
 
+// fullCheckpoint is how long a pack of rows, packed, may be before it is uploaded: as others are, so that
+// it takes no more memory.
+const fullCheckpoint = 8 << 20
+
 type checkpointBuilder struct {
 	k       *Keys
 	known   func(ID) (ObjectRow, bool, error)
@@ -141,7 +145,7 @@ func (b *checkpointBuilder) add(blob []byte) error {
 		b.addObject(row)
 		return nil
 	}
-	if b.pack != nil && !b.pack.Fits(int64(len(blob))) {
+	if b.pack != nil && b.pack.packed.size >= fullCheckpoint {
 		if err := b.finish(); err != nil {
 			return err
 		}

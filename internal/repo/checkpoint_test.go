@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -151,4 +152,34 @@ func TestReadCheckpointFindsDamage(t *testing.T) {
 	e.overwrite(pack, flip(e.body(pack), 300))
 	err := ReadCheckpoint(t.Context(), e.reader(t.TempDir()), c, func(Row) error { return nil })
 	wantErr(t, err, ErrCorrupt, pack)
+}
+
+// TestCheckpointPacksAreNoLargerThanOthers: the checkpoint of a large library takes the memory of one
+// full pack, however long it is.
+func TestCheckpointPacksAreNoLargerThanOthers(t *testing.T) {
+	e := newEnv(t)
+	rows := func(yield func(Row, error) bool) {
+		for i := range uint64(110_000) { // of 180 bytes that do not shrink
+			if !yield(NameRow{i + 1, base64.StdEncoding.EncodeToString(noise(i, 180)), i + 2}, nil) {
+				return
+			}
+		}
+	}
+	var sum int
+	put := func(s *Sealed, _ ObjectRow) error {
+		defer s.Release()
+		sum += len(s.Body)
+		if fit, _ := bodyFor(largePack); int64(cap(s.Body)) > fit {
+			t.Errorf("a pack of %d bytes takes %d, want at most %d", len(s.Body), cap(s.Body), fit)
+		}
+		return nil
+	}
+	known := func(ID) (ObjectRow, bool, error) { return ObjectRow{}, false, nil }
+	blobs, err := BuildCheckpoint(t.Context(), e.k, rows, known, put)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(blobs.Puts); n != sum/fullCheckpoint+1 || n < 3 {
+		t.Errorf("%d packs of %d bytes", n, sum)
+	}
 }
