@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	gosync "sync"
 	"testing"
 
-	"github.com/tunesafe/tunesafe/internal/history"
 	"github.com/tunesafe/tunesafe/internal/store"
 	"github.com/tunesafe/tunesafe/tests/tools"
 )
@@ -98,14 +100,13 @@ func (s *stopping) Delete(ctx context.Context, key string) error {
 
 // coversAll looks that what was stopped at each request was all there is to it: a backup that
 // ends with a checkpoint, and a prune that copies, condemns, deletes, and says so, in this order.
-func coversAll(t *testing.T, backup, prune []string, p Pruned) {
-	t.Helper()
+func coversAll(backup, prune []string, p Pruned) error {
 	first := func(ops []string, prefix string) int {
 		return slices.IndexFunc(ops, func(op string) bool { return strings.HasPrefix(op, prefix) })
 	}
 	for _, prefix := range []string{"put audio/", "put meta/", "put log/", "put checkpoints/"} {
 		if first(backup, prefix) < 0 {
-			t.Errorf("the backup has no %s", prefix)
+			return fmt.Errorf("the backup has no %s", prefix)
 		}
 	}
 	object := func(verb string) int { // packs or sound, as the seed has it
@@ -116,8 +117,9 @@ func coversAll(t *testing.T, backup, prune []string, p Pruned) {
 	copied, said, gone := object("put"), first(prune, "put log/"), object("delete")
 	if hint := first(prune, "delete checkpoints/"); p.Rewritten == 0 || p.Forgotten == 0 || copied < 0 || hint < 0 || said < copied || gone < said ||
 		!strings.HasPrefix(prune[len(prune)-1], "put log/") {
-		t.Errorf("%+v: want copies, a commit that condemns, deletions, and a commit of them: %q", p, prune)
+		return fmt.Errorf("%+v: want copies, a commit that condemns, deletions, and a commit of them: %q", p, prune)
 	}
+	return nil
 }
 
 // TestStoppedAtEachRequest stops the program at each request of a backup with a
@@ -132,24 +134,49 @@ func TestStoppedAtEachRequest(t *testing.T) {
 	for range 5 {
 		n.night(t, 6)
 	}
-	seed := n.rng.Uint64()
 	n.closeFiles()
 	base, bucket := n.dir, w.mem
+	changed := func(st store.Store, seed uint64) *pruning {
+		run := &pruning{device: &device{t: t, dir: copyDir(t, base), keys: n.keys, dev: n.dev, checkpoint: n.checkpoint, transfers: 1},
+			rng: rand.New(rand.NewPCG(seed, 2)), files: maps.Clone(n.files), past: maps.Clone(n.past)}
+		run.assemble(st)
+		run.change(6)
+		return run
+	}
+	seed := n.rng.Uint64()
+	enough := func() error {
+		st := &stopping{Store: copyBucket(t, bucket), left: math.MaxInt}
+		run := changed(st, seed)
+		defer run.closeFiles()
+		if err := run.backup(); err != nil {
+			t.Fatal(err)
+		}
+		_, backedUp := st.state()
+		p, err := run.prune(t, keepLast(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ops := st.state()
+		return coversAll(backedUp, ops[len(backedUp):], p)
+	}
+	for nights := 5; ; nights++ {
+		err := enough()
+		if err == nil {
+			break
+		}
+		if nights == 50 {
+			t.Fatal(err)
+		}
+		n.assemble(bucket)
+		n.night(t, 6)
+		n.closeFiles()
+	}
 	states, points := 0, 0
 	for _, after := range []bool{false, true} {
 		for at := 1; ; at++ {
 			st := copyBucket(t, bucket)
 			stop := &stopping{Store: st, left: at, after: after}
-			run := &pruning{device: &device{t: t, dir: copyDir(t, base), keys: n.keys, dev: n.dev, checkpoint: n.checkpoint, transfers: 1},
-				rng: rand.New(rand.NewPCG(seed, 2)), files: map[string][]byte{}, past: map[history.Rev]map[string][]byte{}}
-			for rev, files := range n.past {
-				run.past[rev] = files
-			}
-			for name, p := range n.files {
-				run.files[name] = p
-			}
-			run.assemble(stop)
-			run.change(6)
+			run := changed(stop, seed)
 			err := run.backup()
 			_, backedUp := stop.state()
 			var pruned Pruned
@@ -159,7 +186,9 @@ func TestStoppedAtEachRequest(t *testing.T) {
 			left, ops := stop.state()
 			whole := err == nil && left > 0
 			if whole {
-				coversAll(t, backedUp, ops[len(backedUp):], pruned)
+				if err := coversAll(backedUp, ops[len(backedUp):], pruned); err != nil {
+					t.Error(err)
+				}
 			}
 			if err != nil && !errors.Is(err, errStopped) {
 				t.Fatalf("stop at %d, after %v: %v", at, after, err)
