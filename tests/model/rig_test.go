@@ -185,24 +185,32 @@ func (r *rig) move() {
 
 // evicted waits until the bucket alone holds the contents of the files with
 // these inode numbers. Room without data may stay, and one block: the smallest
-// cache there is keeps a byte.
+// cache there is keeps a byte. A content is not opened before it had time to go: what
+// somebody has open just then is not evicted, and looked at again much later.
 func (r *rig) evicted(inos []uint64) {
 	r.wait()
 	room := int64(0) // of the last content looked at
-	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	pause := 20 * time.Millisecond
+	for begun := time.Now(); ; time.Sleep(pause) {
+		inTime := time.Since(begun) < time.Second
 		inos = slices.DeleteFunc(inos, func(ino uint64) bool {
-			f, err := os.Open(filepath.Join(r.home().Dir, "cache", "content", fmt.Sprintf("%02x/%016x", byte(ino), ino)))
+			path := filepath.Join(r.home().Dir, "cache", "content", fmt.Sprintf("%02x/%016x", byte(ino), ino))
+			var st unix.Stat_t
+			if err := unix.Stat(path, &st); err != nil || st.Blocks == 0 || inTime {
+				return err == unix.ENOENT || err == nil && st.Blocks == 0
+			}
+			room = st.Blocks * 512
+			f, err := os.Open(path)
 			if err != nil {
 				return os.IsNotExist(err)
 			}
 			defer f.Close()
-			var st unix.Stat_t
-			if unix.Fstat(int(f.Fd()), &st) == nil {
-				room = st.Blocks * 512
-			}
 			_, err = unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA)
 			return err == unix.ENXIO
 		})
+		if !inTime {
+			pause = time.Second
+		}
 		if len(inos) == 0 {
 			return
 		}
