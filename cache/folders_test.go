@@ -24,26 +24,44 @@ func TestFoldersComeWithTheFirstContent(t *testing.T) {
 		}
 		return n
 	}
-	make := func(name string) {
+	make := func(name string) (a Attr) {
 		c := openCache(t, dir, nil)
 		defer c.Close()
 		if name == "" {
-			return
+			return a
 		}
-		if _, err := c.Mknod(Root, name, unix.S_IFREG|0o644, 0, Owner{}); err != nil {
+		a, err := c.Mknod(Root, name, unix.S_IFREG|0o644, 0, Owner{})
+		if err != nil {
 			t.Fatal(err)
+		}
+		return a
+	}
+	dropEmpty := func() {
+		for i := range 256 {
+			_ = os.Remove(filepath.Join(dir, "content", hexByte(i)))
 		}
 	}
 	if make(""); folders() != 0 {
 		t.Errorf("%d folders without a content", folders())
 	}
-	if make("first"); folders() != 256 {
+	first := make("first")
+	if folders() != 256 {
 		t.Errorf("%d folders with the first", folders())
 	}
-	for i := range 256 {
-		_ = os.Remove(filepath.Join(dir, "content", hexByte(i))) // those that are empty
+	if dropEmpty(); folders() != 1 {
+		t.Fatalf("%d folders hold one content", folders())
 	}
 	if make("second"); folders() != 256 {
 		t.Errorf("%d folders with the second", folders())
+	}
+	dropEmpty()
+	c := openCache(t, dir, nil)
+	defer c.Close()
+	to := first.Ino + 100
+	if err := (&settling{c: c}).moveContent(first.Ino, to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(c.contentPath(to)); err != nil {
+		t.Error("a content is not where it was moved to:", err)
 	}
 }

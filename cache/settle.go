@@ -232,14 +232,18 @@ func (s *settling) keepBeside(ino Ino, n *inode) error {
 // moveContent gives a content file a second name, and has the first removed once
 // the rows are on disk.
 func (s *settling) moveContent(from, to Ino) error {
-	err := unix.Link(s.c.contentPath(from), s.c.contentPath(to))
+	path, err := s.c.placeFor(to)
+	if err != nil {
+		return err
+	}
+	err = unix.Link(s.c.contentPath(from), path)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil // nothing is here of it
 	case err != nil && !errors.Is(err, unix.EEXIST):
 		return &os.PathError{Op: "link", Path: s.c.contentPath(from), Err: err}
 	}
-	if err := syncPath(filepath.Dir(s.c.contentPath(to))); err != nil { // before a row speaks of it
+	if err := syncPath(filepath.Dir(path)); err != nil { // before a row speaks of it
 		return err
 	}
 	if held := s.c.forget(from); held > 0 {
